@@ -1,0 +1,2 @@
+/* (being built) */
+#include "build/build.h"

@@ -1,0 +1,3 @@
+/* cscc: the one command. */
+#include "base/diag.h"
+int main(void) { return 0; }

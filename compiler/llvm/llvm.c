@@ -1,0 +1,2 @@
+/* (being built) */
+#include "llvm/llvm.h"

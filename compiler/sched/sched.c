@@ -1,0 +1,2 @@
+/* (being built) */
+#include "sched/sched.h"

@@ -1,0 +1,23 @@
+/* From operator graphs to loop nests: fusion, layout, tiles, threads, the memory plan. */
+#ifndef CSC_SCHED_SCHED_H
+#define CSC_SCHED_SCHED_H
+#include "loop/loop.h"
+#include "op/program.h"
+
+typedef struct SchedTarget {
+    int32_t lanes;     /* float32 lanes of a vector: 4, 8, 16 */
+    int32_t registers; /* vector registers: 16 or 32 */
+} SchedTarget;
+
+typedef struct SchedRemark {
+    const char *text;
+    Span span;
+} SchedRemark;
+
+typedef struct SchedResult {
+    LpModule *module;           /* one entry each, in the order given */
+    Vec(SchedRemark) remarks;   /* what was fused, what was not and why, peak memory of each entry */
+} SchedResult;
+
+SchedResult *sched_program(Cx *cx, Arena *a, const Program *p, const Entry *entries, size_t nentries, const SchedTarget *t);
+#endif

@@ -1,0 +1,2 @@
+/* (being built) */
+#include "sema/sema.h"

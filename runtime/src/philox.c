@@ -1,0 +1,3 @@
+/* (being built) */
+int csc_placeholder(void);
+int csc_placeholder(void) { return 0; }

@@ -1,0 +1,1 @@
+# tests of ad: csc_test(name libraries...)

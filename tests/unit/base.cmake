@@ -1,0 +1,1 @@
+csc_test(base csc_base)

@@ -1,0 +1,1 @@
+# tests of build: csc_test(name libraries...)

@@ -1,0 +1,1 @@
+# tests of loop: csc_test(name libraries...)

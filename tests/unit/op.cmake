@@ -1,0 +1,1 @@
+# tests of op: csc_test(name libraries...)

@@ -1,0 +1,1 @@
+# tests of runtime: csc_test(name libraries...)

@@ -1,0 +1,1 @@
+# tests of sched: csc_test(name libraries...)

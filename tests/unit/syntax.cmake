@@ -1,0 +1,1 @@
+# tests of syntax: csc_test(name libraries...)
