@@ -1,34 +1,54 @@
 /* Loop nests: what `sched` decides and the back ends write out. A module has kernels (run for each point of a grid, in parallel), entries
-   (straight-line host programs with loops that launch kernels), and tables. Nothing here knows an operator of mathematics. */
+   (straight-line host programs with loops that launch kernels), and tables. Nothing here knows an operator of mathematics.
+
+   Numbers. Integers are 64-bit. Floats are float32, scalar (width 1) or vectors of `width` lanes (a power of two, at most 16). Every
+   operation is rounded by itself, as it is written: nothing is reassociated, and a product and a sum are contracted only by LX_FMA. So
+   code for any target with FMA, for any number of threads, and the evaluator give the same bits (LX_SIN, LX_COS, LX_POW go through libm).
+   Without FMA (x86-64-v2) LX_FMA is a product and a sum, each rounded.
+
+   Expressions are trees or DAGs of constant nodes; a node that a statement reaches twice is evaluated once for that statement. Values that
+   live longer, or must be loaded once, go into registers (LS_SET). Nothing is moved out of loops behind the scheduler's back, and
+   nothing is assumed about which pointers overlap: statements happen in order.
+
+   Variables (integers) and registers (floats) are numbered per kernel or entry, mutable, and live for the whole run of one grid point (or
+   entry). Before they are set they are 0. The variable of an LS_FOR may be read in its body only, and only the loop sets it. */
 #ifndef CSC_LOOP_LOOP_H
 #define CSC_LOOP_LOOP_H
 #include "base/diag.h"
 
-/* ---- expressions ---- integers are 64-bit; floats are float32, scalar or vectors of `width` lanes */
+enum { LOOP_MAX_WIDTH = 16, LOOP_MAX_UNROLLED = 20000 /* statements of a kernel once unrolled */ };
+
+/* ---- expressions ---- */
 typedef enum LxKind {
-    /* integers */
+    /* integers: width 0 */
     LX_INT,    /* i */
-    LX_VAR,    /* loop variable, integer parameter, grid index, batch: number `i` */
-    LX_IADD, LX_ISUB, LX_IMUL, LX_IDIV, LX_IMOD, LX_IMIN, LX_IMAX, /* a, b; div and mod of non-negative numbers */
-    LX_ILT, LX_IEQ, LX_IAND, LX_IOR, LX_INOT,   /* 0 or 1 */
-    LX_ITAB,   /* int32 entry a of the table that pointer parameter `i` points to */
-    LX_F2I,    /* float to integer, toward zero */
-    /* floats */
-    LX_FLOAT,  /* f, in all lanes */
-    LX_REG,    /* register i + a (a: NULL or an integer that folds to a constant once unrolled) */
-    LX_LOAD,   /* pointer parameter i at index a: `width` neighbours; b: NULL or how many of them exist (others read as 0) */
+    LX_VAR,    /* variable number i */
+    LX_IADD, LX_ISUB, LX_IMUL, LX_IDIV, LX_IMOD, LX_IMIN, LX_IMAX, /* a, b; IDIV and IMOD: of numbers >= 0, b > 0 */
+    LX_ILT, LX_IEQ,      /* a, b: 0 or 1 */
+    LX_IAND, LX_IOR, LX_INOT, /* truth: a nonzero, b nonzero; 0 or 1. Both sides are evaluated */
+    LX_ISELECT,          /* a nonzero ? b : c; both are evaluated */
+    LX_ITAB,             /* int32 entry a of the table that pointer parameter i (is_int) points to. Kernels only */
+    LX_F2I,              /* scalar float a, toward zero; NaN gives 0, outside of int64 the nearest. Kernels only */
+    /* floats: kernels only. Operands have the width of the result unless said */
+    LX_FLOAT,  /* f (rounded to float32) in all lanes */
+    LX_LANES,  /* 0, 1, 2, ... */
+    LX_REG,    /* register i + a (a: NULL, or an integer that is constant once loops are unrolled) */
+    LX_LOAD,   /* pointer parameter i at index a: `width` neighbours; b: NULL, or how many of them exist (an integer, any; the others read as 0) */
+    LX_GATHER, /* pointer parameter i at index a, a + b, a + 2b, ...; c: NULL, or how many exist, as in LOAD */
     LX_SPLAT,  /* scalar a in all lanes */
-    LX_GATHER, /* pointer parameter i at index a, a + b, a + 2b, ... (stride b) */
-    LX_I2F,
-    LX_NEG, LX_ABS, LX_SQRT, LX_FLOOR, LX_EXP, LX_LOG, LX_TANH, LX_SIN, LX_COS, /* a */
-    LX_ADD, LX_SUB, LX_MUL, LX_DIV,   /* a, b; never reassociated, may contract */
-    LX_FMA,    /* a * b + c, fused where the target has it */
-    LX_MAX, LX_MIN, /* as in sig/ops.def: NaN stays */
-    LX_LT, LX_LE, LX_EQ, LX_POW, /* 1.0 or 0.0 */
-    LX_SELECT, /* a nonzero ? b : c, lane by lane */
-    LX_HSUM,   /* vector a -> scalar: halves are added to halves (fixed order) */
-    LX_HMAX,
-    LX_NOISE,  /* args in list: seed, step, sample, index, entry (integers); f nonzero: normal */
+    LX_I2F,    /* integer a in all lanes */
+    LX_NEG, LX_ABS, LX_SQRT, LX_FLOOR,          /* a */
+    LX_EXP, LX_LOG, LX_TANH, LX_SIN, LX_COS,    /* a */
+    LX_ADD, LX_SUB, LX_MUL, LX_DIV, LX_POW,     /* a, b */
+    LX_FMA,    /* a * b + c, rounded once */
+    LX_MAX, LX_MIN, /* a, b: the larger, smaller; NaN from either side stays. One instruction where one side is LX_FLOAT, else three */
+    LX_LT, LX_LE, LX_EQ, /* a, b: 1.0 or 0.0 (NaN: 0.0) */
+    LX_SELECT, /* a nonzero ? b : c, lane by lane; both are evaluated */
+    LX_HSUM,   /* vector a (any width) -> scalar: the upper half is added to the lower, until one is left */
+    LX_HMAX,   /* the same with LX_MAX */
+    LX_NOISE,  /* list: seed, step, sample, index, entry (integers): noise_uniform, f nonzero: noise_normal, of op/eval.h.
+                  Lane k: entry + k */
+    LX_KINDS
 } LxKind;
 
 typedef struct Lx {
@@ -37,31 +57,36 @@ typedef struct Lx {
     int64_t i;
     double f;
     const struct Lx *a, *b, *c;
-    const struct Lx *list[5];
+    const struct Lx *const *list; /* LX_NOISE: 5 */
 } Lx;
 
 /* ---- statements ---- */
 typedef enum LsKind {
-    LS_FOR,    /* var = lo, lo+step, ... < hi: body. unroll: bounds are constants, the body is written out for each */
-    LS_IF,     /* cond: body, else orelse */
-    LS_SET,    /* register `reg` + reg_at = value */
-    LS_STORE,  /* pointer parameter ptr at index: value; count: NULL or how many lanes exist; */
-    LS_STORE_STRIDED, /* lanes to index, index + stride, ... */
+    LS_FOR,    /* var = lo, lo+step, ... < hi (step: constant > 0): body. unroll (kernels only): lo, hi fold to constants and the body is
+                  written out for each value. lo and hi are evaluated once */
+    LS_IF,     /* cond (integer) nonzero: body, else orelse. In unrolled code a constant cond leaves nothing behind */
+    LS_SETVAR, /* variable var = cond */
+    LS_BREAK_IF, /* leaves the innermost LS_FOR (not unrolled) when: kernels: the integer cond is nonzero; entries: cond, or where that is NULL
+                    the float at ptrs[0], is nonzero */
+    /* kernels only */
+    LS_SET,    /* register reg + reg_at = value (of the register's width) */
+    LS_STORE,  /* pointer parameter ptr at index: value, to neighbours; count: NULL, or how many lanes exist (the others are not touched) */
+    LS_STORE_STRIDED, /* the same to index, index + stride, ... */
     /* entries only */
-    LS_LAUNCH, /* kernel over grid points 0 .. grid-1, with pointers and integers */
-    LS_BREAK_IF, /* leaves the innermost LS_FOR of the entry when the float at `ptrs[0]` is nonzero */
-    LS_SETREG_COUNT, /* entry: integer register `var` = cond, readable as LX_VAR afterwards */
-    LS_F2VAR,  /* entry: integer variable `var` = the float at ptrs[0], to integer */
+    LS_LAUNCH, /* kernel for grid points 0 .. grid-1, with pointers and integers; all are done when the next statement runs */
+    LS_F2VAR,  /* variable var = the float at ptrs[0], converted as by LX_F2I */
+    LS_KINDS
 } LsKind;
 
-/* Memory that entries hand to kernels. */
+/* Memory that entries hand to kernels. Everything but IN and OUT is 64-byte aligned at offset 0. */
 typedef enum LpSpace {
-    SP_FIXED,   /* workspace, same size for every batch */
-    SP_BATCH,   /* workspace, grows with the batch: offset is multiplied by the batch */
-    SP_IN, SP_OUT, /* input, output `which` of the entry: row-major [batch, shape] */
-    SP_PARAM, SP_GRAD, SP_STATE, SP_STATE_OUT, SP_TUNABLE, /* blocks; SP_STATE_OUT may be the same memory as SP_STATE */
-    SP_TABLE,   /* constant int32 table `which` */
-    SP_FTABLE,  /* constant float table `which` */
+    SP_FIXED,   /* workspace, same size for every batch: float `offset` of it */
+    SP_BATCH,   /* workspace, grows with the batch: float fixed_floats + offset * batch */
+    SP_IN, SP_OUT, /* input, output `which` of the entry */
+    SP_PARAM, SP_GRAD, SP_STATE, SP_STATE_OUT, SP_TUNABLE, /* blocks of the call; SP_STATE_OUT may be the same memory as SP_STATE */
+    SP_TABLE,   /* LpModule.tables[which], int32; offset and plus count its entries. For parameters with is_int */
+    SP_FTABLE,  /* LpModule.tables[which], floats */
+    SP_KINDS
 } LpSpace;
 
 typedef struct Lptr {
@@ -75,34 +100,37 @@ typedef struct Ls {
     LsKind kind;
     bool unroll;
     int32_t var, reg, ptr;
-    int32_t kernel;         /* LAUNCH */
+    int32_t kernel;         /* LAUNCH: index into LpModule.kernels */
     const Lx *lo, *hi, *step, *cond, *index, *value, *count, *stride, *reg_at, *grid;
-    const Lptr *ptrs;       /* LAUNCH: one per pointer parameter */
-    const Lx *const *ints;  /* LAUNCH: one per integer parameter */
+    const Lptr *ptrs;       /* LAUNCH: one per pointer parameter that is not thread scratch; BREAK_IF, F2VAR: one */
+    const Lx *const *ints;  /* LAUNCH: one per integer parameter, over the entry's variables */
     const struct Ls *body, *orelse; /* first statement of a list */
-    const struct Ls *next;
+    struct Ls *next;
 } Ls;
 
 typedef struct LpParam { /* pointer parameter of a kernel */
     Name name;
     bool is_int, writes; /* int32 table? stored to? */
-    bool thread;         /* scratch of this thread, `bytes` large, 64-byte aligned; not passed by the launch */
+    bool thread;         /* scratch of this thread, `bytes` large, 64-byte aligned; not passed by the launch. Holds anything at the start */
     int64_t bytes;
-    const Lx *extent;    /* floats that may be touched, over the integer parameters and batch; NULL: unknown. For the checker/evaluator */
+    const Lx *extent;    /* floats (entries) that may be touched, from the pointer on, over the integer parameters and the batch; NULL: unknown */
 } LpParam;
 
+/* Variables of a kernel: 0 .. nint-1 its integer parameters, nint the grid index, nint+1 the batch (both free: no launch passes them), the
+   others its own. It reads seed, step, first sample only where an entry passes them as integers. */
 typedef struct LpKernel {
-    Name name;
+    Name name;          /* need not be unique */
     LpParam *ptr;
     int32_t nptr;       /* thread scratch last */
-    int32_t nint;       /* integer parameters are variables 0 .. nint-1 */
-    int32_t grid_var;   /* = nint; the grid index. batch_var = nint + 1. thread scratch needs no index */
-    int32_t nvar;       /* variables in all */
+    int32_t nint;
+    int32_t nvar;       /* variables in all, >= nint + 2 */
     int32_t nreg;       /* float registers */
     int32_t *reg_width; /* [nreg] lanes; 1 scalar */
     const Ls *body;
-    const char *remark; /* what was fused here, for people */
+    const char *remark; /* what was fused here, for people; NULL: nothing to say */
 } LpKernel;
+static inline int32_t lp_grid_var(const LpKernel *k) { return k->nint; }
+static inline int32_t lp_batch_var(const LpKernel *k) { return k->nint + 1; }
 
 typedef struct LpTable {
     bool is_int;
@@ -111,14 +139,23 @@ typedef struct LpTable {
     int64_t len;
 } LpTable;
 
+typedef struct LpArg { /* what an entry reads or writes: floats (per sample when batched) */
+    int64_t floats;
+    bool batched;
+} LpArg;
+
+/* Variables of an entry that are set when it starts. */
+enum { LP_VAR_BATCH, LP_VAR_SEED, LP_VAR_STEP, LP_VAR_FIRST_SAMPLE, LP_VARS /* the first of its own */ };
+
 typedef struct LpEntry {
-    Name name;
+    Name name;            /* "step", "step:2" */
     int32_t kind, stage;  /* EntryKind of op/program.h, as a number */
     int32_t nin, nout;
-    int32_t nvar;         /* variables; 0 is the batch */
+    const LpArg *in, *out; /* [nin], [nout]; NULL: not known and not checked */
+    int32_t nvar;         /* variables, >= LP_VARS */
     const Ls *body;
-    int64_t fixed_floats, batch_floats; /* workspace: fixed + batch * batch_floats */
-    int64_t thread_bytes;               /* scratch a thread needs */
+    int64_t fixed_floats, batch_floats; /* workspace: fixed + batch * batch_floats; multiples of 16 */
+    int64_t thread_bytes;               /* scratch of a thread: at least lp_thread_bytes of each kernel launched */
 } LpEntry;
 
 typedef struct LpModule {
@@ -126,26 +163,62 @@ typedef struct LpModule {
     Vec(LpKernel) kernels;
     Vec(LpEntry) entries;
     Vec(LpTable) tables;
+    int64_t param_floats, state_floats, tunables; /* sizes of the blocks; for the checks only */
 } LpModule;
 
-/* Constructors (arena first). Integers fold as they are built. */
+/* ---- constructors (arena first) ---- integers fold as they are built: x+0, x*1, x*0, (x+1)+2, constants */
 const Lx *lx_int(Arena *a, int64_t v);
 const Lx *lx_var(Arena *a, int32_t var);
-const Lx *lx_i2(Arena *a, LxKind k, const Lx *x, const Lx *y);
+const Lx *lx_i2(Arena *a, LxKind k, const Lx *x, const Lx *y); /* INOT: y is NULL */
+const Lx *lx_addk(Arena *a, const Lx *x, int64_t k);           /* x + k */
+const Lx *lx_mulk(Arena *a, const Lx *x, int64_t k);
+const Lx *lx_iselect(Arena *a, const Lx *cond, const Lx *x, const Lx *y);
+const Lx *lx_itab(Arena *a, int32_t ptr, const Lx *index);
+const Lx *lx_f2i(Arena *a, const Lx *x);
+bool lx_is_const(const Lx *x, int64_t *v); /* v may be NULL */
+
 const Lx *lx_float(Arena *a, double v, int width);
-const Lx *lx_reg(Arena *a, int32_t reg, const Lx *at, int width);
+const Lx *lx_lanes(Arena *a, int width);
+const Lx *lx_reg(Arena *a, int32_t reg, const Lx *at, int width); /* at may be NULL */
 const Lx *lx_load(Arena *a, int32_t ptr, const Lx *index, int width, const Lx *count);
+const Lx *lx_gather(Arena *a, int32_t ptr, const Lx *index, const Lx *stride, int width, const Lx *count); /* LX_LOAD when stride is 1 */
 const Lx *lx_splat(Arena *a, const Lx *x, int width); /* x itself when width is 1 */
-const Lx *lx_f1(Arena *a, LxKind k, const Lx *x);
+const Lx *lx_i2f(Arena *a, const Lx *x, int width);
+const Lx *lx_f1(Arena *a, LxKind k, const Lx *x); /* HSUM, HMAX of a scalar: itself */
 const Lx *lx_f2(Arena *a, LxKind k, const Lx *x, const Lx *y);
 const Lx *lx_f3(Arena *a, LxKind k, const Lx *x, const Lx *y, const Lx *z);
+const Lx *lx_noise(Arena *a, bool normal, int width, const Lx *seed, const Lx *step, const Lx *sample, const Lx *index, const Lx *entry);
+
+/* A list that grows at its end: `LsList l = {0}; ls_add(&l, ls_set(...)); ... ls_for(a, v, lo, hi, 1, false, l.first)`. Each statement is in
+   one list only. */
+typedef struct LsList {
+    Ls *first, *last;
+} LsList;
+void ls_add(LsList *l, Ls *s);
+Ls *ls_for(Arena *a, int32_t var, const Lx *lo, const Lx *hi, int64_t step, bool unroll, const Ls *body);
+Ls *ls_for_n(Arena *a, int32_t var, int64_t n, bool unroll, const Ls *body); /* 0 .. n-1 */
+Ls *ls_if(Arena *a, const Lx *cond, const Ls *body, const Ls *orelse);
+Ls *ls_setvar(Arena *a, int32_t var, const Lx *value);
+Ls *ls_break_if(Arena *a, const Lx *cond);
+Ls *ls_break_if_at(Arena *a, Lptr at);
+Ls *ls_set(Arena *a, int32_t reg, const Lx *at, const Lx *value);
+Ls *ls_store(Arena *a, int32_t ptr, const Lx *index, const Lx *value, const Lx *count);
+Ls *ls_store_strided(Arena *a, int32_t ptr, const Lx *index, const Lx *stride, const Lx *value, const Lx *count);
+Ls *ls_launch(Arena *a, int32_t kernel, const Lx *grid, const Lptr *ptrs, size_t nptrs, const Lx *const *ints, size_t nints); /* copies */
+Ls *ls_f2var(Arena *a, int32_t var, Lptr at);
+
+/* ---- the noun's tools ---- */
+int32_t lp_launch_ptrs(const LpKernel *k);  /* pointers that a launch passes */
+int64_t lp_thread_bytes(const LpKernel *k); /* scratch it needs: each rounded up to 64 */
 
 bool loop_check(Arena *a, const LpModule *m, const char **why);
 void loop_print(const LpModule *m, FILE *out);
 LpModule *loop_read(Cx *cx, Arena *a, uint32_t file); /* NULL after diagnostics */
-uint64_t loop_kernel_hash(const LpKernel *k);          /* name and remark left out: equal kernels are emitted once */
+uint64_t loop_kernel_hash(const LpKernel *k);          /* names and remark left out: equal kernels are emitted once */
+bool loop_kernel_equal(const LpKernel *x, const LpKernel *y);
 
-/* Runs an entry in float32 on plain memory, one grid point after another, every access checked against its extent. */
+/* Runs an entry in float32 on plain memory, one grid point after another, every access checked against the extent of what was passed.
+   False: *why says what was touched where, or what is wrong with the call. Thread scratch is its own (all NaN at each grid point). */
 struct csc_call;
 bool loop_eval(Arena *a, const LpModule *m, int entry, const struct csc_call *call, const char **why);
 #endif

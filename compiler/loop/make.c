@@ -1,0 +1,321 @@
+/* Makes expressions and statements; integers fold as they are built. */
+#include "base/trouble.h"
+#include "loop/loop.h"
+#include <string.h>
+
+static Lx *lx_new(Arena *a, LxKind k, int width) {
+    Lx *x = ARENA_NEW(a, Lx);
+    x->kind = k;
+    x->width = width;
+    return x;
+}
+
+const Lx *lx_int(Arena *a, int64_t v) {
+    Lx *x = lx_new(a, LX_INT, 0);
+    x->i = v;
+    return x;
+}
+
+const Lx *lx_var(Arena *a, int32_t var) {
+    Lx *x = lx_new(a, LX_VAR, 0);
+    x->i = var;
+    return x;
+}
+
+bool lx_is_const(const Lx *x, int64_t *v) {
+    if (!x || x->kind != LX_INT) return false;
+    if (v) *v = x->i;
+    return true;
+}
+
+/* The value of an operation on constants; false where it has none (division by zero: left for the checker). */
+static bool fold(LxKind k, int64_t x, int64_t y, int64_t *r) {
+    uint64_t ux = (uint64_t)x, uy = (uint64_t)y;
+    switch ((int)k) {
+    case LX_IADD: *r = (int64_t)(ux + uy); return true;
+    case LX_ISUB: *r = (int64_t)(ux - uy); return true;
+    case LX_IMUL: *r = (int64_t)(ux * uy); return true;
+    case LX_IDIV: return y > 0 && x >= 0 && (*r = x / y, true);
+    case LX_IMOD: return y > 0 && x >= 0 && (*r = x % y, true);
+    case LX_IMIN: *r = x < y ? x : y; return true;
+    case LX_IMAX: *r = x > y ? x : y; return true;
+    case LX_ILT: *r = x < y; return true;
+    case LX_IEQ: *r = x == y; return true;
+    case LX_IAND: *r = x && y; return true;
+    case LX_IOR: *r = x || y; return true;
+    case LX_INOT: *r = !x; return true;
+    default: BUG("not an integer operation: %d", (int)k);
+    }
+}
+
+static const Lx *lx_binary(Arena *a, LxKind k, int width, const Lx *x, const Lx *y) {
+    Lx *r = lx_new(a, k, width);
+    r->a = x;
+    r->b = y;
+    return r;
+}
+
+const Lx *lx_i2(Arena *a, LxKind k, const Lx *x, const Lx *y) {
+    int64_t cx, cy = 0, v;
+    MUST(x && x->width == 0 && (!y || y->width == 0) && (y || k == LX_INOT));
+    bool kx = lx_is_const(x, &cx), ky = !y || lx_is_const(y, &cy);
+    if (kx && ky && fold(k, cx, cy, &v)) return lx_int(a, v);
+    switch ((int)k) {
+    case LX_IADD:
+        if (kx) return lx_i2(a, k, y, x); /* constants to the right */
+        if (ky && cy == 0) return x;
+        if (ky && x->kind == LX_IADD && lx_is_const(x->b, &v)) return lx_i2(a, k, x->a, lx_int(a, v + cy));
+        if (x->kind == LX_IADD && x->b->kind == LX_INT) /* (p + 1) + q: the constant goes outermost, into the address */
+            return lx_i2(a, k, lx_i2(a, k, x->a, y), x->b);
+        if (y && y->kind == LX_IADD && y->b->kind == LX_INT) return lx_i2(a, k, lx_i2(a, k, x, y->a), y->b);
+        break;
+    case LX_ISUB:
+        if (ky && cy != INT64_MIN) return lx_i2(a, LX_IADD, x, lx_int(a, -cy));
+        break;
+    case LX_IMUL:
+        if (kx) return lx_i2(a, k, y, x);
+        if (ky && cy == 0) return y;
+        if (ky && cy == 1) return x;
+        if (ky && x->kind == LX_IMUL && lx_is_const(x->b, &v)) return lx_i2(a, k, x->a, lx_int(a, v * cy));
+        if (ky && x->kind == LX_IADD && lx_is_const(x->b, &v))
+            return lx_i2(a, LX_IADD, lx_i2(a, k, x->a, y), lx_int(a, v * cy));
+        break;
+    case LX_IDIV:
+        if (ky && cy == 1) return x;
+        break;
+    case LX_IMOD:
+        if (ky && cy == 1) return lx_int(a, 0);
+        break;
+    case LX_IMIN: case LX_IMAX:
+        if (x == y) return x;
+        break;
+    case LX_IAND:
+        if ((kx && !cx) || (ky && !cy)) return lx_int(a, 0);
+        break;
+    case LX_IOR:
+        if ((kx && cx) || (ky && cy)) return lx_int(a, 1);
+        break;
+    default: break;
+    }
+    return lx_binary(a, k, 0, x, y);
+}
+
+const Lx *lx_addk(Arena *a, const Lx *x, int64_t k) { return lx_i2(a, LX_IADD, x, lx_int(a, k)); }
+const Lx *lx_mulk(Arena *a, const Lx *x, int64_t k) { return lx_i2(a, LX_IMUL, x, lx_int(a, k)); }
+
+const Lx *lx_iselect(Arena *a, const Lx *cond, const Lx *x, const Lx *y) {
+    int64_t v;
+    if (lx_is_const(cond, &v)) return v ? x : y;
+    Lx *r = lx_new(a, LX_ISELECT, 0);
+    r->a = cond;
+    r->b = x;
+    r->c = y;
+    return r;
+}
+
+const Lx *lx_itab(Arena *a, int32_t ptr, const Lx *index) {
+    Lx *r = lx_new(a, LX_ITAB, 0);
+    r->i = ptr;
+    r->a = index;
+    return r;
+}
+
+const Lx *lx_f2i(Arena *a, const Lx *x) {
+    Lx *r = lx_new(a, LX_F2I, 0);
+    r->a = x;
+    return r;
+}
+
+const Lx *lx_float(Arena *a, double v, int width) {
+    Lx *x = lx_new(a, LX_FLOAT, width);
+    x->f = (float)v;
+    return x;
+}
+
+const Lx *lx_lanes(Arena *a, int width) { return lx_new(a, LX_LANES, width); }
+
+const Lx *lx_reg(Arena *a, int32_t reg, const Lx *at, int width) {
+    int64_t v;
+    Lx *x = lx_new(a, LX_REG, width);
+    x->i = reg;
+    x->a = at;
+    if (lx_is_const(at, &v)) {
+        x->i += v;
+        x->a = NULL;
+    }
+    return x;
+}
+
+const Lx *lx_load(Arena *a, int32_t ptr, const Lx *index, int width, const Lx *count) {
+    int64_t n;
+    Lx *x = lx_new(a, LX_LOAD, width);
+    x->i = ptr;
+    x->a = index;
+    x->b = lx_is_const(count, &n) && n >= width ? NULL : count;
+    return x;
+}
+
+const Lx *lx_gather(Arena *a, int32_t ptr, const Lx *index, const Lx *stride, int width, const Lx *count) {
+    int64_t n;
+    if (width == 1 || (lx_is_const(stride, &n) && n == 1)) return lx_load(a, ptr, index, width, count);
+    Lx *x = lx_new(a, LX_GATHER, width);
+    x->i = ptr;
+    x->a = index;
+    x->b = stride;
+    x->c = lx_is_const(count, &n) && n >= width ? NULL : count;
+    return x;
+}
+
+const Lx *lx_splat(Arena *a, const Lx *x, int width) {
+    if (x->width == width) return x;
+    if (x->kind == LX_FLOAT) return lx_float(a, x->f, width);
+    return lx_binary(a, LX_SPLAT, width, x, NULL);
+}
+
+const Lx *lx_i2f(Arena *a, const Lx *x, int width) {
+    int64_t v;
+    if (lx_is_const(x, &v)) return lx_float(a, (float)v, width);
+    return lx_binary(a, LX_I2F, width, x, NULL);
+}
+
+const Lx *lx_f1(Arena *a, LxKind k, const Lx *x) {
+    bool across = k == LX_HSUM || k == LX_HMAX;
+    if (across && x->width == 1) return x;
+    return lx_binary(a, k, across ? 1 : x->width, x, NULL);
+}
+
+const Lx *lx_f2(Arena *a, LxKind k, const Lx *x, const Lx *y) { return lx_binary(a, k, x->width, x, y); }
+
+const Lx *lx_f3(Arena *a, LxKind k, const Lx *x, const Lx *y, const Lx *z) {
+    Lx *r = lx_new(a, k, y->width);
+    r->a = x;
+    r->b = y;
+    r->c = z;
+    return r;
+}
+
+const Lx *lx_noise(Arena *a, bool normal, int width, const Lx *seed, const Lx *step, const Lx *sample, const Lx *index, const Lx *entry) {
+    const Lx *args[] = {seed, step, sample, index, entry};
+    Lx *r = lx_new(a, LX_NOISE, width);
+    r->f = normal;
+    r->list = arena_copy(a, args, sizeof args);
+    return r;
+}
+
+/* ---- statements ---- */
+void ls_add(LsList *l, Ls *s) {
+    MUST(s && !s->next);
+    if (l->last) l->last->next = s;
+    else l->first = s;
+    l->last = s;
+}
+
+static Ls *ls_new(Arena *a, LsKind k) {
+    Ls *s = ARENA_NEW(a, Ls);
+    s->kind = k;
+    return s;
+}
+
+Ls *ls_for(Arena *a, int32_t var, const Lx *lo, const Lx *hi, int64_t step, bool unroll, const Ls *body) {
+    Ls *s = ls_new(a, LS_FOR);
+    s->var = var;
+    s->lo = lo;
+    s->hi = hi;
+    s->step = lx_int(a, step);
+    s->unroll = unroll;
+    s->body = body;
+    return s;
+}
+
+Ls *ls_for_n(Arena *a, int32_t var, int64_t n, bool unroll, const Ls *body) {
+    return ls_for(a, var, lx_int(a, 0), lx_int(a, n), 1, unroll, body);
+}
+
+Ls *ls_if(Arena *a, const Lx *cond, const Ls *body, const Ls *orelse) {
+    Ls *s = ls_new(a, LS_IF);
+    s->cond = cond;
+    s->body = body;
+    s->orelse = orelse;
+    return s;
+}
+
+Ls *ls_setvar(Arena *a, int32_t var, const Lx *value) {
+    Ls *s = ls_new(a, LS_SETVAR);
+    s->var = var;
+    s->cond = value;
+    return s;
+}
+
+Ls *ls_break_if(Arena *a, const Lx *cond) {
+    Ls *s = ls_new(a, LS_BREAK_IF);
+    s->cond = cond;
+    return s;
+}
+
+Ls *ls_break_if_at(Arena *a, Lptr at) {
+    Ls *s = ls_new(a, LS_BREAK_IF);
+    s->ptrs = arena_copy(a, &at, sizeof at);
+    return s;
+}
+
+Ls *ls_set(Arena *a, int32_t reg, const Lx *at, const Lx *value) {
+    int64_t v;
+    Ls *s = ls_new(a, LS_SET);
+    s->reg = reg;
+    s->reg_at = at;
+    if (lx_is_const(at, &v)) {
+        s->reg += (int32_t)v;
+        s->reg_at = NULL;
+    }
+    s->value = value;
+    return s;
+}
+
+Ls *ls_store(Arena *a, int32_t ptr, const Lx *index, const Lx *value, const Lx *count) {
+    int64_t n;
+    Ls *s = ls_new(a, LS_STORE);
+    s->ptr = ptr;
+    s->index = index;
+    s->value = value;
+    s->count = lx_is_const(count, &n) && n >= value->width ? NULL : count;
+    return s;
+}
+
+Ls *ls_store_strided(Arena *a, int32_t ptr, const Lx *index, const Lx *stride, const Lx *value, const Lx *count) {
+    int64_t n;
+    Ls *s = ls_store(a, ptr, index, value, count);
+    if (value->width == 1 || (lx_is_const(stride, &n) && n == 1)) return s;
+    s->kind = LS_STORE_STRIDED;
+    s->stride = stride;
+    return s;
+}
+
+Ls *ls_launch(Arena *a, int32_t kernel, const Lx *grid, const Lptr *ptrs, size_t nptrs, const Lx *const *ints, size_t nints) {
+    Ls *s = ls_new(a, LS_LAUNCH);
+    s->kernel = kernel;
+    s->grid = grid;
+    s->ptrs = arena_copy(a, ptrs, nptrs * sizeof *ptrs);
+    s->ints = arena_copy(a, ints, nints * sizeof *ints);
+    return s;
+}
+
+Ls *ls_f2var(Arena *a, int32_t var, Lptr at) {
+    Ls *s = ls_new(a, LS_F2VAR);
+    s->var = var;
+    s->ptrs = arena_copy(a, &at, sizeof at);
+    return s;
+}
+
+/* ---- sizes ---- */
+int32_t lp_launch_ptrs(const LpKernel *k) {
+    int32_t n = 0;
+    for (int32_t i = 0; i < k->nptr; i++) n += !k->ptr[i].thread;
+    return n;
+}
+
+int64_t lp_thread_bytes(const LpKernel *k) {
+    int64_t n = 0;
+    for (int32_t i = 0; i < k->nptr; i++)
+        if (k->ptr[i].thread) n += (k->ptr[i].bytes + 63) / 64 * 64;
+    return n;
+}
