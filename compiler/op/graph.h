@@ -54,7 +54,10 @@ typedef struct Graph {
    stopped; stack entries of turns not run are zero.
    `counted`: one more input at the very end, a scalar, not batched: only that many turns run (<= turns).
    `reverse`: turns run from the last (turns-1, or count-1) to 0; per-turn inputs and stacks are still indexed by the turn's number.
-   A carried value must have one shape; it is batched when its initial value or its new value is. Use per_sample on the initial value. */
+   A carried value has one shape; it is batched when its initial value, its new value or `until` is, and its argument says so (an
+   initial or new value that is not batched then serves every sample). An emitted stack is batched when the emitted value or `until` is.
+   A reverse loop has no `until`. A body (of fixed_point too) reads nothing but arg, const, table, nbatch and noise: all else comes in as
+   an argument. Noise in a body is the same in each turn; a noise of shape [turns, ...] outside, passed per turn, is new in each. */
 typedef struct LoopAttr {
     const Graph *body;
     int64_t turns;
@@ -64,7 +67,8 @@ typedef struct LoopAttr {
 } LoopAttr;
 
 Graph *graph_new(Arena *a);
-/* Appends; the shape comes from the rule. BUG when the rule refuses: callers with user input ask sig_infer first. Copies `in`. */
+/* Appends; the shape comes from the rule. BUG when the rule refuses: callers with user input ask sig_infer first. Copies `in` and what
+   attr points to, except bodies and table data. attr may be NULL. */
 NodeId graph_add(Graph *g, OpKind op, const NodeId *in, uint32_t nin, const Attr *attr, Span span);
 void graph_out(Graph *g, OutRole role, int32_t index, NodeId node, Name name);
 const Node *graph_at(const Graph *g, NodeId n);
