@@ -1,3 +1,39 @@
-/* cscc: the one command. */
-#include "base/diag.h"
-int main(void) { return 0; }
+/* cscc: the one command. Reads the command line, runs the command, prints what it has to say. */
+#include "driver/commands.h"
+#include <locale.h>
+#include <string.h>
+#include <unistd.h>
+
+static int run_command(Cx *cx, const Options *o) {
+    switch (o->command) {
+    case CMD_EXPLAIN: return command_explain(cx, o);
+    case CMD_DOCTOR:
+    case CMD_CHECK:
+    case CMD_TRAIN:
+    case CMD_EVAL:
+    case CMD_RUN:
+    case CMD_BUILD:
+    case CMD_INSPECT:
+    case CMD_COUNT: break;
+    }
+    return 1;
+}
+
+int main(int argc, char **argv) {
+    Cx *cx = cx_new();
+    Options o;
+    int code = 1;
+    if (args_read(cx, argc, argv, &o, &code)) code = run_command(cx, &o);
+    if (cx->diags.len) {
+        if (o.json) diag_print_json(cx, stdout);
+        else diag_print_all(cx, stderr, isatty(2));
+    }
+    if (cx->errors && code == 0) code = 1;
+    /* output that could not be written (a full disk, a closed pipe) must not pass for success */
+    if ((fflush(stdout) || ferror(stdout)) && code == 0) {
+        fprintf(stderr, "cscc: the output cannot be written\n");
+        code = 2;
+    }
+    cx_free(cx);
+    return code;
+}
