@@ -21,7 +21,15 @@ typedef struct EvalEnv {
 /* Values of all nodes. The result is an array of g->nodes.len values in `a` (loops: .at is an array of Value, one per result). */
 Value *eval_graph(Arena *a, const Graph *g, const EvalEnv *env);
 
-/* Uniform in [0,1) / normal numbers as `noise` defines them: Philox4x32-10 with key (seed), counter (entry, sample, step, index). */
+/* What `noise` is, here, in compiled code and in the runtime. Philox4x32-10 (Salmon et al., SC 2011: multipliers D2511F53, CD9E8D57; key steps
+   9E3779B9, BB67AE85) gives four words w0..w3 for
+     key     = { low 32 bits of seed, high 32 bits of seed }
+     counter = { low 32 bits of entry, low 32 bits of sample, low 32 bits of step, index }
+   where entry is the row-major number within the sample's value, sample counts from the start of the epoch (first_sample + place in the
+   batch), and index is the noise node's number (below 2^31; the runtime uses 2^31 and up for its own streams). Then
+     uniform = (w0 >> 8) * 2^-24                                                   in [0, 1)
+     normal  = sqrt(-2 log(((w0 >> 8) + 1) * 2^-24)) * cos(2 pi (w1 >> 8) * 2^-24)   (Box and Muller) */
+void noise_words(uint64_t seed, uint64_t step, uint64_t sample, uint32_t index, uint64_t entry, uint32_t w[4]);
 double noise_uniform(uint64_t seed, uint64_t step, uint64_t sample, uint32_t index, uint64_t entry);
 double noise_normal(uint64_t seed, uint64_t step, uint64_t sample, uint32_t index, uint64_t entry);
 #endif
