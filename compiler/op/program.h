@@ -112,11 +112,17 @@ typedef struct Program {
     int64_t param_floats, state_floats; /* sizes of the blocks */
 } Program;
 
-/* One entry's graph. In BACKWARD, cotangents are inputs numbered after the model's own. */
+/* One entry's graph. As build makes it, OP_input is numbered as Program.inputs. Before sched, the driver (its pass "ad") gives each entry the
+   face of its call (csc_model.h): OP_input k is csc_call.in[k], described by in[k] (FORWARD, BACKWARD: the real inputs only; BACKWARD: then
+   one cotangent per output; SYNTH: the code alone). csc_call.out[k] is the k-th of graph->outs that is neither OUT_GRAD nor OUT_STATE, in the
+   order: loss, metrics, values, input gradients, parameters (init). OUT_GRAD and OUT_STATE go to the blocks grads and state_out. */
 typedef struct Entry {
     EntryKind kind;
     int32_t stage; /* EVAL, STEP, PROBE; else 0 */
     Graph *graph;
+    int32_t nin; /* set by the driver */
+    const InputDecl *in;
+    Name name;   /* "forward", "step", "step:2" (the second stage) */
 } Entry;
 
 void program_layout(Program *p); /* sets offsets and block sizes */
