@@ -1,6 +1,6 @@
 /* Makes expressions and statements; integers fold as they are built. */
 #include "base/trouble.h"
-#include "loop/loop.h"
+#include "loop/fold.h"
 #include <string.h>
 
 static Lx *lx_new(Arena *a, LxKind k, int width) {
@@ -28,24 +28,10 @@ bool lx_is_const(const Lx *x, int64_t *v) {
     return true;
 }
 
-/* The value of an operation on constants; false where it has none (division by zero: left for the checker). */
-static bool fold(LxKind k, int64_t x, int64_t y, int64_t *r) {
-    uint64_t ux = (uint64_t)x, uy = (uint64_t)y;
-    switch ((int)k) {
-    case LX_IADD: *r = (int64_t)(ux + uy); return true;
-    case LX_ISUB: *r = (int64_t)(ux - uy); return true;
-    case LX_IMUL: *r = (int64_t)(ux * uy); return true;
-    case LX_IDIV: return y > 0 && x >= 0 && (*r = x / y, true);
-    case LX_IMOD: return y > 0 && x >= 0 && (*r = x % y, true);
-    case LX_IMIN: *r = x < y ? x : y; return true;
-    case LX_IMAX: *r = x > y ? x : y; return true;
-    case LX_ILT: *r = x < y; return true;
-    case LX_IEQ: *r = x == y; return true;
-    case LX_IAND: *r = x && y; return true;
-    case LX_IOR: *r = x || y; return true;
-    case LX_INOT: *r = !x; return true;
-    default: BUG("not an integer operation: %d", (int)k);
-    }
+static int64_t wrap(LxKind k, int64_t x, int64_t y) {
+    int64_t r = 0;
+    MUST(loop_fold_op(k, x, y, &r));
+    return r;
 }
 
 static const Lx *lx_binary(Arena *a, LxKind k, int width, const Lx *x, const Lx *y) {
@@ -59,12 +45,12 @@ const Lx *lx_i2(Arena *a, LxKind k, const Lx *x, const Lx *y) {
     int64_t cx, cy = 0, v;
     MUST(x && x->width == 0 && (!y || y->width == 0) && (y || k == LX_INOT));
     bool kx = lx_is_const(x, &cx), ky = !y || lx_is_const(y, &cy);
-    if (kx && ky && fold(k, cx, cy, &v)) return lx_int(a, v);
+    if (kx && ky && loop_fold_op(k, cx, cy, &v)) return lx_int(a, v);
     switch ((int)k) {
     case LX_IADD:
         if (kx) return lx_i2(a, k, y, x); /* constants to the right */
         if (ky && cy == 0) return x;
-        if (ky && x->kind == LX_IADD && lx_is_const(x->b, &v)) return lx_i2(a, k, x->a, lx_int(a, v + cy));
+        if (ky && x->kind == LX_IADD && lx_is_const(x->b, &v)) return lx_i2(a, k, x->a, lx_int(a, wrap(LX_IADD, v, cy)));
         if (x->kind == LX_IADD && x->b->kind == LX_INT) /* (p + 1) + q: the constant goes outermost, into the address */
             return lx_i2(a, k, lx_i2(a, k, x->a, y), x->b);
         if (y && y->kind == LX_IADD && y->b->kind == LX_INT) return lx_i2(a, k, lx_i2(a, k, x, y->a), y->b);
@@ -76,9 +62,9 @@ const Lx *lx_i2(Arena *a, LxKind k, const Lx *x, const Lx *y) {
         if (kx) return lx_i2(a, k, y, x);
         if (ky && cy == 0) return y;
         if (ky && cy == 1) return x;
-        if (ky && x->kind == LX_IMUL && lx_is_const(x->b, &v)) return lx_i2(a, k, x->a, lx_int(a, v * cy));
+        if (ky && x->kind == LX_IMUL && lx_is_const(x->b, &v)) return lx_i2(a, k, x->a, lx_int(a, wrap(LX_IMUL, v, cy)));
         if (ky && x->kind == LX_IADD && lx_is_const(x->b, &v))
-            return lx_i2(a, LX_IADD, lx_i2(a, k, x->a, y), lx_int(a, v * cy));
+            return lx_i2(a, LX_IADD, lx_i2(a, k, x->a, y), lx_int(a, wrap(LX_IMUL, v, cy)));
         break;
     case LX_IDIV:
         if (ky && cy == 1) return x;

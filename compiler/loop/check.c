@@ -1,0 +1,323 @@
+/* Does a module hold what its parts promise: types, numbers in range, unrolled loops with known bounds, launches that fit? */
+#include "loop/fold.h"
+#include "loop/lxmap.h"
+#include <setjmp.h>
+
+typedef struct Check {
+    Arena *a;
+    const LpModule *m;
+    const LpKernel *k; /* NULL: in an entry */
+    const LpEntry *e;
+    LoopKnown known;
+    bool *set_by_loop; /* variables of the loops around */
+    bool *over;        /* variables of loops that ended */
+    int32_t nvar;
+    int64_t statements; /* of the kernel, unrolled */
+    int loops;          /* around, not unrolled */
+    LxMap seen;
+    jmp_buf leave;
+    const char *why;
+} Check;
+
+static _Noreturn __attribute__((format(printf, 2, 3))) void wrong(Check *c, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    const char *text = arena_vprintf(c->a, fmt, ap);
+    va_end(ap);
+    const char *name = c->k ? c->k->name : c->e ? c->e->name : NULL;
+    const char *kind = c->k ? "kernel" : c->e ? "entry" : "module";
+    c->why = arena_printf(c->a, "%s %s: %s", kind, name ? name : "", text);
+    longjmp(c->leave, 1);
+}
+
+/* ---- expressions ---- */
+static void check_x(Check *c, const Lx *x, int width);
+
+static const LpParam *param(Check *c, int64_t i, bool is_int) {
+    if (!c->k) wrong(c, "an entry reads memory in an expression");
+    if (i < 0 || i >= c->k->nptr) wrong(c, "no pointer %lld", (long long)i);
+    if (c->k->ptr[i].is_int != is_int) wrong(c, "pointer %lld is %s", (long long)i, is_int ? "not to integers" : "to integers");
+    return &c->k->ptr[i];
+}
+
+static void check_reg(Check *c, int64_t reg, const Lx *at, int width) {
+    int64_t plus = 0;
+    if (at) {
+        check_x(c, at, 0);
+        if (!loop_fold(at, &c->known, &plus)) wrong(c, "the number of register %lld + .. is not constant here", (long long)reg);
+    }
+    reg += plus;
+    if (reg < 0 || reg >= c->k->nreg) wrong(c, "no register %lld", (long long)reg);
+    if (c->k->reg_width[reg] != width)
+        wrong(c, "register %lld has %d lanes, not %d", (long long)reg, (int)c->k->reg_width[reg], width);
+}
+
+static void check_float(Check *c, const Lx *x) {
+    int w = x->width;
+    if (w > LOOP_MAX_WIDTH || (w & (w - 1))) wrong(c, "a vector of %d lanes", w);
+    if (!c->k) wrong(c, "an entry computes with floats");
+    switch ((int)x->kind) {
+    case LX_FLOAT: case LX_LANES: return;
+    case LX_REG: check_reg(c, x->i, x->a, w); return;
+    case LX_LOAD:
+        param(c, x->i, false);
+        check_x(c, x->a, 0);
+        if (x->b) check_x(c, x->b, 0);
+        return;
+    case LX_GATHER:
+        param(c, x->i, false);
+        check_x(c, x->a, 0);
+        check_x(c, x->b, 0);
+        if (x->c) check_x(c, x->c, 0);
+        return;
+    case LX_SPLAT: check_x(c, x->a, 1); return;
+    case LX_I2F: check_x(c, x->a, 0); return;
+    case LX_HSUM: case LX_HMAX:
+        if (w != 1) wrong(c, "a sum across lanes is a scalar");
+        if (!x->a || x->a->width < 1) wrong(c, "a sum across lanes of no vector");
+        check_x(c, x->a, x->a->width);
+        return;
+    case LX_NOISE:
+        if (!x->list) wrong(c, "noise without its arguments");
+        for (int i = 0; i < 5; i++) check_x(c, x->list[i], 0);
+        return;
+    case LX_FMA: case LX_SELECT:
+        check_x(c, x->a, w);
+        check_x(c, x->b, w);
+        check_x(c, x->c, w);
+        return;
+    case LX_NEG: case LX_ABS: case LX_SQRT: case LX_FLOOR: case LX_EXP: case LX_LOG: case LX_TANH: case LX_SIN: case LX_COS:
+        check_x(c, x->a, w);
+        return;
+    case LX_ADD: case LX_SUB: case LX_MUL: case LX_DIV: case LX_POW: case LX_MAX: case LX_MIN: case LX_LT: case LX_LE: case LX_EQ:
+        check_x(c, x->a, w);
+        check_x(c, x->b, w);
+        return;
+    default: wrong(c, "an expression of kind %d has %d lanes", (int)x->kind, w);
+    }
+}
+
+static void check_int(Check *c, const Lx *x) {
+    switch ((int)x->kind) {
+    case LX_INT: return;
+    case LX_VAR:
+        if (x->i < 0 || x->i >= c->nvar) wrong(c, "no variable %lld", (long long)x->i);
+        if (c->over[x->i]) wrong(c, "reads variable %lld after its loop", (long long)x->i);
+        return;
+    case LX_ITAB:
+        param(c, x->i, true);
+        check_x(c, x->a, 0);
+        return;
+    case LX_F2I:
+        if (!c->k) wrong(c, "an entry computes with floats");
+        check_x(c, x->a, 1);
+        return;
+    case LX_INOT: check_x(c, x->a, 0); return;
+    case LX_ISELECT:
+        check_x(c, x->a, 0);
+        check_x(c, x->b, 0);
+        check_x(c, x->c, 0);
+        return;
+    case LX_IADD: case LX_ISUB: case LX_IMUL: case LX_IDIV: case LX_IMOD: case LX_IMIN: case LX_IMAX: case LX_ILT: case LX_IEQ: case LX_IAND:
+    case LX_IOR: {
+        check_x(c, x->a, 0);
+        check_x(c, x->b, 0);
+        int64_t v;
+        if ((x->kind == LX_IDIV || x->kind == LX_IMOD) && lx_is_const(x->b, &v) && v <= 0) wrong(c, "division by %lld", (long long)v);
+        return;
+    }
+    default: wrong(c, "an expression of kind %d is not an integer", (int)x->kind);
+    }
+}
+
+static void check_x(Check *c, const Lx *x, int width) {
+    if (!x) wrong(c, "an expression is missing");
+    if (x->width != width) wrong(c, "an expression of kind %d has %d lanes where %d are needed", (int)x->kind, (int)x->width, width);
+    LxCell *cell = lx_map_cell(c->a, &c->seen, x);
+    if (cell->turn == c->seen.turn) return;
+    cell->turn = c->seen.turn;
+    if (width) check_float(c, x);
+    else check_int(c, x);
+}
+
+/* ---- pointers ---- */
+static void check_lptr(Check *c, const Lptr *p, bool is_int, bool writes) {
+    int64_t n = 1;
+    switch (p->space) {
+    case SP_IN: n = c->e->nin; break;
+    case SP_OUT: n = c->e->nout; break;
+    case SP_TABLE: case SP_FTABLE: n = (int64_t)c->m->tables.len; break;
+    case SP_FIXED: case SP_BATCH: case SP_PARAM: case SP_GRAD: case SP_STATE: case SP_STATE_OUT: case SP_TUNABLE: break;
+    case SP_KINDS: wrong(c, "no such space");
+    }
+    if (p->which < 0 || p->which >= n) wrong(c, "no number %d in space %d", (int)p->which, (int)p->space);
+    if ((p->space == SP_TABLE) != is_int) wrong(c, "a pointer to %s is given %s", is_int ? "integers" : "floats", is_int ? "floats" : "integers");
+    if (p->space == SP_TABLE || p->space == SP_FTABLE) {
+        const LpTable *t = &c->m->tables.at[p->which];
+        if (t->is_int != is_int) wrong(c, "table %d is %s", (int)p->which, t->is_int ? "of integers" : "of floats");
+    }
+    bool writable = p->space == SP_FIXED || p->space == SP_BATCH || p->space == SP_OUT || p->space == SP_GRAD || p->space == SP_STATE_OUT;
+    if (writes && !writable) wrong(c, "a kernel writes to space %d", (int)p->space);
+    if (p->plus) check_x(c, p->plus, 0);
+}
+
+/* ---- statements ---- */
+static void check_list(Check *c, const Ls *s);
+
+static void check_var(Check *c, int32_t var) {
+    int32_t first = c->k ? c->k->nint + 2 : LP_VARS;
+    if (var < first || var >= c->nvar) wrong(c, "sets variable %d", (int)var);
+    if (c->set_by_loop[var]) wrong(c, "sets variable %d, which a loop around it sets", (int)var);
+    c->known.known[var] = false;
+    c->over[var] = false;
+}
+
+static void check_for(Check *c, const Ls *s) {
+    int64_t lo, hi, step;
+    check_x(c, s->lo, 0);
+    check_x(c, s->hi, 0);
+    if (!lx_is_const(s->step, &step) || step <= 0) wrong(c, "the step of a loop is not a constant above 0");
+    check_var(c, s->var);
+    c->set_by_loop[s->var] = true;
+    if (s->unroll) {
+        if (!c->k) wrong(c, "an unrolled loop in an entry");
+        if (!loop_fold(s->lo, &c->known, &lo) || !loop_fold(s->hi, &c->known, &hi))
+            wrong(c, "the bounds of the unrolled loop over variable %d are not constant", (int)s->var);
+        for (int64_t i = lo; i < hi; i += step) {
+            c->known.known[s->var] = true;
+            c->known.value[s->var] = i;
+            c->statements++;
+            check_list(c, s->body);
+        }
+    } else {
+        c->loops++;
+        check_list(c, s->body);
+        c->loops--;
+    }
+    c->known.known[s->var] = false;
+    c->set_by_loop[s->var] = false;
+    c->over[s->var] = true;
+}
+
+static void check_launch(Check *c, const Ls *s) {
+    if (c->k) wrong(c, "a kernel launches");
+    if (s->kernel < 0 || (size_t)s->kernel >= c->m->kernels.len) wrong(c, "launches no kernel (%d)", (int)s->kernel);
+    const LpKernel *k = &c->m->kernels.at[s->kernel];
+    check_x(c, s->grid, 0);
+    for (int32_t i = 0; i < lp_launch_ptrs(k); i++) check_lptr(c, &s->ptrs[i], k->ptr[i].is_int, k->ptr[i].writes);
+    for (int32_t i = 0; i < k->nint; i++) check_x(c, s->ints[i], 0);
+    if (lp_thread_bytes(k) > c->e->thread_bytes)
+        wrong(c, "kernel %s needs %lld bytes of scratch", k->name ? k->name : "?", (long long)lp_thread_bytes(k));
+}
+
+static void check_store(Check *c, const Ls *s) {
+    if (!s->value || s->value->width < 1) wrong(c, "stores no float");
+    if (!param(c, s->ptr, false)->writes) wrong(c, "stores to pointer %d, which it does not write", (int)s->ptr);
+    check_x(c, s->value, s->value->width);
+    check_x(c, s->index, 0);
+    if (s->count) check_x(c, s->count, 0);
+    if (s->kind == LS_STORE_STRIDED) check_x(c, s->stride, 0);
+}
+
+static void check_one(Check *c, const Ls *s) {
+    c->seen.turn++;
+    if (c->k && ++c->statements > LOOP_MAX_UNROLLED) wrong(c, "more than %d statements once unrolled", LOOP_MAX_UNROLLED);
+    switch (s->kind) {
+    case LS_FOR: check_for(c, s); return;
+    case LS_IF: {
+        int64_t v;
+        check_x(c, s->cond, 0);
+        bool fixed = loop_fold(s->cond, &c->known, &v);
+        if (!fixed || v) check_list(c, s->body);
+        if (!fixed || !v) check_list(c, s->orelse);
+        return;
+    }
+    case LS_SETVAR:
+        check_x(c, s->cond, 0);
+        check_var(c, s->var);
+        return;
+    case LS_BREAK_IF:
+        if (!c->loops) wrong(c, "leaves a loop where none is");
+        if (s->cond) check_x(c, s->cond, 0);
+        else if (c->k || !s->ptrs) wrong(c, "leaves a loop without a condition");
+        else check_lptr(c, s->ptrs, false, false);
+        return;
+    case LS_SET:
+        if (!c->k) wrong(c, "an entry sets a register");
+        if (!s->value || s->value->width < 1) wrong(c, "sets a register to no float");
+        check_x(c, s->value, s->value->width);
+        check_reg(c, s->reg, s->reg_at, s->value->width);
+        return;
+    case LS_STORE: case LS_STORE_STRIDED: check_store(c, s); return;
+    case LS_LAUNCH: check_launch(c, s); return;
+    case LS_F2VAR:
+        if (c->k || !s->ptrs) wrong(c, "reads a variable from memory in a kernel");
+        check_lptr(c, s->ptrs, false, false);
+        check_var(c, s->var);
+        return;
+    case LS_KINDS: break;
+    }
+    wrong(c, "a statement of kind %d", (int)s->kind);
+}
+
+static void check_list(Check *c, const Ls *s) {
+    for (; s; s = s->next) check_one(c, s);
+}
+
+static void open_vars(Check *c, int32_t nvar) {
+    c->nvar = nvar;
+    c->known.known = ARENA_ARRAY(c->a, bool, nvar);
+    c->known.value = ARENA_ARRAY(c->a, int64_t, nvar);
+    c->set_by_loop = ARENA_ARRAY(c->a, bool, nvar);
+    c->over = ARENA_ARRAY(c->a, bool, nvar);
+}
+
+static void check_kernel(Check *c, const LpKernel *k) {
+    c->k = k;
+    c->statements = 0;
+    if (k->nint < 0 || k->nvar < k->nint + 2) wrong(c, "%d variables for %d integer parameters", (int)k->nvar, (int)k->nint);
+    open_vars(c, k->nvar);
+    bool scratch = false;
+    for (int32_t i = 0; i < k->nptr; i++) {
+        const LpParam *p = &k->ptr[i];
+        if (scratch && !p->thread) wrong(c, "thread scratch comes last");
+        scratch |= p->thread;
+        if (p->thread && (p->bytes < 0 || p->is_int)) wrong(c, "thread scratch of %lld bytes", (long long)p->bytes);
+        if (p->is_int && p->writes) wrong(c, "writes to a table");
+        c->seen.turn++;
+        if (p->extent) check_x(c, p->extent, 0);
+    }
+    for (int32_t i = 0; i < k->nreg; i++) {
+        int w = k->reg_width[i];
+        if (w < 1 || w > LOOP_MAX_WIDTH || (w & (w - 1))) wrong(c, "register %d has %d lanes", (int)i, w);
+    }
+    check_list(c, k->body);
+    c->k = NULL;
+}
+
+static void check_entry(Check *c, const LpEntry *e) {
+    c->e = e;
+    if (e->nvar < LP_VARS) wrong(c, "%d variables", (int)e->nvar);
+    if (e->fixed_floats < 0 || e->batch_floats < 0 || e->fixed_floats % 16 || e->batch_floats % 16)
+        wrong(c, "a workspace of %lld + batch * %lld floats (multiples of 16 are needed)", (long long)e->fixed_floats, (long long)e->batch_floats);
+    open_vars(c, e->nvar);
+    check_list(c, e->body);
+    c->e = NULL;
+}
+
+bool loop_check(Arena *a, const LpModule *m, const char **why) {
+    Check *c = ARENA_NEW(a, Check);
+    c->a = a;
+    c->m = m;
+    if (setjmp(c->leave)) {
+        *why = c->why;
+        return false;
+    }
+    for (size_t i = 0; i < m->tables.len; i++) {
+        const LpTable *t = &m->tables.at[i];
+        if (t->len < 0 || (t->len && !(t->is_int ? (const void *)t->i : t->f))) wrong(c, "table %d has no entries", (int)i);
+    }
+    for (size_t i = 0; i < m->kernels.len; i++) check_kernel(c, &m->kernels.at[i]);
+    for (size_t i = 0; i < m->entries.len; i++) check_entry(c, &m->entries.at[i]);
+    return true;
+}

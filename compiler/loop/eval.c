@@ -1,0 +1,476 @@
+/* Runs an entry in float32 on plain memory, every access checked: bounds, extents, and grid points that touch each other's memory. */
+#include "base/trouble.h"
+#include "csc_model.h"
+#include "loop/lxmap.h"
+#include "loop/noise.h"
+#include "loop/scalar.h"
+#include <math.h>
+#include <setjmp.h>
+#include <string.h>
+
+typedef struct Mark { /* who touched a float last, in the launch it names */
+    uint32_t wrote_in, read_in;
+    int64_t writer, reader;
+} Mark;
+
+typedef struct Region {
+    const char *name;
+    char *base;
+    int64_t len;    /* floats (entries); UNKNOWN: not checked */
+    bool writable;
+    Mark *marks;    /* [len], of memory that can be written */
+} Region;
+
+typedef struct Mem { /* a pointer: entry i is at region entry `at + i`, which must lie in [lo, hi) */
+    const Region *r;
+    Name name;
+    int64_t at, lo, hi;
+} Mem;
+
+typedef union Known { /* value of an expression in one statement */
+    int64_t i;
+    float v[LOOP_MAX_WIDTH];
+} Known;
+
+typedef struct Ev {
+    Arena *a;
+    const LpModule *m;
+    const csc_call *call;
+    const LpEntry *entry;
+    const LpKernel *k; /* NULL: in the entry itself */
+    Region work, params, grads, state, state_out, tunables, *in, *out, *tables;
+    int64_t *var;
+    float (*reg)[LOOP_MAX_WIDTH];
+    Mem *ptr;
+    uint32_t launch;
+    int64_t point;
+    LxMap memo;
+    jmp_buf leave;
+    const char *why;
+} Ev;
+
+enum { MANY = -2 };
+#define UNKNOWN (INT64_MAX / 4)
+
+static _Noreturn __attribute__((format(printf, 2, 3))) void fail(Ev *e, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    const char *text = arena_vprintf(e->a, fmt, ap);
+    va_end(ap);
+    const char *at = e->k ? arena_printf(e->a, " (kernel %s, point %lld)", e->k->name ? e->k->name : "?", (long long)e->point) : "";
+    e->why = arena_printf(e->a, "entry %s: %s%s", e->entry->name ? e->entry->name : "?", text, at);
+    longjmp(e->leave, 1);
+}
+
+/* ---- memory ---- */
+static int64_t locate(Ev *e, const Mem *p, int64_t index) {
+    int64_t at = p->at + index;
+    if (at < p->lo || at >= p->hi)
+        fail(e, "index %lld of %s (%s + %lld) is outside of %lld .. %lld", (long long)index, p->name ? p->name : "a pointer", p->r->name,
+             (long long)p->at, (long long)(p->lo - p->at), (long long)(p->hi - p->at));
+    return at;
+}
+
+static float read_float(Ev *e, const Mem *p, int64_t index) {
+    int64_t at = locate(e, p, index);
+    if (p->r->marks && e->k) {
+        Mark *k = &p->r->marks[at];
+        if (k->wrote_in == e->launch && k->writer != e->point)
+            fail(e, "reads entry %lld of %s that point %lld of this launch writes", (long long)at, p->r->name, (long long)k->writer);
+        k->reader = k->read_in == e->launch && k->reader != e->point ? MANY : e->point;
+        k->read_in = e->launch;
+    }
+    float f;
+    memcpy(&f, p->r->base + at * 4, 4);
+    return f;
+}
+
+static void write_float(Ev *e, const Mem *p, int64_t index, float f) {
+    int64_t at = locate(e, p, index);
+    if (!p->r->writable) fail(e, "writes to %s", p->r->name);
+    if (p->r->marks) {
+        Mark *k = &p->r->marks[at];
+        if (k->wrote_in == e->launch && k->writer != e->point)
+            fail(e, "writes entry %lld of %s that point %lld of this launch writes too", (long long)at, p->r->name, (long long)k->writer);
+        if (k->read_in == e->launch && k->reader != e->point)
+            fail(e, "writes entry %lld of %s that another point of this launch reads", (long long)at, p->r->name);
+        k->wrote_in = e->launch;
+        k->writer = e->point;
+    }
+    memcpy(p->r->base + at * 4, &f, 4);
+}
+
+static int32_t read_int(Ev *e, const Mem *p, int64_t index) {
+    int64_t at = locate(e, p, index);
+    int32_t v;
+    memcpy(&v, p->r->base + at * 4, 4);
+    return v;
+}
+
+/* ---- expressions ---- */
+static int64_t ev_int(Ev *e, const Lx *x);
+static void ev_float(Ev *e, const Lx *x, float *r);
+
+/* Where the value of x is kept; *known: it is there already. */
+static Known *known_of(Ev *e, const Lx *x, bool *known) {
+    LxCell *c = lx_map_cell(e->a, &e->memo, x);
+    *known = c->turn == e->memo.turn;
+    if (!c->value) c->value = arena_alloc(e->a, x->width ? sizeof(float) * (size_t)x->width : sizeof(int64_t));
+    c->turn = e->memo.turn;
+    return c->value;
+}
+
+static float scalar(Ev *e, const Lx *x) {
+    float v[LOOP_MAX_WIDTH];
+    ev_float(e, x, v);
+    return v[0];
+}
+
+static int64_t to_int(float f) {
+    if (f != f) return 0;
+    if (f >= 0x1p63f) return INT64_MAX;
+    if (f < -0x1p63f) return INT64_MIN;
+    return (int64_t)f;
+}
+
+static int64_t int_op(Ev *e, const Lx *x) {
+    int64_t p = x->kind == LX_F2I ? 0 : ev_int(e, x->a);
+    int64_t q = x->b && x->kind != LX_ISELECT ? ev_int(e, x->b) : 0;
+    uint64_t up = (uint64_t)p, uq = (uint64_t)q;
+    switch ((int)x->kind) {
+    case LX_IADD: return (int64_t)(up + uq);
+    case LX_ISUB: return (int64_t)(up - uq);
+    case LX_IMUL: return (int64_t)(up * uq);
+    case LX_IDIV: case LX_IMOD:
+        if (p < 0 || q <= 0) fail(e, "%lld divided by %lld", (long long)p, (long long)q);
+        return x->kind == LX_IDIV ? p / q : p % q;
+    case LX_IMIN: return p < q ? p : q;
+    case LX_IMAX: return p > q ? p : q;
+    case LX_ILT: return p < q;
+    case LX_IEQ: return p == q;
+    case LX_IAND: return p && q;
+    case LX_IOR: return p || q;
+    case LX_INOT: return !p;
+    case LX_ISELECT: {
+        int64_t t = ev_int(e, x->b), f = ev_int(e, x->c);
+        return p ? t : f;
+    }
+    case LX_ITAB: return read_int(e, &e->ptr[x->i], p);
+    case LX_F2I: return to_int(scalar(e, x->a));
+    default: BUG("integer expression of kind %d", (int)x->kind);
+    }
+}
+
+static int64_t ev_int(Ev *e, const Lx *x) {
+    if (x->kind == LX_INT) return x->i;
+    if (x->kind == LX_VAR) return e->var[x->i];
+    bool known;
+    Known *k = known_of(e, x, &known);
+    if (!known) k->i = int_op(e, x);
+    return k->i;
+}
+
+static float larger(float x, float y) { return y != y ? y : x < y ? y : x; }
+static float smaller(float x, float y) { return y != y ? y : y < x ? y : x; }
+
+static float op1(LxKind k, float a) {
+    switch ((int)k) {
+    case LX_NEG: return -a;
+    case LX_ABS: return fabsf(a);
+    case LX_SQRT: return sqrtf(a);
+    case LX_FLOOR: return floorf(a);
+    case LX_EXP: return loop_exp(a);
+    case LX_LOG: return loop_log(a);
+    case LX_TANH: return loop_tanh(a);
+    case LX_SIN: return sinf(a);
+    case LX_COS: return cosf(a);
+    default: BUG("operation of kind %d", (int)k);
+    }
+}
+
+static float op2(LxKind k, float a, float b) {
+    switch ((int)k) {
+    case LX_ADD: return a + b;
+    case LX_SUB: return a - b;
+    case LX_MUL: return a * b;
+    case LX_DIV: return a / b;
+    case LX_POW: return powf(a, b);
+    case LX_MAX: return larger(a, b);
+    case LX_MIN: return smaller(a, b);
+    case LX_LT: return a < b;
+    case LX_LE: return a <= b;
+    case LX_EQ: return a == b;
+    default: BUG("operation of kind %d", (int)k);
+    }
+}
+
+static int64_t lanes_there(Ev *e, const Lx *count, int width) {
+    if (!count) return width;
+    int64_t n = ev_int(e, count);
+    return n < 0 ? 0 : n < width ? n : width;
+}
+
+static void ev_memory(Ev *e, const Lx *x, float *r) {
+    bool strided = x->kind == LX_GATHER;
+    int64_t at = ev_int(e, x->a), step = strided ? ev_int(e, x->b) : 1;
+    int64_t n = lanes_there(e, strided ? x->c : x->b, x->width);
+    for (int i = 0; i < x->width; i++) r[i] = i < n ? read_float(e, &e->ptr[x->i], at + i * step) : 0.0f;
+}
+
+static void ev_across(Ev *e, const Lx *x, float *r) {
+    float v[LOOP_MAX_WIDTH];
+    ev_float(e, x->a, v);
+    for (int n = x->a->width / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++) v[i] = x->kind == LX_HSUM ? v[i] + v[i + n] : larger(v[i], v[i + n]);
+    r[0] = v[0];
+}
+
+static void float_op(Ev *e, const Lx *x, float *r) {
+    float a[LOOP_MAX_WIDTH], b[LOOP_MAX_WIDTH], c[LOOP_MAX_WIDTH];
+    int w = x->width;
+    switch ((int)x->kind) {
+    case LX_LOAD: case LX_GATHER: ev_memory(e, x, r); return;
+    case LX_HSUM: case LX_HMAX: ev_across(e, x, r); return;
+    case LX_LANES: for (int i = 0; i < w; i++) r[i] = (float)i; return;
+    case LX_I2F: {
+        float f = (float)ev_int(e, x->a);
+        for (int i = 0; i < w; i++) r[i] = f;
+        return;
+    }
+    case LX_SPLAT: {
+        float f = scalar(e, x->a);
+        for (int i = 0; i < w; i++) r[i] = f;
+        return;
+    }
+    case LX_NOISE: {
+        uint64_t v[5];
+        for (int i = 0; i < 5; i++) v[i] = (uint64_t)ev_int(e, x->list[i]);
+        for (int i = 0; i < w; i++) r[i] = loop_noise(x->f != 0, v[0], v[1], v[2], v[3], v[4] + (uint64_t)i);
+        return;
+    }
+    case LX_FMA: case LX_SELECT:
+        ev_float(e, x->a, a);
+        ev_float(e, x->b, b);
+        ev_float(e, x->c, c);
+        for (int i = 0; i < w; i++) r[i] = x->kind == LX_FMA ? fmaf(a[i], b[i], c[i]) : a[i] != 0.0f ? b[i] : c[i];
+        return;
+    default: break;
+    }
+    ev_float(e, x->a, a);
+    if (x->b) ev_float(e, x->b, b);
+    for (int i = 0; i < w; i++) r[i] = x->b ? op2(x->kind, a[i], b[i]) : op1(x->kind, a[i]);
+}
+
+static void ev_float(Ev *e, const Lx *x, float *r) {
+    if (x->kind == LX_FLOAT) {
+        for (int i = 0; i < x->width; i++) r[i] = (float)x->f;
+        return;
+    }
+    if (x->kind == LX_REG) {
+        int64_t n = x->i + (x->a ? ev_int(e, x->a) : 0);
+        if (n < 0 || n >= e->k->nreg || e->k->reg_width[n] != x->width) fail(e, "reads register %lld as %d lanes", (long long)n, x->width);
+        memcpy(r, e->reg[n], sizeof(float) * (size_t)x->width);
+        return;
+    }
+    bool known;
+    Known *k = known_of(e, x, &known);
+    if (!known) float_op(e, x, k->v);
+    memcpy(r, k->v, sizeof(float) * (size_t)x->width);
+}
+
+/* ---- pointers of an entry ---- */
+static Mem point_to(Ev *e, const Lptr *p, Name name) {
+    int64_t batch = e->call->batch, at = p->offset;
+    Mem m = {.name = name};
+    switch (p->space) {
+    case SP_FIXED: m.r = &e->work; m.hi = e->entry->fixed_floats; break;
+    case SP_BATCH:
+        m.r = &e->work;
+        m.lo = e->entry->fixed_floats;
+        m.hi = m.lo + batch * e->entry->batch_floats;
+        at = m.lo + p->offset * batch;
+        break;
+    case SP_IN: m.r = &e->in[p->which]; break;
+    case SP_OUT: m.r = &e->out[p->which]; break;
+    case SP_PARAM: m.r = &e->params; break;
+    case SP_GRAD: m.r = &e->grads; break;
+    case SP_STATE: m.r = &e->state; break;
+    case SP_STATE_OUT: m.r = &e->state_out; break;
+    case SP_TUNABLE: m.r = &e->tunables; break;
+    case SP_TABLE: case SP_FTABLE: m.r = &e->tables[p->which]; break;
+    case SP_KINDS: BUG("space %d", (int)p->space);
+    }
+    if (p->space > SP_BATCH) m.hi = m.r->len;
+    if (m.r->len == UNKNOWN) m.lo = -UNKNOWN;
+    m.at = at + (p->plus ? ev_int(e, p->plus) : 0);
+    if (!m.r->base && m.r->len) fail(e, "the call passes no %s", m.r->name);
+    return m;
+}
+
+static float float_at(Ev *e, const Lptr *p) {
+    Mem m = point_to(e, p, NULL);
+    return read_float(e, &m, 0);
+}
+
+/* ---- statements ---- */
+static bool run(Ev *e, const Ls *s); /* true: a break is on its way to its loop */
+
+static void run_store(Ev *e, const Ls *s) {
+    float v[LOOP_MAX_WIDTH];
+    ev_float(e, s->value, v);
+    int64_t at = ev_int(e, s->index), step = s->kind == LS_STORE_STRIDED ? ev_int(e, s->stride) : 1;
+    int64_t n = lanes_there(e, s->count, s->value->width);
+    for (int64_t i = 0; i < n; i++) write_float(e, &e->ptr[s->ptr], at + i * step, v[i]);
+}
+
+static void run_set(Ev *e, const Ls *s) {
+    float v[LOOP_MAX_WIDTH];
+    ev_float(e, s->value, v);
+    int64_t n = s->reg + (s->reg_at ? ev_int(e, s->reg_at) : 0);
+    if (n < 0 || n >= e->k->nreg || e->k->reg_width[n] != s->value->width)
+        fail(e, "sets register %lld to %d lanes", (long long)n, s->value->width);
+    memcpy(e->reg[n], v, sizeof(float) * (size_t)s->value->width);
+}
+
+static void run_point(Ev *e, const Mem *scratch) {
+    const LpKernel *k = e->k;
+    memset(e->var + k->nint + 2, 0, sizeof *e->var * (size_t)(k->nvar - k->nint - 2));
+    memset(e->reg, 0, sizeof *e->reg * (size_t)k->nreg);
+    for (int32_t i = lp_launch_ptrs(k); i < k->nptr; i++) {
+        float *f = (float *)scratch[i].r->base;
+        for (int64_t j = 0; j < scratch[i].hi; j++) f[j] = NAN;
+        e->ptr[i] = scratch[i];
+    }
+    e->var[lp_grid_var(k)] = e->point;
+    e->var[lp_batch_var(k)] = e->call->batch;
+    run(e, k->body);
+}
+
+static void run_launch(Ev *e, const Ls *s) {
+    const LpKernel *k = &e->m->kernels.at[s->kernel];
+    e->memo.turn++;
+    int64_t grid = ev_int(e, s->grid);
+    if (grid <= 0) return;
+    int64_t *var = ARENA_ARRAY(e->a, int64_t, k->nvar), *outer = e->var;
+    Mem *ptr = ARENA_ARRAY(e->a, Mem, k->nptr);
+    for (int32_t i = 0; i < k->nint; i++) var[i] = ev_int(e, s->ints[i]);
+    var[lp_batch_var(k)] = e->call->batch;
+    int32_t n = lp_launch_ptrs(k);
+    for (int32_t i = 0; i < n; i++) ptr[i] = point_to(e, &s->ptrs[i], k->ptr[i].name);
+    e->k = k;
+    e->var = var;
+    e->ptr = ptr;
+    e->point = -1;
+    e->launch++;
+    for (int32_t i = 0; i < k->nptr; i++) {
+        const LpParam *p = &k->ptr[i];
+        if (i >= n) {
+            Region *r = ARENA_NEW(e->a, Region);
+            *r = (Region){.name = "thread scratch", .base = arena_alloc(e->a, (size_t)p->bytes), .len = p->bytes / 4, .writable = true};
+            ptr[i] = (Mem){.r = r, .name = p->name, .hi = r->len};
+        } else if (p->extent) {
+            e->memo.turn++; /* the variables are the kernel's now */
+            int64_t len = ev_int(e, p->extent), end = ptr[i].at + len;
+            if (len > 0 && (ptr[i].at < ptr[i].lo || end > ptr[i].hi))
+                fail(e, "%s is given %s + %lld, and needs %lld floats there: the end is at %lld", p->name ? p->name : "a pointer", ptr[i].r->name,
+                     (long long)ptr[i].at, (long long)len, (long long)ptr[i].hi);
+            ptr[i].lo = ptr[i].at;
+            ptr[i].hi = len > 0 ? end : ptr[i].at;
+        }
+    }
+    Mem *fresh = arena_copy(e->a, ptr, sizeof *ptr * (size_t)k->nptr);
+    e->reg = arena_alloc(e->a, sizeof *e->reg * (size_t)k->nreg);
+    for (e->point = 0; e->point < grid; e->point++) run_point(e, fresh);
+    e->k = NULL;
+    e->var = outer;
+}
+
+static bool run_one(Ev *e, const Ls *s) {
+    e->memo.turn++;
+    switch (s->kind) {
+    case LS_FOR: {
+        int64_t lo = ev_int(e, s->lo), hi = ev_int(e, s->hi), step = ev_int(e, s->step);
+        for (int64_t i = lo; i < hi; i += step) {
+            e->var[s->var] = i;
+            if (run(e, s->body)) {
+                if (s->unroll) return true;
+                break;
+            }
+        }
+        return false;
+    }
+    case LS_IF: return run(e, ev_int(e, s->cond) ? s->body : s->orelse);
+    case LS_SETVAR: e->var[s->var] = ev_int(e, s->cond); return false;
+    case LS_BREAK_IF: return s->cond ? ev_int(e, s->cond) != 0 : float_at(e, s->ptrs) != 0.0f;
+    case LS_SET: run_set(e, s); return false;
+    case LS_STORE: case LS_STORE_STRIDED: run_store(e, s); return false;
+    case LS_LAUNCH: run_launch(e, s); return false;
+    case LS_F2VAR: e->var[s->var] = to_int(float_at(e, s->ptrs)); return false;
+    case LS_KINDS: break;
+    }
+    BUG("statement of kind %d", (int)s->kind);
+}
+
+static bool run(Ev *e, const Ls *s) {
+    for (; s; s = s->next)
+        if (run_one(e, s)) return true;
+    return false;
+}
+
+/* ---- the call ---- */
+static Region region(Ev *e, const char *name, const void *base, int64_t len, bool writable) {
+    Region r = {.name = name, .base = (char *)(uintptr_t)base, .len = len, .writable = writable};
+    if (writable && base && len != UNKNOWN) r.marks = ARENA_ARRAY(e->a, Mark, len);
+    return r;
+}
+
+static void open_regions(Ev *e) {
+    const csc_call *c = e->call;
+    const LpEntry *t = e->entry;
+    int64_t work = t->fixed_floats + (int64_t)c->batch * t->batch_floats;
+    e->work = region(e, "workspace", c->workspace, work, true);
+    for (int64_t i = 0; i < work && c->workspace; i++) ((float *)c->workspace)[i] = NAN; /* it promises nothing */
+    e->params = region(e, "parameters", c->params, e->m->param_floats, false);
+    e->grads = region(e, "gradients", c->grads, e->m->param_floats, true);
+    e->state = region(e, "state", c->state, e->m->state_floats, false);
+    e->state_out = region(e, "state_out", c->state_out, e->m->state_floats, true);
+    if (c->state_out && c->state_out == c->state) e->state.marks = e->state_out.marks;
+    e->tunables = region(e, "tunables", c->tunables, e->m->tunables, false);
+    e->in = ARENA_ARRAY(e->a, Region, t->nin);
+    e->out = ARENA_ARRAY(e->a, Region, t->nout);
+    for (int32_t i = 0; i < t->nin + t->nout; i++) {
+        bool is_in = i < t->nin;
+        int32_t n = is_in ? i : i - t->nin;
+        const LpArg *arg = is_in ? (t->in ? &t->in[n] : NULL) : t->out ? &t->out[n] : NULL;
+        int64_t len = arg ? arg->floats * (arg->batched ? (int64_t)c->batch : 1) : UNKNOWN;
+        const char *name = arena_printf(e->a, "%s %d", is_in ? "input" : "output", (int)n);
+        *(is_in ? &e->in[n] : &e->out[n]) = region(e, name, is_in ? (const void *)c->in[n] : c->out[n], len, !is_in);
+    }
+    e->tables = ARENA_ARRAY(e->a, Region, e->m->tables.len);
+    for (size_t i = 0; i < e->m->tables.len; i++) {
+        const LpTable *b = &e->m->tables.at[i];
+        e->tables[i] = region(e, arena_printf(e->a, "table %d", (int)i), b->is_int ? (const void *)b->i : b->f, b->len, false);
+    }
+}
+
+bool loop_eval(Arena *a, const LpModule *m, int entry, const struct csc_call *call, const char **why) {
+    if (!loop_check(a, m, why)) return false;
+    Ev *e = ARENA_NEW(a, Ev);
+    e->a = a;
+    e->m = m;
+    e->call = call;
+    e->entry = &m->entries.at[entry];
+    if (setjmp(e->leave)) {
+        *why = e->why;
+        return false;
+    }
+    if (call->size < sizeof *call || call->batch < 1) fail(e, "the call's size or batch is wrong");
+    open_regions(e);
+    e->var = ARENA_ARRAY(a, int64_t, e->entry->nvar);
+    e->var[LP_VAR_BATCH] = call->batch;
+    e->var[LP_VAR_SEED] = (int64_t)call->seed;
+    e->var[LP_VAR_STEP] = (int64_t)call->step;
+    e->var[LP_VAR_FIRST_SAMPLE] = (int64_t)call->first_sample;
+    run(e, e->entry->body);
+    return true;
+}
