@@ -1,1 +1,2 @@
 # tests of ad: csc_test(name libraries...)
+csc_test(ad csc_ad)
