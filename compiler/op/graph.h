@@ -93,9 +93,10 @@ NodeId op_loop(Graph *g, const LoopAttr *l, const NodeId *in, uint32_t nin, Span
 /* Does the graph hold what its nodes promise (topology, shapes, bodies, outputs)? Fills *why (in g->arena) when not. */
 bool graph_check(const Graph *g, const char **why);
 
-/* Text, and back: `%3 = conv %1 %2 {kernel=3x3 ...} : real[8, 4, 4] batched`. Reading what was printed gives the same graph. */
+/* Text, and back: `%3 "name" = conv %1 %2 {kernel=3x3 ...} : real[8, 4, 4] batched`, outputs as `out loss 0 %7 "name"`, bodies between
+   braces. An attribute is shown when it is not zero. Reading what was printed gives the same graph (spans left out). */
 void graph_print(const Graph *g, FILE *out);
-Graph *graph_read(Cx *cx, uint32_t file); /* NULL after diagnostics */
+Graph *graph_read(Cx *cx, Arena *a, uint32_t file); /* NULL after diagnostics */
 
 /* A structural hash of nodes and outputs, spans and names left out. */
 uint64_t graph_hash(const Graph *g);

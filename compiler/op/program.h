@@ -126,4 +126,7 @@ typedef struct Entry {
 } Entry;
 
 void program_layout(Program *p); /* sets offsets and block sizes */
+int64_t param_size(const ParamDecl *p); /* floats, all turns */
+const char *entry_kind_text(EntryKind k); /* "forward" */
+void program_print(const Program *p, FILE *out); /* the declarations and recipes, one a line, as the head of --emit=op; for people */
 #endif

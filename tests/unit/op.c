@@ -25,4 +25,93 @@ TEST(instances_are_valid) {
     }
 }
 
-int main(int argc, char **argv) { return run_tests(argc, argv, (Case[]){T(instances_are_valid)}, 1); }
+static char *printed(const Graph *g) {
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    graph_print(g, out);
+    fclose(out);
+    return text;
+}
+
+static void check_round_trip(const Graph *g) {
+    Cx *cx = cx_new();
+    char *text = printed(g);
+    Graph *back = graph_read(cx, cx->keep, cx_add_source(cx, "g", text, strlen(text)));
+    if (!back) diag_print_all(cx, stdout, false);
+    CHECK(back);
+    char *again = printed(back);
+    CHECK_STR(again, text);
+    CHECK(graph_hash(back) == graph_hash(g));
+    free(again);
+    free(text);
+    cx_free(cx);
+}
+
+TEST(text_round_trip) {
+    FOR_INSTANCES(t, kind) { check_round_trip(t.graph); }
+}
+
+TEST(names_and_odd_numbers_survive_the_text) {
+    Cx *cx = cx_new();
+    Graph *g = graph_new(cx->keep);
+    NodeId x = op_leaf(g, OP_input, 2, shape_of(1, (int64_t)3), true, (Span){0}, name_of(cx, "a\"b\\c"));
+    NodeId y = op2(g, OP_add, x, op_const(g, -0.0, shape_of(1, (int64_t)3)));
+    y = op2(g, OP_add, y, op_const(g, INFINITY, shape_of(1, (int64_t)3)));
+    y = op2(g, OP_add, y, op_const(g, NAN, shape_of(1, (int64_t)3)));
+    y = op2(g, OP_add, y, op_const(g, 0.1, shape_of(1, (int64_t)3)));
+    graph_out(g, OUT_INGRAD, 2, y, name_of(cx, "out.1"));
+    check_round_trip(g);
+    cx_free(cx);
+}
+
+/* Damaged text is read or refused, never more. */
+TEST(damaged_text) {
+    Rng r = {7};
+    for (uint64_t seed = 0; seed < 6; seed++)
+        for (OpKind kind = 0; kind < OP_COUNT; kind++) {
+            Arena *a = arena_new();
+            OpTest t = optest_instance(a, kind, seed);
+            char *text = printed(t.graph);
+            size_t n = strlen(text);
+            for (int k = 0; k < 8; k++) {
+                char *bad = arena_strndup(a, text, n);
+                size_t at = (size_t)rng_int(&r, 0, (int64_t)n - 1), len = n;
+                if (rng_chance(&r, 40)) bad[at] = "%{}[]=x,-0192 \n\"ar"[rng_int(&r, 0, 19)];
+                else if (rng_chance(&r, 50)) len = at;
+                else if (at + 3 < n) memmove(bad + at, bad + at + 3, n - at - 2), len = n - 3;
+                Cx *cx = cx_new();
+                Graph *back = graph_read(cx, cx->keep, cx_add_source(cx, "g", bad, len));
+                CHECK((back != NULL) == (cx->errors == 0));
+                cx_free(cx);
+            }
+            free(text);
+            arena_free(a);
+        }
+}
+
+static const char *refusal(Arena *a, const char *text) { /* the reader's message, or "" */
+    Cx *cx = cx_new();
+    graph_read(cx, cx->keep, cx_add_source(cx, "g", text, strlen(text)));
+    const char *m = cx->diags.len ? arena_printf(a, "%u: %s", cx->diags.at[0]->span.line, cx->diags.at[0]->text) : "";
+    cx_free(cx);
+    return m;
+}
+
+TEST(refused_text) {
+    Arena *a = arena_new();
+    CHECK_STR(refusal(a, ""), "");
+    CHECK_STR(refusal(a, "%0 = input {shape=[3]} : real[3] batched\n%1 = relu %1 : real[3]"), "2: there is no node %1 before this line");
+    CHECK_STR(refusal(a, "%1 = nbatch : real"), "1: this must be node %0");
+    CHECK_STR(refusal(a, "%0 = nbatsch : real"), "1: there is no operator 'nbatsch'");
+    CHECK_STR(refusal(a, "%0 = nbatch : real batched"), "1: this is real");
+    CHECK_STR(refusal(a, "%0 = nbatch : real\nout loss 0 %0\nout loss 0 %0"), "3: outputs 0 and 1 are the same one");
+    CHECK_STR(refusal(a, "%0 = input {shape=[99999999999, 99999999999]} : real"),
+              "1: real[99999999999, 99999999999] is too large: a tensor has at most 2^40 entries per sample");
+    CHECK_STR(refusal(a, "%0 = loop : real"), "1: a loop has no body");
+    CHECK_STR(refusal(a, "%0 = loop {loop turns=1 body { %0 = param : real } } : real"), "1: a body reads param 0 itself instead of an argument");
+    arena_free(a);
+}
+
+int main(int argc, char **argv) { return run_tests(argc, argv, (Case[]){T(instances_are_valid), T(text_round_trip), T(names_and_odd_numbers_survive_the_text),
+                                            T(damaged_text), T(refused_text)}, 5); }
