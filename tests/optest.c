@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { LEAVES_MOST = 64 };
+enum { LEAVES_MOST = 400 };
 
 uint64_t rng_next(Rng *r) { /* splitmix64 */
     uint64_t z = (r->s += 0x9E3779B97F4A7C15u);
@@ -36,7 +36,7 @@ static void fill(Rng *r, double *v, int64_t n, Domain d, int64_t limit) {
     for (int64_t i = 0; i < n; i++) v[i] = (float)v[i]; /* so that float32 code starts from the same numbers */
 }
 
-static void start(OpTest *t, Arena *a, Rng *r) {
+void optest_start(OpTest *t, Arena *a, Rng *r) {
     *t = (OpTest){.graph = graph_new(a)};
     t->leaf = ARENA_ARRAY(a, NodeId, LEAVES_MOST);
     t->real = ARENA_ARRAY(a, bool, LEAVES_MOST);
@@ -450,7 +450,7 @@ static NodeId make_fixed_point(Make *m) {
 OpTest optest_instance(Arena *a, OpKind kind, uint64_t seed) {
     Rng r = {seed * 0x2545F4914F6CDD1Du + (uint64_t)kind};
     OpTest t;
-    start(&t, a, &r);
+    optest_start(&t, a, &r);
     Make m = {&t, &r, rng_chance(&r, 17), kind};
     switch (kind) {
 #define OP(id, name, inputs, linear, formula)                                                                  \

@@ -4,6 +4,10 @@
 #define CSC_TESTS_OPTEST_H
 #include "op/eval.h"
 
+typedef struct Rng {
+    uint64_t s;
+} Rng;
+
 typedef struct OpTest {
     Graph *graph;  /* its leaves are inputs (batched), params and states, numbered from 0; outputs are OUT_VALUE 0, 1, ... */
     NodeId node;   /* optest_instance: the operator's node (a loop's or fixed point's too), whose value (loop: results) is an output */
@@ -20,16 +24,16 @@ typedef struct OpTest {
    The values of leaf i of an entry-choosing operator (max, sort, pools, ...) are apart by more than 1e-3. */
 OpTest optest_instance(Arena *a, OpKind kind, uint64_t seed);
 
-/* A graph of 5 to 30 random operators with several outputs, whose values stay of moderate size. */
+/* A graph of 5 to 30 random steps (an operator, or one of the forms models are made of: conv + bias + relu, an ISTA update, a loop) whose values
+   stay of moderate size. Outputs: OUT_VALUE 0, 1, ... (batched or not), then OUT_LOSS. Comparisons, floor, sign, argmax, sort and max_pool_at/adj read
+   leaves, so that rounding does not flip them. */
 OpTest optest_program(Arena *a, uint64_t seed);
+void optest_start(OpTest *t, Arena *a, Rng *r); /* an empty graph and environment */
 
 /* The leaf's value in t.env; writable. */
 double *optest_values(const OpTest *t, uint32_t leaf, int64_t *count);
 
 /* ---- for tests of their own kind ---- */
-typedef struct Rng {
-    uint64_t s;
-} Rng;
 uint64_t rng_next(Rng *r);
 int64_t rng_int(Rng *r, int64_t lo, int64_t hi); /* lo .. hi, both possible */
 double rng_real(Rng *r, double lo, double hi);

@@ -25,6 +25,29 @@ TEST(instances_are_valid) {
     }
 }
 
+TEST(programs_are_valid) {
+    double largest = 0;
+    size_t nodes = 0;
+    for (uint64_t seed = 0; seed < 150; seed++) {
+        Arena *a = arena_new();
+        OpTest t = optest_program(a, seed);
+        const char *why = "";
+        if (!graph_check(t.graph, &why)) FAIL("program %d: %s", (int)seed, why);
+        Value *v = eval_graph(a, t.graph, &t.env);
+        nodes += t.graph->nodes.len;
+        for (size_t o = 0; o < t.graph->outs.len; o++) {
+            const Value *out = &v[t.graph->outs.at[o].node];
+            int64_t n = shape_size(out->shape) * (out->batched ? t.env.batch : 1);
+            for (int64_t i = 0; i < n; i++) {
+                if (!isfinite(out->at[i])) FAIL("program %d: output %d is %g", (int)seed, (int)o, out->at[i]);
+                largest = fmax(largest, fabs(out->at[i]));
+            }
+        }
+        arena_free(a);
+    }
+    CHECK(largest > 1 && largest < 1e4 && nodes > 150 * 20);
+}
+
 static char *printed(const Graph *g) {
     char *text = NULL;
     size_t n = 0;
@@ -113,5 +136,5 @@ TEST(refused_text) {
     arena_free(a);
 }
 
-int main(int argc, char **argv) { return run_tests(argc, argv, (Case[]){T(instances_are_valid), T(text_round_trip), T(names_and_odd_numbers_survive_the_text),
-                                            T(damaged_text), T(refused_text)}, 5); }
+int main(int argc, char **argv) { return run_tests(argc, argv, (Case[]){T(instances_are_valid), T(programs_are_valid), T(text_round_trip), T(names_and_odd_numbers_survive_the_text),
+                                            T(damaged_text), T(refused_text)}, 6); }

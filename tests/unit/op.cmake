@@ -1,5 +1,5 @@
 # tests of op: csc_test(name libraries...)
-add_library(optest STATIC optest.c)
+add_library(optest STATIC optest.c optest_program.c)
 target_include_directories(optest PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(optest PUBLIC csc_op)
 csc_test(op optest)
