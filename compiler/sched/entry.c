@@ -1,0 +1,304 @@
+/* One entry: its graph node by node, where its results go, its memory. */
+#include "sched/internal.h"
+
+void remark(Ent *e, Span at, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    SchedRemark r = {arena_vprintf(e->a, fmt, ap), at};
+    va_end(ap);
+    vec_push(e->a, &e->s->r->remarks, r);
+}
+
+Gx *gx_new(Ent *e, const Graph *g, const View *args) {
+    Gx *x = ARENA_NEW(e->a, Gx);
+    *x = (Gx){.e = e, .a = e->a, .g = g, .args = args};
+    x->val = ARENA_ARRAY(e->a, Val, g->nodes.len + 1);
+    x->uses = ARENA_ARRAY(e->a, uint32_t, g->nodes.len + 1);
+    x->fits = ARENA_ARRAY(e->a, bool, g->nodes.len + 1);
+    fuse_decide(x);
+    return x;
+}
+
+static bool is_view_op(OpKind op) {
+    return op == OP_stop || op == OP_expand || op == OP_permute || op == OP_slice || op == OP_per_sample || op == OP_proj ||
+           op == OP_fixed_point || op == OP_reshape;
+}
+
+/* Is the value one number everywhere? */
+static bool constant(const Gx *x, NodeId id, double *v) {
+    const Node *n = graph_at(x->g, id);
+    if (n->op == OP_constant) {
+        *v = n->a.value;
+        return true;
+    }
+    return is_view_op(n->op) && n->op != OP_proj && constant(x, n->in[0], v);
+}
+
+static bool made_by_kernel(const Gx *x, NodeId id) {
+    const Node *n = graph_at(x->g, id);
+    double v;
+    return !op_is_leaf(n->op) && !is_view_op(n->op) && n->op != OP_loop && !x->fits[id] && !constant(x, id, &v);
+}
+
+void gx_target(Gx *x, NodeId id, const View *v) {
+    Val *w = &x->val[id];
+    if (w->has_target || !made_by_kernel(x, id) || v->batched != graph_batched(x->g, id)) return;
+    w->has_target = true;
+    w->view = *v;
+}
+
+View gx_result(Gx *x, NodeId id) {
+    Val *w = &x->val[id];
+    const Node *n = graph_at(x->g, id);
+    if (!w->has_target) w->view = view_new(x->e, n->shape, n->batched, n->name, n->span);
+    w->kind = VAL_STORED;
+    return w->view;
+}
+
+View gx_view(Gx *x, NodeId id) {
+    Val *w = &x->val[id];
+    if (w->kind == VAL_STORED) return w->view;
+    double c;
+    if (!constant(x, id, &c)) BUG("value %u of %s has no place", id, op_info[graph_at(x->g, id)->op].name);
+    View v = gx_result(x, id);
+    lower_fill(x->e, c, &v);
+    return v;
+}
+
+Ex *gx_expr(Gx *x, NodeId id) {
+    const Node *n = graph_at(x->g, id);
+    double c;
+    if (constant(x, id, &c)) return ex_const(x->e, c);
+    if (x->val[id].kind == VAL_STORED) return ex_leaf(x->e, &x->val[id].view, NULL);
+    MUST(x->val[id].kind == VAL_INLINE);
+    Ex *in[3] = {0};
+    for (uint32_t i = 0; i < n->nin; i++) in[i] = gx_expr(x, n->in[i]);
+    return ex_op(x->e, n->op, in[0], in[1], in[2]);
+}
+
+static void store_view(Gx *x, NodeId id, View v) {
+    x->val[id].view = v;
+    x->val[id].kind = VAL_STORED;
+}
+
+static void lower_elementwise(Gx *x, NodeId id) {
+    const Node *n = graph_at(x->g, id);
+    Ex *in[3] = {0};
+    for (uint32_t i = 0; i < n->nin; i++) in[i] = gx_expr(x, n->in[i]);
+    View out = gx_result(x, id);
+    Dom d = dom_of(n->shape, n->batched);
+    lower_map(x->e, &d, FOLD_NONE, ex_op(x->e, n->op, in[0], in[1], in[2]), &out, out.stride, "map");
+}
+
+static void lower_view(Gx *x, NodeId id) {
+    const Node *n = graph_at(x->g, id);
+    double c;
+    if (constant(x, id, &c)) return;
+    if (n->op == OP_proj) {
+        store_view(x, id, x->val[n->in[0]].results[n->a.index]);
+        return;
+    }
+    View v = gx_view(x, n->in[0]), r = v;
+    switch ((int)n->op) {
+    case OP_expand: r = view_expand(&v, n->shape, n->a.axes); break;
+    case OP_permute: r = view_permute(&v, n->a.list); break;
+    case OP_slice: r = view_slice(&v, n->a.axis, n->a.start, n->a.step, n->shape.dim[n->a.axis]); break;
+    case OP_per_sample: r = view_per_sample(&v); break;
+    case OP_reshape:
+        if (!view_reshape(&v, n->shape, &r)) {
+            View copy = view_new_row_major(x->e, v.shape, v.batched, n->name, n->span);
+            lower_copy(x->e, &v, &copy);
+            MUST(view_reshape(&copy, n->shape, &r));
+        }
+        break;
+    default: break;
+    }
+    store_view(x, id, r);
+}
+
+static View leaf(Gx *x, const Node *n) {
+    Ent *e = x->e;
+    const Program *p = e->s->p;
+    int32_t i = n->a.index;
+    switch ((int)n->op) {
+    case OP_input: return view_external(e, SP_IN, i, 0, n->shape, n->batched);
+    case OP_param: return view_external(e, SP_PARAM, 0, p->params.at[i].offset, n->shape, n->batched);
+    case OP_state: return view_external(e, SP_STATE, 0, p->states.at[i].offset, n->shape, n->batched);
+    case OP_tunable: return view_external(e, SP_TUNABLE, 0, i, n->shape, n->batched);
+    case OP_arg: return n->batched && !x->args[i].batched ? view_per_sample(&x->args[i]) : x->args[i];
+    default: BUG("%s is not a leaf", op_info[n->op].name);
+    }
+}
+
+static View table(Gx *x, const Node *n) {
+    LpModule *m = x->e->s->m;
+    int64_t len = shape_size(n->shape);
+    float *f = ARENA_ARRAY(x->a, float, len);
+    for (int64_t i = 0; i < len; i++) f[i] = (float)n->a.data[i];
+    vec_push(x->a, &m->tables, ((LpTable){.f = f, .len = len}));
+    return view_external(x->e, SP_FTABLE, (int32_t)m->tables.len - 1, 0, n->shape, false);
+}
+
+static void lower_node(Gx *x, NodeId id) {
+    const Node *n = graph_at(x->g, id);
+    if (is_view_op(n->op) && !x->fits[id]) {
+        lower_view(x, id);
+        return;
+    }
+    if (op_is_elementwise(n->op)) {
+        if (x->fits[id]) x->val[id].kind = VAL_INLINE, x->e->fused++;
+        else lower_elementwise(x, id);
+        return;
+    }
+    switch ((int)n->op) {
+    case OP_constant: break;
+    case OP_input: case OP_param: case OP_state: case OP_tunable: case OP_arg: store_view(x, id, leaf(x, n)); break;
+    case OP_table: store_view(x, id, table(x, n)); break;
+    case OP_sum: case OP_amax: case OP_batch_sum: lower_reduce(x, id); break;
+    case OP_dense: case OP_dense_grad: lower_dense(x, id); break;
+    case OP_conv: case OP_conv_adj: case OP_conv_grad: lower_conv(x, id); break;
+    case OP_sum_pool: case OP_sum_pool_adj: case OP_max_pool: case OP_max_pool_adj: case OP_max_pool_at: lower_pool(x, id); break;
+    case OP_loop: lower_loop(x, id); break;
+    default: lower_shape(x, id);
+    }
+}
+
+/* The parts of a concatenation are written in place where they are made for it. Outer concatenations first. */
+static void place_parts(Gx *x) {
+    for (size_t i = x->g->nodes.len; i-- > 0;) {
+        const Node *n = &x->g->nodes.at[i];
+        if (n->op != OP_concat || !x->uses[i]) continue;
+        Val *w = &x->val[i];
+        if (!w->has_target) w->view = view_new(x->e, n->shape, n->batched, n->name, n->span), w->has_target = true;
+        int64_t start = 0;
+        for (uint32_t k = 0; k < n->nin; k++) {
+            int64_t size = graph_shape(x->g, n->in[k]).dim[n->a.axis];
+            View part = view_slice(&w->view, n->a.axis, start, 1, size);
+            gx_target(x, n->in[k], &part);
+            start += size;
+        }
+    }
+}
+
+void gx_run(Gx *x) {
+    place_parts(x);
+    for (size_t i = 0; i < x->g->nodes.len; i++)
+        if (x->uses[i]) lower_node(x, (NodeId)i);
+}
+
+/* ---- results ---- */
+typedef struct Result {
+    View to;
+    bool late; /* its memory may be that of something the entry still reads */
+} Result;
+
+static Result result_of(Ent *e, const Graph *g, const GraphOut *o, int32_t *nout) {
+    const Node *n = graph_at(g, o->node);
+    const Program *p = e->s->p;
+    switch (o->role) {
+    case OUT_VALUE: case OUT_INGRAD: return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, true), false};
+    case OUT_LOSS: case OUT_METRIC: return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, false), false};
+    case OUT_GRAD: return (Result){view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), false};
+    case OUT_PARAM: return (Result){view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), true};
+    case OUT_STATE: return (Result){view_external(e, SP_STATE_OUT, 0, p->states.at[o->index].offset, n->shape, false), true};
+    }
+    BUG("an output without a role");
+}
+
+static void copy_out(Gx *x, NodeId n, const View *to) {
+    Dom d = dom_of(to->shape, to->batched);
+    lower_map(x->e, &d, FOLD_NONE, gx_expr(x, n), to, to->stride, "out");
+}
+
+/* Copies to the states and to initial parameters come last and from the workspace: a state may be written where it was read. */
+static void copy_late(Gx *x, const Result *r) {
+    Ent *e = x->e;
+    size_t n = x->g->outs.len;
+    View *tmp = ARENA_ARRAY(x->a, View, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        double c;
+        NodeId node = x->g->outs.at[i].node;
+        if (!r[i].late || constant(x, node, &c)) continue;
+        tmp[i] = gx_view(x, node);
+        LpSpace s = e->bufs.at[tmp[i].buf].space;
+        if (s == SP_FIXED || s == SP_BATCH) continue;
+        View from = tmp[i];
+        tmp[i] = view_new(e, from.shape, false, NULL, (Span){0});
+        lower_copy(e, &from, &tmp[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        double c;
+        if (!r[i].late) continue;
+        if (constant(x, x->g->outs.at[i].node, &c)) lower_fill(e, c, &r[i].to);
+        else lower_copy(e, &tmp[i], &r[i].to);
+    }
+}
+
+static const char *entry_name(const Entry *y) {
+    static const char *const names[] = {"init", "forward", "eval", "step", "backward", "synth", "probe"};
+    return names[y->kind];
+}
+
+static void describe(Ent *e, const Entry *y, const Result *r, int32_t nout) {
+    LpEntry *o = e->out;
+    LpArg *out = ARENA_ARRAY(e->a, LpArg, nout + 1), *in = NULL;
+    for (size_t i = 0, k = 0; i < y->graph->outs.len; i++)
+        if (e->bufs.at[r[i].to.buf].space == SP_OUT) out[k++] = (LpArg){shape_size(r[i].to.shape), r[i].to.batched};
+    for (size_t i = 0; i < e->bufs.len; i++)
+        if (e->bufs.at[i].space == SP_IN && e->bufs.at[i].which >= o->nin) o->nin = e->bufs.at[i].which + 1;
+    bool model = y->kind != ENTRY_INIT && y->kind != ENTRY_SYNTH; /* takes all inputs of the model */
+    if (model && o->nin < (int32_t)e->s->p->inputs.len) o->nin = (int32_t)e->s->p->inputs.len;
+    in = ARENA_ARRAY(e->a, LpArg, o->nin + 1);
+    for (int32_t i = 0; i < o->nin; i++) in[i] = (LpArg){0, true};
+    for (size_t i = 0; i < e->bufs.len; i++)
+        if (e->bufs.at[i].space == SP_IN) in[e->bufs.at[i].which].floats = e->bufs.at[i].floats;
+    o->in = in, o->out = out, o->nout = nout;
+}
+
+static void lower_entry(Sched *s, const Entry *y) {
+    Arena *a = s->a;
+    Ent *e = ARENA_NEW(a, Ent);
+    LpEntry out = {.name = y->stage ? name_fmt(s->cx, "%s:%d", entry_name(y), y->stage + 1) : name_of(s->cx, entry_name(y)),
+                   .kind = (int32_t)y->kind, .stage = y->stage};
+    *e = (Ent){.s = s, .a = a, .out = &out, .nvar = LP_VARS};
+    e->blocks_var = e->nvar++;
+    Ls *set = code_add(a, &e->code, LS_SETVAR);
+    set->var = e->blocks_var;
+    set->cond = IMAX(INT(1), DIV(INT(8), IVAR(LP_VAR_BATCH)));
+
+    Gx *x = gx_new(e, y->graph, NULL);
+    size_t n = y->graph->outs.len;
+    Result *r = ARENA_ARRAY(a, Result, n + 1);
+    int32_t nout = 0;
+    for (size_t i = 0; i < n; i++) {
+        const GraphOut *o = &y->graph->outs.at[i];
+        r[i] = result_of(e, y->graph, o, &nout);
+        bool own = x->uses[o->node] == 1 || r[i].to.shape.rank <= 1 || o->role == OUT_GRAD;
+        if (own && !r[i].late) gx_target(x, o->node, &r[i].to);
+    }
+    gx_run(x);
+    for (size_t i = 0; i < n; i++) {
+        NodeId node = y->graph->outs.at[i].node;
+        if (r[i].late || (x->val[node].kind == VAL_STORED && view_same(&x->val[node].view, &r[i].to))) continue;
+        copy_out(x, node, &r[i].to);
+    }
+    copy_late(x, r);
+    plan_memory(e);
+    out.body = e->code.head;
+    out.nvar = e->nvar;
+    out.thread_bytes = e->thread_bytes;
+    describe(e, y, r, nout);
+    vec_push(a, &s->m->entries, out);
+    remark(e, (Span){0}, "entry %s: %lld launches, %lld operators computed inside others; workspace %.1f KB and %.1f KB for each sample",
+           out.name, (long long)e->launches, (long long)e->fused, (double)out.fixed_floats / 256, (double)out.batch_floats / 256);
+}
+
+SchedResult *sched_program(Cx *cx, Arena *a, const Program *p, const Entry *entries, size_t nentries, const SchedTarget *t) {
+    Sched s = {.cx = cx, .a = a, .p = p, .t = *t};
+    s.r = ARENA_NEW(a, SchedResult);
+    s.m = s.r->module = ARENA_NEW(a, LpModule);
+    s.m->arena = a;
+    s.m->param_floats = p->param_floats, s.m->state_floats = p->state_floats, s.m->tunables = (int64_t)p->tunables.len;
+    for (size_t i = 0; i < nentries; i++) lower_entry(&s, &entries[i]);
+    return s.r;
+}

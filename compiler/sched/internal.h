@@ -1,0 +1,210 @@
+/* What the files of sched/ share: where tensors lie (views of buffers), the kernel builder, and the lowering of one graph. */
+#ifndef CSC_SCHED_INTERNAL_H
+#define CSC_SCHED_INTERNAL_H
+#include "base/trouble.h"
+#include "sched/sched.h"
+
+enum { DOM_MAX = 10 }; /* axes of an iteration domain: those of a tensor and those of a reduction */
+
+/* A stretch of memory that an entry's kernels read and write. */
+typedef struct Buf {
+    LpSpace space;
+    int32_t which;
+    int64_t base;     /* SP_PARAM ..: where it begins in its block; workspace: given by plan_memory */
+    int64_t floats;   /* SP_BATCH: per sample */
+    int32_t first, last; /* launches between which it holds something; -1: not yet */
+    Name name;
+    Span span;
+} Buf;
+
+/* Where a tensor lies: entry (i, j, ..) of sample s is float offset + plus + s * sample + i * stride[0] + ... of the buffer. */
+typedef struct View {
+    int32_t buf;
+    bool batched;
+    Shape shape;
+    int64_t sample, offset;
+    int64_t stride[RANK_MAX];
+    const Lx *plus; /* over the entry's variables (the turn of a loop), or NULL */
+} View;
+
+typedef struct Sched {
+    Cx *cx;
+    Arena *a;
+    const Program *p;
+    SchedTarget t;
+    SchedResult *r;
+    LpModule *m;
+    uint64_t *hashes; /* of the kernels made so far, same index */
+    size_t nhashes, cap_hashes;
+} Sched;
+
+typedef struct Patch { /* a pointer argument whose offset the memory plan will know */
+    Lptr *ptr;
+    int32_t buf;
+} Patch;
+
+enum { NEST_MAX = 32 };
+typedef struct CodeLevel {
+    Ls *owner, *last;
+    bool in_else;
+} CodeLevel;
+typedef struct Code { /* statements being written */
+    const Ls *head;
+    CodeLevel level[NEST_MAX];
+    int depth;
+} Code;
+
+typedef struct Ent { /* one entry being written */
+    Sched *s;
+    Arena *a;
+    Vec(Buf) bufs;
+    Vec(Patch) patches;
+    Code code;
+    int32_t pos;  /* launches written so far: the clock of lifetimes */
+    int32_t nvar;
+    int32_t blocks_var; /* into how many blocks a sample's work is cut: more than 1 when the batch is small */
+    int64_t thread_bytes;
+    int64_t launches, fused; /* for the remarks */
+    LpEntry *out;
+} Ent;
+
+/* ---- integers of an entry or a kernel ---- */
+#define INT(v) lx_int(a, (v))
+#define ADD(x, y) lx_i2(a, LX_IADD, (x), (y))
+#define SUB(x, y) lx_i2(a, LX_ISUB, (x), (y))
+#define MUL(x, y) lx_i2(a, LX_IMUL, (x), (y))
+#define DIV(x, y) lx_i2(a, LX_IDIV, (x), (y))
+#define MOD(x, y) lx_i2(a, LX_IMOD, (x), (y))
+#define IMIN(x, y) lx_i2(a, LX_IMIN, (x), (y))
+#define IMAX(x, y) lx_i2(a, LX_IMAX, (x), (y))
+#define ILT(x, y) lx_i2(a, LX_ILT, (x), (y))
+#define IAND(x, y) lx_i2(a, LX_IAND, (x), (y))
+#define IEQ(x, y) lx_i2(a, LX_IEQ, (x), (y))
+#define IVAR(v) lx_var(a, (v))
+
+/* ---- code.c: statements ---- */
+Ls *code_add(Arena *a, Code *c, LsKind k);
+Ls *code_for(Arena *a, Code *c, int32_t var, const Lx *lo, const Lx *hi, const Lx *step);
+Ls *code_if(Arena *a, Code *c, const Lx *cond);
+void code_end(Code *c); /* of the innermost for or if */
+void code_else(Code *c);
+
+/* ---- kernel.c: the kernel builder ---- */
+typedef struct Kb {
+    Ent *e;
+    Arena *a;
+    const char *what;
+    Vec(LpParam) ptr;
+    Vec(View) arg;
+    Vec(int32_t) regs;
+    const Lx *ints[6];
+    int nint;
+    int32_t nvar;
+    Code code;
+} Kb;
+Kb *kb_new(Ent *e, const char *what, int nint);
+int kb_ptr(Kb *k, const View *v, bool writes);          /* parameter that points at the view's first entry (sample 0) */
+int kb_table(Kb *k, const int32_t *list, int64_t n);    /* constant integers */
+int kb_scratch(Kb *k, int64_t floats);                  /* memory of the thread; ask for it after all other parameters */
+int kb_reg(Kb *k, int width, int count);                /* the first of `count` registers */
+int32_t kb_var(Kb *k);
+const Lx *kb_grid(Kb *k);
+const Lx *kb_batch(Kb *k);
+const Lx *kb_for(Kb *k, const Lx *lo, const Lx *hi, int64_t step); /* opens a loop, its variable */
+const Lx *kb_unroll(Kb *k, int64_t n);
+void kb_if(Kb *k, const Lx *cond);
+void kb_else(Kb *k);
+void kb_end(Kb *k);
+void kb_set(Kb *k, int reg, const Lx *at, const Lx *value);
+void kb_store(Kb *k, int ptr, const Lx *index, const Lx *value, const Lx *count);
+void kb_store_strided(Kb *k, int ptr, const Lx *index, int64_t stride, const Lx *value, const Lx *count);
+void kb_launch(Kb *k, const Lx *grid);
+const Lx *kb_at(Kb *k, const View *v, const Lx *sample, const Lx *const *index); /* float index of an entry; sample may be NULL */
+
+/* ---- entry memory: plan.c ---- */
+int32_t buf_new(Ent *e, bool batched, int64_t floats, Name name, Span span);
+int32_t buf_external(Ent *e, LpSpace space, int32_t which, int64_t base, int64_t floats);
+void buf_touch(Ent *e, int32_t buf);
+void plan_loop_end(Ent *e, int32_t start); /* what was made before `start` and used since must outlive the loop */
+void plan_memory(Ent *e);
+Lptr *plan_pointer(Ent *e, const View *v, Lptr *into);
+
+/* ---- views.c ---- */
+View view_row_major(int32_t buf, Shape s, bool batched);
+View view_channels_last(int32_t buf, Shape s, bool batched); /* first axis innermost */
+View view_external(Ent *e, LpSpace space, int32_t which, int64_t base, Shape s, bool batched);
+View view_new(Ent *e, Shape s, bool batched, Name name, Span span);       /* workspace, in the layout that sched prefers */
+View view_new_row_major(Ent *e, Shape s, bool batched, Name name, Span span);
+bool view_reshape(const View *v, Shape s, View *out); /* false: needs a copy */
+View view_permute(const View *v, const int32_t *list);
+View view_slice(const View *v, int axis, int64_t start, int64_t step, int64_t size);
+View view_expand(const View *v, Shape to, uint32_t axes);
+View view_per_sample(const View *v);
+View view_turn(Ent *e, const View *v, const Lx *turn); /* entry `turn` of the leading axis */
+bool view_is_row_major(const View *v);
+bool view_same(const View *x, const View *y); /* the same floats in the same order */
+int64_t view_span(const View *v);             /* floats of one sample that it reaches over */
+
+/* ---- lower_map.c: elementwise expressions and reductions over an iteration domain ---- */
+typedef struct Ex {
+    OpKind op;          /* OP_arg: a leaf; OP_constant; else elementwise */
+    const struct Ex *in[3];
+    double value;
+    View view;          /* leaf; its own strides are not used */
+    int64_t stride[DOM_MAX]; /* leaf: along the axes of the domain */
+    int ptr;            /* leaf: parameter of the kernel */
+} Ex;
+typedef enum Fold { FOLD_NONE, FOLD_SUM, FOLD_MAX } Fold;
+typedef struct Dom {
+    int rank;
+    int64_t dim[DOM_MAX];
+    bool fold[DOM_MAX]; /* a reduction runs along it */
+    bool batched;       /* the result is */
+    bool fold_batch;    /* the reduction runs over the samples */
+} Dom;
+Dom dom_of(Shape s, bool batched);
+Ex *ex_leaf(Ent *e, const View *v, const int *axis); /* axis[i]: the domain's axis that axis i of v is; NULL: the same */
+Ex *ex_op(Ent *e, OpKind op, const Ex *x, const Ex *y, const Ex *z);
+Ex *ex_const(Ent *e, double v);
+/* out[map axes] = fold over the others of root; stride: of the result along the domain's axes. */
+void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const int64_t *stride, const char *what);
+void lower_copy(Ent *e, const View *from, const View *to); /* equal shapes */
+void lower_fill(Ent *e, double v, const View *to);
+const Lx *lower_larger(Arena *a, const Lx *x, const Lx *than); /* 1.0: x > than, a NaN being the largest */
+const Lx *lower_op(Arena *a, OpKind op, const Lx *x, const Lx *y, const Lx *z); /* one elementwise operator */
+
+/* ---- graphs: entry.c ---- */
+typedef enum ValKind { VAL_NONE, VAL_INLINE, VAL_STORED, VAL_LOOP } ValKind;
+typedef struct Val {
+    ValKind kind;
+    bool has_target; /* `view` says where it shall be written */
+    View view;
+    View *results; /* loop */
+} Val;
+typedef struct Gx { /* one graph being lowered: an entry's, or a body's in it */
+    Ent *e;
+    Arena *a;
+    const Graph *g;
+    const View *args; /* body */
+    Val *val;
+    uint32_t *uses;
+    bool *fits;     /* may be computed inside its only user */
+} Gx;
+Gx *gx_new(Ent *e, const Graph *g, const View *args);
+void gx_target(Gx *x, NodeId n, const View *v); /* ask for the result there; only if nothing else was asked and it is not a view */
+void gx_run(Gx *x);
+View gx_view(Gx *x, NodeId n);       /* of a stored value; makes it if it is a constant */
+View gx_result(Gx *x, NodeId n);     /* where to write node n */
+Ex *gx_expr(Gx *x, NodeId n);        /* the node as an expression over its own axes */
+void fuse_decide(Gx *x);
+
+/* ---- one file of lowerings each; n is the node's number ---- */
+void lower_reduce(Gx *x, NodeId n);
+void lower_dense(Gx *x, NodeId n);
+void lower_shape(Gx *x, NodeId n);  /* concat embed gather scatter pick place argmax sort noise nbatch */
+void lower_conv(Gx *x, NodeId n);
+void lower_pool(Gx *x, NodeId n);
+void lower_loop(Gx *x, NodeId n);
+
+void remark(Ent *e, Span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+#endif

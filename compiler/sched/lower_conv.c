@@ -1,0 +1,136 @@
+/* Convolutions in their plain form: loops over the kernel, vectors of channels. Any geometry. */
+#include "sched/internal.h"
+
+typedef struct Conv {
+    Kb *k;
+    Arena *a;
+    const ConvGeom *g;
+    const Lx *sample;
+    int width;
+    const Lx *count;
+    View x, y, w; /* conv's input, output, weights; one of them is the result */
+    int px, py, pw;
+} Conv;
+
+static const Lx *load(Conv *c, int ptr, const View *v, const Lx *const *idx, int axis) {
+    const Lx *at = kb_at(c->k, v, c->sample, idx);
+    if (axis < 0) return lx_splat(c->a, lx_load(c->a, ptr, at, 1, NULL), c->width);
+    return lx_gather(c->a, ptr, at, lx_int(c->a, v->stride[axis]), c->width, c->count);
+}
+
+/* Positions of the other side that meet position i under tap t. conv reads i * stride + t * dilation - pad; its adjoint the reverse. */
+static const Lx *meet(Conv *c, int d, const Lx *i, const Lx *t, bool back, const Lx **cond) {
+    Arena *a = c->a;
+    const ConvGeom *g = c->g;
+    const Lx *at;
+    if (!back) {
+        at = SUB(ADD(MUL(i, INT(g->stride[d])), MUL(t, INT(g->dilation[d]))), INT(g->pad_lo[d]));
+        *cond = IAND(ILT(INT(-1), at), ILT(at, INT(g->in[d])));
+        return at;
+    }
+    const Lx *far = SUB(ADD(i, INT(g->pad_lo[d])), MUL(t, INT(g->dilation[d]))), *s = INT(g->stride[d]), *pos = IMAX(INT(0), far);
+    at = DIV(pos, s);
+    *cond = IAND(IAND(ILT(INT(-1), far), IEQ(MOD(pos, s), INT(0))), ILT(at, INT(g->out[d])));
+    return at;
+}
+
+/* One vector of results: conv: channels k.. of y at (i, j); conv_adj: channels ch.. of x. */
+static void sum_at(Conv *c, bool back, const Lx *group, const Lx *ch, const Lx *i, const Lx *j) {
+    Kb *k = c->k;
+    Arena *a = c->a;
+    const ConvGeom *g = c->g;
+    int64_t cg = g->in_ch / g->groups, kg = g->out_ch / g->groups;
+    int acc = kb_reg(k, c->width, 1);
+    const Lx *A = lx_reg(a, acc, NULL, c->width), *cy, *cx;
+    kb_set(k, acc, NULL, lx_float(a, 0, c->width));
+    const Lx *ty = kb_for(k, INT(0), INT(g->kernel[0]), 1), *iy = meet(c, 0, i, ty, back, &cy);
+    kb_if(k, cy);
+    const Lx *tx = kb_for(k, INT(0), INT(g->kernel[1]), 1), *ix = meet(c, 1, j, tx, back, &cx);
+    kb_if(k, cx);
+    const Lx *f = kb_for(k, INT(0), INT(back ? kg : cg), 1);
+    const Lx *out_ch = ADD(MUL(group, INT(kg)), back ? f : ch), *in_c = back ? ch : f;
+    const Lx *w = load(c, c->pw, &c->w, (const Lx *const[]){out_ch, in_c, ty, tx}, back ? 1 : 0);
+    const Lx *v = back ? load(c, c->py, &c->y, (const Lx *const[]){out_ch, iy, ix}, -1)
+                       : load(c, c->px, &c->x, (const Lx *const[]){ADD(MUL(group, INT(cg)), f), iy, ix}, -1);
+    kb_set(k, acc, NULL, lx_f3(a, LX_FMA, w, v, A));
+    for (int n = 0; n < 5; n++) kb_end(k);
+    const View *out = back ? &c->x : &c->y;
+    const Lx *first = ADD(MUL(group, INT(back ? cg : kg)), ch);
+    kb_store_strided(k, back ? c->px : c->py, kb_at(k, out, c->sample, (const Lx *const[]){first, i, j}), out->stride[0], A, c->count);
+}
+
+static void over_channels(Conv *c, int64_t n, void (*fn)(Conv *, const Lx *, const Lx *const *), const Lx *const *rest) {
+    Arena *a = c->a;
+    int64_t L = c->k->e->s->t.lanes, main = n / L * L;
+    c->width = (int)L, c->count = NULL;
+    if (n < L / 2) c->width = 1, L = 1, main = n;
+    if (main) {
+        const Lx *ch = kb_for(c->k, INT(0), INT(main), L);
+        fn(c, ch, rest);
+        kb_end(c->k);
+    }
+    if (main < n) {
+        c->count = INT(n - main);
+        fn(c, INT(main), rest);
+    }
+}
+
+static void forward(Conv *c, const Lx *ch, const Lx *const *r) { sum_at(c, false, r[0], ch, r[1], r[2]); }
+static void backward(Conv *c, const Lx *ch, const Lx *const *r) { sum_at(c, true, r[0], ch, r[1], r[2]); }
+
+/* A vector of input channels of the gradient of one output channel and tap: summed over positions, and over samples if asked. */
+static void weights(Conv *c, const Lx *ch, const Lx *const *r) {
+    Kb *k = c->k;
+    Arena *a = c->a;
+    const ConvGeom *g = c->g;
+    int64_t cg = g->in_ch / g->groups, kg = g->out_ch / g->groups;
+    int acc = kb_reg(k, c->width, 1);
+    const Lx *A = lx_reg(a, acc, NULL, c->width), *own = c->sample, *cy, *cx;
+    kb_set(k, acc, NULL, lx_float(a, 0, c->width));
+    if (!own) c->sample = c->x.batched || c->y.batched ? kb_for(k, INT(0), kb_batch(k), 1) : INT(0);
+    bool over = !own && (c->x.batched || c->y.batched);
+    const Lx *oy = kb_for(k, INT(0), INT(g->out[0]), 1), *iy = meet(c, 0, oy, r[1], false, &cy);
+    kb_if(k, cy);
+    const Lx *ox = kb_for(k, INT(0), INT(g->out[1]), 1), *ix = meet(c, 1, ox, r[2], false, &cx);
+    kb_if(k, cx);
+    const Lx *first = ADD(MUL(DIV(r[0], INT(kg)), INT(cg)), ch);
+    const Lx *x = load(c, c->px, &c->x, (const Lx *const[]){first, iy, ix}, 0);
+    const Lx *y = load(c, c->py, &c->y, (const Lx *const[]){r[0], oy, ox}, -1);
+    kb_set(k, acc, NULL, lx_f3(a, LX_FMA, x, y, A));
+    for (int n = 0; n < 4 + over; n++) kb_end(k);
+    c->sample = own;
+    const Lx *at = kb_at(k, &c->w, own, (const Lx *const[]){r[0], ch, r[1], r[2]});
+    kb_store_strided(k, c->pw, at, c->w.stride[1], A, c->count);
+}
+
+void lower_conv(Gx *x, NodeId id) {
+    const Node *n = graph_at(x->g, id);
+    Arena *a = x->a;
+    const ConvGeom *g = n->a.conv;
+    Conv c = {.a = a, .g = g};
+    View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]), out = gx_result(x, id);
+    Kb *k = c.k = kb_new(x->e, op_info[n->op].id, 0);
+    c.x = n->op == OP_conv_adj ? out : p;
+    c.y = n->op == OP_conv ? out : n->op == OP_conv_adj ? p : q;
+    c.w = n->op == OP_conv_grad ? out : q;
+    c.px = kb_ptr(k, &c.x, n->op == OP_conv_adj);
+    c.py = kb_ptr(k, &c.y, n->op == OP_conv);
+    c.pw = kb_ptr(k, &c.w, n->op == OP_conv_grad);
+    if (n->op == OP_conv_grad) { /* a grid point owns one output channel: the order of its sums does not depend on threads */
+        c.sample = n->batched ? DIV(kb_grid(k), INT(g->out_ch)) : NULL;
+        const Lx *own = MOD(kb_grid(k), INT(g->out_ch));
+        const Lx *i = kb_for(k, INT(0), INT(g->kernel[0]), 1), *j = kb_for(k, INT(0), INT(g->kernel[1]), 1);
+        over_channels(&c, g->in_ch / g->groups, weights, (const Lx *const[]){own, i, j});
+        kb_end(k);
+        kb_end(k);
+        kb_launch(k, n->batched ? MUL(IVAR(LP_VAR_BATCH), INT(g->out_ch)) : INT(g->out_ch));
+        return;
+    }
+    bool back = n->op == OP_conv_adj;
+    c.sample = n->batched ? kb_grid(k) : NULL;
+    const Lx *group = kb_for(k, INT(0), INT(g->groups), 1);
+    const Lx *i = kb_for(k, INT(0), INT(back ? g->in[0] : g->out[0]), 1), *j = kb_for(k, INT(0), INT(back ? g->in[1] : g->out[1]), 1);
+    over_channels(&c, (back ? g->in_ch : g->out_ch) / g->groups, back ? backward : forward, (const Lx *const[]){group, i, j});
+    for (int m = 0; m < 3; m++) kb_end(k);
+    kb_launch(k, n->batched ? IVAR(LP_VAR_BATCH) : INT(1));
+}

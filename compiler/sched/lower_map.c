@@ -1,0 +1,324 @@
+/* Elementwise expressions and reductions: one kernel that walks an iteration domain, axes merged where every operand allows it,
+   vectors along the innermost axis. Sums run in a fixed order that no number of threads changes. */
+#include "sched/internal.h"
+#include <math.h>
+
+enum { LEAVES_MAX = 24, BLOCK_WORK = 8192, BLOCKS_MAX = 64 };
+
+Dom dom_of(Shape s, bool batched) {
+    Dom d = {.rank = s.rank, .batched = batched};
+    for (int i = 0; i < s.rank; i++) d.dim[i] = s.dim[i];
+    return d;
+}
+
+Ex *ex_leaf(Ent *e, const View *v, const int *axis) {
+    Ex *x = ARENA_NEW(e->a, Ex);
+    x->op = OP_arg;
+    x->view = *v;
+    for (int i = 0; i < v->shape.rank; i++) x->stride[axis ? axis[i] : i] += v->stride[i];
+    return x;
+}
+
+Ex *ex_op(Ent *e, OpKind op, const Ex *p, const Ex *q, const Ex *r) {
+    Ex *x = ARENA_NEW(e->a, Ex);
+    x->op = op;
+    x->in[0] = p, x->in[1] = q, x->in[2] = r;
+    return x;
+}
+
+Ex *ex_const(Ent *e, double v) {
+    Ex *x = ARENA_NEW(e->a, Ex);
+    x->op = OP_constant;
+    x->value = v;
+    return x;
+}
+
+const Lx *lower_op(Arena *a, OpKind op, const Lx *x, const Lx *y, const Lx *z) {
+    int w = x->width;
+#define F(v) lx_float(a, (v), w)
+#define F1(k, p) lx_f1(a, k, (p))
+#define F2(k, p, q) lx_f2(a, k, (p), (q))
+    switch ((int)op) {
+    case OP_neg: return F1(LX_NEG, x);
+    case OP_abs: return F1(LX_ABS, x);
+    case OP_sign:
+        return lx_f3(a, LX_SELECT, F2(LX_LT, F(0), x), F(1), lx_f3(a, LX_SELECT, F2(LX_LT, x, F(0)), F(-1), x));
+    case OP_relu: return F2(LX_MAX, x, F(0));
+    case OP_exp: return F1(LX_EXP, x);
+    case OP_log: return F1(LX_LOG, x);
+    case OP_sqrt: return F1(LX_SQRT, x);
+    case OP_recip: return F2(LX_DIV, F(1), x);
+    case OP_tanh: return F1(LX_TANH, x);
+    case OP_sigmoid: return F2(LX_DIV, F(1), F2(LX_ADD, F(1), F1(LX_EXP, F1(LX_NEG, x))));
+    case OP_log1pexp: /* max(x, 0) + log(1 + e^-|x|) */
+        return F2(LX_ADD, F2(LX_MAX, x, F(0)), F1(LX_LOG, F2(LX_ADD, F(1), F1(LX_EXP, F1(LX_NEG, F1(LX_ABS, x))))));
+    case OP_sin: return F1(LX_SIN, x);
+    case OP_cos: return F1(LX_COS, x);
+    case OP_floor: return F1(LX_FLOOR, x);
+    case OP_stop: return x;
+    case OP_add: return F2(LX_ADD, x, y);
+    case OP_sub: return F2(LX_SUB, x, y);
+    case OP_mul: return F2(LX_MUL, x, y);
+    case OP_div: return F2(LX_DIV, x, y);
+    case OP_max: return F2(LX_MAX, x, y);
+    case OP_min: return F2(LX_MIN, x, y);
+    case OP_pow: return F2(LX_POW, x, y);
+    case OP_lt: return F2(LX_LT, x, y);
+    case OP_le: return F2(LX_LE, x, y);
+    case OP_eq: return F2(LX_EQ, x, y);
+    case OP_select: return lx_f3(a, LX_SELECT, x, y, z);
+    default: BUG("%s is not elementwise", op_info[op].name);
+    }
+#undef F
+#undef F1
+#undef F2
+}
+
+typedef struct Axis {
+    int64_t dim;
+    bool fold;
+    int64_t out, leaf[LEAVES_MAX];
+} Axis;
+
+typedef struct Walk {
+    Kb *k;
+    Arena *a;
+    const Dom *d;
+    Fold fold;
+    Ex *leaf[LEAVES_MAX];
+    int nleaf;
+    Axis axis[DOM_MAX];
+    int naxis, nmap;          /* the first nmap are the result's */
+    const Lx *var[DOM_MAX];
+    const Lx *sample;         /* of batched operands; NULL: none */
+    int vec;                  /* the axis that vectors run along; -1: scalars */
+    int out_ptr, lanes;
+    int64_t out_sample;
+} Walk;
+
+static void collect(Walk *w, Ex *x) {
+    if (x->op == OP_constant) return;
+    if (x->op == OP_arg) {
+        for (int i = 0; i < w->nleaf; i++)
+            if (w->leaf[i] == x) return;
+        MUST(w->nleaf < LEAVES_MAX);
+        w->leaf[w->nleaf++] = x;
+        return;
+    }
+    for (int i = 0; i < 3 && x->in[i]; i++) collect(w, (Ex *)x->in[i]);
+}
+
+static int64_t weight(const Axis *x, int nleaf) {
+    int64_t n = 0;
+    for (int i = 0; i < nleaf; i++) n += x->leaf[i];
+    return n;
+}
+
+/* Map axes by falling stride of the result, then folded axes by falling strides of what they read; then neighbours are merged. */
+static void order_axes(Walk *w) {
+    for (int i = 1; i < w->naxis; i++) {
+        Axis x = w->axis[i];
+        int j = i;
+        for (; j > 0; j--) {
+            const Axis *y = &w->axis[j - 1];
+            bool before = x.fold != y->fold ? !x.fold
+                          : x.fold          ? weight(&x, w->nleaf) > weight(y, w->nleaf)
+                                            : x.out > y->out;
+            if (!before) break;
+            w->axis[j] = *y;
+        }
+        w->axis[j] = x;
+    }
+    int n = 0;
+    for (int i = 0; i < w->naxis; i++) {
+        Axis *p = n ? &w->axis[n - 1] : NULL;
+        const Axis *x = &w->axis[i];
+        bool merge = p && p->fold == x->fold && p->out == x->out * x->dim;
+        for (int l = 0; merge && l < w->nleaf; l++) merge = p->leaf[l] == x->leaf[l] * x->dim;
+        if (!merge) {
+            w->axis[n++] = *x;
+            continue;
+        }
+        int64_t dim = p->dim * x->dim;
+        *p = *x;
+        p->dim = dim;
+    }
+    w->naxis = n;
+    w->nmap = 0;
+    for (int i = 0; i < n; i++) w->nmap += !w->axis[i].fold;
+}
+
+static bool plain(const Walk *w, int axis) { /* every operand is read as a vector or as one value */
+    for (int l = 0; l < w->nleaf; l++)
+        if (w->axis[axis].leaf[l] != 0 && w->axis[axis].leaf[l] != 1) return false;
+    return true;
+}
+
+static int choose_vector(const Walk *w) {
+    int m = w->nmap - 1, f = w->naxis - 1;
+    bool fold_ok = w->fold != FOLD_NONE && f >= w->nmap && plain(w, f) && w->axis[f].dim >= w->lanes;
+    if (m >= 0 && w->axis[m].out == 1 && plain(w, m) && (w->axis[m].dim >= w->lanes / 2 || !fold_ok)) return m;
+    if (fold_ok) return f;
+    if (m >= 0 && w->axis[m].out == 1 && w->axis[m].dim >= w->lanes) return m;
+    return -1;
+}
+
+static const Lx *leaf_at(Walk *w, int l) {
+    Arena *a = w->a;
+    const View *v = &w->leaf[l]->view;
+    const Lx *at = v->batched && w->sample ? MUL(w->sample, INT(v->sample)) : INT(0);
+    for (int i = 0; i < w->naxis; i++) at = ADD(at, MUL(w->var[i], INT(w->axis[i].leaf[l])));
+    return at;
+}
+
+static const Lx *value(Walk *w, const Ex *x, int width, const Lx *count) {
+    Arena *a = w->a;
+    if (x->op == OP_constant) return lx_float(a, x->value, width);
+    if (x->op == OP_arg) {
+        int l = 0;
+        while (w->leaf[l] != x) l++;
+        const Lx *at = leaf_at(w, l);
+        int64_t stride = w->vec >= 0 ? w->axis[w->vec].leaf[l] : 0;
+        if (width == 1) return lx_load(a, x->ptr, at, 1, NULL);
+        if (stride == 1) return lx_load(a, x->ptr, at, width, count);
+        if (stride == 0) return lx_splat(a, lx_load(a, x->ptr, at, 1, NULL), width);
+        return lx_gather(a, x->ptr, at, INT(stride), width, count);
+    }
+    const Lx *in[3] = {0};
+    for (int i = 0; i < 3 && x->in[i]; i++) in[i] = value(w, x->in[i], width, count);
+    return lower_op(a, x->op, in[0], in[1], in[2]);
+}
+
+static const Lx *folded(Walk *w, const Lx *acc, const Lx *v) {
+    return lx_f2(w->a, w->fold == FOLD_SUM ? LX_ADD : LX_MAX, acc, v);
+}
+
+/* The loops over the folded axes (and the samples); leaves the result in the register it returns. */
+static const Lx *fold_all(Walk *w, Ex *root, int width, const Lx *count) {
+    Kb *k = w->k;
+    Arena *a = w->a;
+    double start = w->fold == FOLD_SUM ? 0 : -INFINITY;
+    bool inner = w->vec >= w->nmap; /* vectors run along a folded axis */
+    int acc = kb_reg(k, width, 1), wide = inner ? kb_reg(k, w->lanes, 1) : 0;
+    kb_set(k, acc, NULL, lx_float(a, start, width));
+    if (inner) kb_set(k, wide, NULL, lx_float(a, start, w->lanes));
+    if (w->d->fold_batch) w->sample = kb_for(k, INT(0), kb_batch(k), 1);
+    for (int i = w->nmap; i < w->naxis - (inner ? 1 : 0); i++) w->var[i] = kb_for(k, INT(0), INT(w->axis[i].dim), 1);
+    if (inner) {
+        int f = w->naxis - 1;
+        int64_t n = w->axis[f].dim, main = n / w->lanes * w->lanes;
+        w->var[f] = kb_for(k, INT(0), INT(main), w->lanes);
+        kb_set(k, wide, NULL, folded(w, lx_reg(a, wide, NULL, w->lanes), value(w, root, w->lanes, NULL)));
+        kb_end(k);
+        if (main < n) {
+            w->var[f] = kb_for(k, INT(main), INT(n), 1);
+            kb_set(k, acc, NULL, folded(w, lx_reg(a, acc, NULL, 1), value(w, root, 1, NULL)));
+            kb_end(k);
+        }
+    } else kb_set(k, acc, NULL, folded(w, lx_reg(a, acc, NULL, width), value(w, root, width, count)));
+    for (int i = w->nmap; i < w->naxis - (inner ? 1 : 0); i++) kb_end(k);
+    if (w->d->fold_batch) kb_end(k);
+    const Lx *r = lx_reg(a, acc, NULL, width);
+    if (inner)
+        r = folded(w, r, lx_f1(a, w->fold == FOLD_SUM ? LX_HSUM : LX_HMAX, lx_reg(a, wide, NULL, w->lanes)));
+    return r;
+}
+
+static void one(Walk *w, Ex *root, int width, const Lx *count) {
+    Kb *k = w->k;
+    Arena *a = w->a;
+    const Lx *v = w->fold == FOLD_NONE ? value(w, root, width, count) : fold_all(w, root, width, count);
+    const Lx *at = w->sample && w->d->batched ? MUL(w->sample, INT(w->out_sample)) : INT(0);
+    for (int i = 0; i < w->nmap; i++) at = ADD(at, MUL(w->var[i], INT(w->axis[i].out)));
+    kb_store(k, w->out_ptr, at, v, count);
+}
+
+static void innermost(Walk *w, Ex *root, const Lx *lo, const Lx *hi) {
+    Kb *k = w->k;
+    Arena *a = w->a;
+    int m = w->nmap - 1;
+    if (w->vec != m) {
+        w->var[m] = kb_for(k, lo, hi, 1);
+        one(w, root, 1, NULL);
+        kb_end(k);
+        return;
+    }
+    int64_t L = w->lanes;
+    const Lx *rest = MOD(SUB(hi, lo), INT(L)), *main = SUB(hi, rest);
+    w->var[m] = kb_for(k, lo, main, L);
+    one(w, root, (int)L, NULL);
+    kb_end(k);
+    if (rest->kind == LX_INT && rest->i == 0) return;
+    if (rest->kind != LX_INT) kb_if(k, ILT(INT(0), rest));
+    w->var[m] = main;
+    one(w, root, (int)L, rest);
+    if (rest->kind != LX_INT) kb_end(k);
+}
+
+static int64_t work_of(const Walk *w) {
+    int64_t n = 1;
+    for (int i = 0; i < w->naxis; i++) n *= w->axis[i].dim;
+    return n;
+}
+
+void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const int64_t *stride, const char *what) {
+    Arena *a = e->a;
+    Walk *w = ARENA_NEW(a, Walk);
+    *w = (Walk){.a = a, .d = d, .fold = fold, .lanes = e->s->t.lanes, .out_sample = out->sample};
+    collect(w, root);
+    for (int i = 0; i < d->rank; i++) {
+        if (d->dim[i] == 1) continue;
+        Axis *x = &w->axis[w->naxis++];
+        x->dim = d->dim[i], x->fold = d->fold[i], x->out = d->fold[i] ? 0 : stride[i];
+        for (int l = 0; l < w->nleaf; l++) x->leaf[l] = w->leaf[l]->stride[i];
+    }
+    order_axes(w);
+    Kb *k = w->k = kb_new(e, what, 1);
+    for (int l = 0; l < w->nleaf; l++) w->leaf[l]->ptr = kb_ptr(k, &w->leaf[l]->view, false);
+    w->out_ptr = kb_ptr(k, out, true);
+    w->vec = choose_vector(w);
+
+    /* A grid point is one block of one sample (or of the whole, for what the batch does not touch). */
+    const Lx *blocks = IVAR(0), *block = kb_grid(k), *grid = blocks;
+    k->ints[0] = INT(1);
+    int64_t work = work_of(w), first = w->nmap ? w->axis[0].dim : 1;
+    int64_t units = w->nmap == 1 && w->vec == 0 ? (first + w->lanes - 1) / w->lanes : first;
+    if (d->batched) {
+        w->sample = DIV(kb_grid(k), blocks);
+        block = MOD(kb_grid(k), blocks);
+        if (work >= BLOCK_WORK && units >= 16) k->ints[0] = IVAR(e->blocks_var);
+        grid = MUL(IVAR(0), k->ints[0]); /* batch * blocks */
+    } else {
+        int64_t n = work / BLOCK_WORK;
+        if (d->fold_batch) n = work / 256;
+        if (n > BLOCKS_MAX) n = BLOCKS_MAX;
+        if (n > units) n = units;
+        if (n < 1 || !w->nmap) n = 1;
+        k->ints[0] = grid = INT(n);
+    }
+    if (!w->nmap) {
+        one(w, root, 1, NULL);
+    } else {
+        bool single = w->nmap == 1;
+        const Lx *lo = DIV(MUL(block, INT(units)), blocks), *hi = DIV(MUL(ADD(block, INT(1)), INT(units)), blocks);
+        if (single && w->vec == 0) {
+            lo = MUL(lo, INT(w->lanes));
+            hi = IMIN(MUL(hi, INT(w->lanes)), INT(first));
+        }
+        for (int i = 0; i < w->nmap - 1; i++)
+            w->var[i] = kb_for(k, i ? INT(0) : lo, i ? INT(w->axis[i].dim) : hi, 1);
+        innermost(w, root, single ? lo : INT(0), single ? hi : INT(w->axis[w->nmap - 1].dim));
+        for (int i = 0; i < w->nmap - 1; i++) kb_end(k);
+    }
+    kb_launch(k, grid);
+}
+
+void lower_copy(Ent *e, const View *from, const View *to) {
+    Dom d = dom_of(to->shape, to->batched);
+    lower_map(e, &d, FOLD_NONE, ex_leaf(e, from, NULL), to, to->stride, "copy");
+}
+
+void lower_fill(Ent *e, double v, const View *to) {
+    Dom d = dom_of(to->shape, to->batched);
+    lower_map(e, &d, FOLD_NONE, ex_const(e, v), to, to->stride, "fill");
+}

@@ -1,0 +1,92 @@
+/* Memory: buffers of an entry, when they live, and where they lie in the workspace. */
+#include "sched/internal.h"
+#include <stdlib.h>
+
+static int32_t add(Ent *e, Buf b) {
+    b.first = b.last = -1;
+    vec_push(e->a, &e->bufs, b);
+    return (int32_t)e->bufs.len - 1;
+}
+
+int32_t buf_new(Ent *e, bool batched, int64_t floats, Name name, Span span) {
+    return add(e, (Buf){.space = batched ? SP_BATCH : SP_FIXED, .floats = floats, .name = name, .span = span});
+}
+
+int32_t buf_external(Ent *e, LpSpace space, int32_t which, int64_t base, int64_t floats) {
+    for (size_t i = 0; i < e->bufs.len; i++) {
+        const Buf *b = &e->bufs.at[i];
+        if (b->space == space && b->which == which && b->base == base && b->floats == floats) return (int32_t)i;
+    }
+    return add(e, (Buf){.space = space, .which = which, .base = base, .floats = floats});
+}
+
+void buf_touch(Ent *e, int32_t buf) {
+    Buf *b = &e->bufs.at[buf];
+    if (b->first < 0) b->first = e->pos;
+    b->last = e->pos;
+}
+
+void plan_loop_end(Ent *e, int32_t start) {
+    for (size_t i = 0; i < e->bufs.len; i++) {
+        Buf *b = &e->bufs.at[i];
+        if (b->first >= 0 && b->first < start && b->last >= start) b->last = e->pos;
+    }
+    e->pos++;
+}
+
+Lptr *plan_pointer(Ent *e, const View *v, Lptr *into) {
+    Arena *a = e->a;
+    const Buf *b = &e->bufs.at[v->buf];
+    *into = (Lptr){.space = b->space, .which = b->which, .offset = b->base, .plus = v->plus};
+    if (b->space == SP_FIXED || b->space == SP_BATCH) {
+        vec_push(a, &e->patches, ((Patch){into, v->buf}));
+        if (v->offset) into->plus = into->plus ? ADD(into->plus, INT(v->offset)) : INT(v->offset);
+    } else into->offset += v->offset;
+    return into;
+}
+
+static int by_size(const void *p, const void *q) {
+    const Buf *x = *(const Buf *const *)p, *y = *(const Buf *const *)q;
+    if (x->floats != y->floats) return x->floats < y->floats ? 1 : -1;
+    return x < y ? -1 : 1;
+}
+
+static int by_place(const void *p, const void *q) {
+    const Buf *x = *(const Buf *const *)p, *y = *(const Buf *const *)q;
+    if (x->base != y->base) return x->base < y->base ? -1 : 1;
+    return x < y ? -1 : 1;
+}
+
+/* Greedy by size: the largest buffer first, each at the lowest place that no buffer alive at the same time covers. */
+static int64_t place(Ent *e, LpSpace space) {
+    Arena *a = e->a;
+    Buf **all = ARENA_ARRAY(a, Buf *, e->bufs.len + 1), **near = ARENA_ARRAY(a, Buf *, e->bufs.len + 1);
+    size_t n = 0;
+    int64_t peak = 0;
+    for (size_t i = 0; i < e->bufs.len; i++) {
+        Buf *b = &e->bufs.at[i];
+        if (b->space != space || b->first < 0) continue;
+        b->floats = (b->floats + 15) / 16 * 16;
+        all[n++] = b;
+    }
+    qsort(all, n, sizeof *all, by_size);
+    for (size_t i = 0; i < n; i++) {
+        Buf *b = all[i];
+        size_t k = 0;
+        for (size_t j = 0; j < i; j++)
+            if (all[j]->first <= b->last && b->first <= all[j]->last) near[k++] = all[j];
+        qsort(near, k, sizeof *near, by_place);
+        int64_t at = 0;
+        for (size_t j = 0; j < k && near[j]->base < at + b->floats; j++)
+            if (near[j]->base + near[j]->floats > at) at = near[j]->base + near[j]->floats;
+        b->base = at;
+        if (at + b->floats > peak) peak = at + b->floats;
+    }
+    return peak;
+}
+
+void plan_memory(Ent *e) {
+    e->out->fixed_floats = place(e, SP_FIXED);
+    e->out->batch_floats = place(e, SP_BATCH);
+    for (size_t i = 0; i < e->patches.len; i++) e->patches.at[i].ptr->offset = e->bufs.at[e->patches.at[i].buf].base;
+}

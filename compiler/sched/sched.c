@@ -1,2 +1,0 @@
-/* (being built) */
-#include "sched/sched.h"
