@@ -197,9 +197,8 @@ static Result result_of(Ent *e, const Graph *g, const GraphOut *o, int32_t *nout
     const Program *p = e->s->p;
     switch (o->role) {
     case OUT_VALUE: case OUT_INGRAD: return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, true), false};
-    case OUT_LOSS: case OUT_METRIC: return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, false), false};
+    case OUT_LOSS: case OUT_METRIC: case OUT_PARAM: return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, false), false};
     case OUT_GRAD: return (Result){view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), false};
-    case OUT_PARAM: return (Result){view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), true};
     case OUT_STATE: return (Result){view_external(e, SP_STATE_OUT, 0, p->states.at[o->index].offset, n->shape, false), true};
     }
     BUG("an output without a role");
@@ -210,7 +209,7 @@ static void copy_out(Gx *x, NodeId n, const View *to) {
     lower_map(x->e, &d, FOLD_NONE, gx_expr(x, n), to, to->stride, "out");
 }
 
-/* Copies to the states and to initial parameters come last and from the workspace: a state may be written where it was read. */
+/* Copies to the states come last and from the workspace: a state may be written where it was read. */
 static void copy_late(Gx *x, const Result *r) {
     Ent *e = x->e;
     size_t n = x->g->outs.len;
@@ -234,32 +233,21 @@ static void copy_late(Gx *x, const Result *r) {
     }
 }
 
-static const char *entry_name(const Entry *y) {
-    static const char *const names[] = {"init", "forward", "eval", "step", "backward", "synth", "probe"};
-    return names[y->kind];
-}
-
 static void describe(Ent *e, const Entry *y, const Result *r, int32_t nout) {
     LpEntry *o = e->out;
     LpArg *out = ARENA_ARRAY(e->a, LpArg, nout + 1), *in = NULL;
     for (size_t i = 0, k = 0; i < y->graph->outs.len; i++)
         if (e->bufs.at[r[i].to.buf].space == SP_OUT) out[k++] = (LpArg){shape_size(r[i].to.shape), r[i].to.batched};
-    for (size_t i = 0; i < e->bufs.len; i++)
-        if (e->bufs.at[i].space == SP_IN && e->bufs.at[i].which >= o->nin) o->nin = e->bufs.at[i].which + 1;
-    bool model = y->kind != ENTRY_INIT && y->kind != ENTRY_SYNTH; /* takes all inputs of the model */
-    if (model && o->nin < (int32_t)e->s->p->inputs.len) o->nin = (int32_t)e->s->p->inputs.len;
-    in = ARENA_ARRAY(e->a, LpArg, o->nin + 1);
-    for (int32_t i = 0; i < o->nin; i++) in[i] = (LpArg){0, true};
-    for (size_t i = 0; i < e->bufs.len; i++)
-        if (e->bufs.at[i].space == SP_IN) in[e->bufs.at[i].which].floats = e->bufs.at[i].floats;
+    in = ARENA_ARRAY(e->a, LpArg, y->nin + 1);
+    for (int32_t i = 0; i < y->nin; i++) in[i] = (LpArg){shape_size(y->in[i].shape), true};
+    o->nin = y->nin;
     o->in = in, o->out = out, o->nout = nout;
 }
 
 static void lower_entry(Sched *s, const Entry *y) {
     Arena *a = s->a;
     Ent *e = ARENA_NEW(a, Ent);
-    LpEntry out = {.name = y->stage ? name_fmt(s->cx, "%s:%d", entry_name(y), y->stage + 1) : name_of(s->cx, entry_name(y)),
-                   .kind = (int32_t)y->kind, .stage = y->stage};
+    LpEntry out = {.name = y->name, .kind = (int32_t)y->kind, .stage = y->stage};
     *e = (Ent){.s = s, .a = a, .out = &out, .nvar = LP_VARS};
     e->blocks_var = e->nvar++;
     Ls *set = code_add(a, &e->code, LS_SETVAR);

@@ -1,0 +1,162 @@
+/* Scheduled programs against the evaluator of graphs: every operator and random programs, batches of 1, 3 and 5. */
+#include "check.h"
+#include "csc_model.h"
+#include "optest.h"
+#include "sched/sched.h"
+
+/* A program with the leaves of the test, and one entry. */
+typedef struct Rig {
+    Cx *cx;
+    Arena *a;
+    OpTest t;
+    Program p;
+    Entry entry;
+    csc_call call;
+    float **in, **out;
+    float *params, *state;
+    Value *want; /* one per output */
+} Rig;
+
+static float *floats(Arena *a, int64_t n) {
+    float *f = arena_alloc(a, (size_t)(n + 32) * sizeof *f);
+    return (float *)(((uintptr_t)f + 63) / 64 * 64);
+}
+
+static void narrow(double *at, int64_t n) { /* values that a float holds, so that both sides see the same */
+    for (int64_t i = 0; i < n; i++) at[i] = (float)at[i];
+}
+
+static void rig_set_batch(Rig *r, int64_t batch) {
+    for (uint32_t i = 0; i < r->t.ninput; i++) {
+        Value *v = (Value *)&r->t.env.inputs[i];
+        int64_t n = shape_size(v->shape), had = r->t.env.batch;
+        double *more = ARENA_ARRAY(r->a, double, n * batch);
+        for (int64_t s = 0; s < batch; s++)
+            for (int64_t k = 0; k < n; k++) more[s * n + k] = v->at[(s % had) * n + k] * (s < had ? 1 : 1);
+        v->at = more;
+    }
+    r->t.env.batch = batch;
+}
+
+static void rig_open(Rig *r, OpTest t) {
+    *r = (Rig){.cx = cx_new(), .t = t};
+    r->a = r->cx->keep;
+}
+
+static void rig_fill(Rig *r) {
+    Arena *a = r->a;
+    const EvalEnv *env = &r->t.env;
+    r->p = (Program){.arena = a};
+    for (uint32_t i = 0; i < r->t.nparam; i++)
+        vec_push(a, &r->p.params, ((ParamDecl){.shape = env->params[i].shape}));
+    for (uint32_t i = 0; i < r->t.nstate; i++)
+        vec_push(a, &r->p.states, ((StateDecl){.shape = env->states[i].shape}));
+    int64_t at = 0;
+    for (size_t i = 0; i < r->p.params.len; i++) r->p.params.at[i].offset = at, at += (shape_size(env->params[i].shape) + 15) / 16 * 16;
+    r->p.param_floats = at;
+    at = 0;
+    for (size_t i = 0; i < r->p.states.len; i++) r->p.states.at[i].offset = at, at += (shape_size(env->states[i].shape) + 15) / 16 * 16;
+    r->p.state_floats = at;
+    InputDecl *in = ARENA_ARRAY(a, InputDecl, r->t.ninput + 1);
+    for (uint32_t i = 0; i < r->t.ninput; i++) in[i].shape = env->inputs[i].shape;
+    r->entry = (Entry){.kind = ENTRY_FORWARD, .graph = r->t.graph, .nin = (int32_t)r->t.ninput, .in = in, .name = name_of(r->cx, "forward")};
+
+    r->params = floats(a, r->p.param_floats), r->state = floats(a, r->p.state_floats);
+    r->in = ARENA_ARRAY(a, float *, r->t.ninput + 1);
+    for (uint32_t i = 0; i < r->t.nparam; i++) {
+        narrow(env->params[i].at, shape_size(env->params[i].shape));
+        for (int64_t k = 0; k < shape_size(env->params[i].shape); k++) r->params[r->p.params.at[i].offset + k] = (float)env->params[i].at[k];
+    }
+    for (uint32_t i = 0; i < r->t.nstate; i++) {
+        narrow(env->states[i].at, shape_size(env->states[i].shape));
+        for (int64_t k = 0; k < shape_size(env->states[i].shape); k++) r->state[r->p.states.at[i].offset + k] = (float)env->states[i].at[k];
+    }
+    for (uint32_t i = 0; i < r->t.ninput; i++) {
+        int64_t n = shape_size(env->inputs[i].shape) * env->batch;
+        narrow(env->inputs[i].at, n);
+        r->in[i] = floats(a, n);
+        for (int64_t k = 0; k < n; k++) r->in[i][k] = (float)env->inputs[i].at[k];
+    }
+    Value *all = eval_graph(a, r->t.graph, env);
+    size_t nout = r->t.graph->outs.len;
+    r->want = ARENA_ARRAY(a, Value, nout + 1);
+    r->out = ARENA_ARRAY(a, float *, nout + 1);
+    for (size_t i = 0; i < nout; i++) {
+        r->want[i] = all[r->t.graph->outs.at[i].node];
+        int64_t n = shape_size(r->want[i].shape) * env->batch;
+        r->out[i] = floats(a, n);
+        for (int64_t k = 0; k < n; k++) r->out[i][k] = NAN;
+    }
+    r->call = (csc_call){.size = sizeof r->call, .batch = (uint32_t)env->batch, .in = (const float *const *)r->in, .out = r->out,
+                         .params = r->params, .state = r->state, .seed = env->seed, .step = env->step,
+                         .first_sample = (uint64_t)env->first_sample};
+}
+
+static void compare(const Rig *r, const char *how, const char *what, uint64_t seed) {
+    for (size_t i = 0; i < r->t.graph->outs.len; i++) {
+        const Value *v = &r->want[i];
+        int64_t n = shape_size(v->shape);
+        double most = 0;
+        for (int64_t k = 0; k < n * (v->batched ? r->t.env.batch : 1); k++)
+            if (isfinite(v->at[k]) && fabs(v->at[k]) > most) most = fabs(v->at[k]);
+        for (int64_t k = 0; k < n * r->t.env.batch; k++) {
+            double want = v->at[v->batched ? k : k % n], got = r->out[i][k];
+            if (isnan(want) ? isnan(got) : isinf(want) ? got == want : fabs(got - want) <= 2e-5 * (1 + most)) continue;
+            FAIL("%s, %s seed %llu, batch %lld: output %zu entry %lld is %.9g, expected %.9g", how, what, (unsigned long long)seed,
+                 (long long)r->t.env.batch, i, (long long)k, got, want);
+        }
+    }
+}
+
+static SchedResult *schedule(Rig *r, int lanes) {
+    SchedTarget target = {lanes, lanes == 16 ? 32 : 16};
+    SchedResult *s = sched_program(r->cx, r->a, &r->p, &r->entry, 1, &target);
+    const char *why = "";
+    if (!loop_check(r->a, s->module, &why)) {
+        if (getenv("CSC_SHOW")) loop_print(s->module, stdout);
+        FAIL("loop_check: %s", why);
+    }
+    const LpEntry *e = &s->module->entries.at[0];
+    r->call.workspace = floats(r->a, e->fixed_floats + e->batch_floats * r->t.env.batch + e->thread_bytes / 4);
+    return s;
+}
+
+static void run_one(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t batch) {
+    Rig r;
+    rig_open(&r, t);
+    rig_set_batch(&r, batch);
+    rig_fill(&r);
+    if (getenv("CSC_SHOW")) printf("%s %llu\n", what, (unsigned long long)seed), graph_print(r.t.graph, stdout), fflush(stdout);
+    SchedResult *s = schedule(&r, seed % 3 == 0 ? 16 : seed % 3 == 1 ? 8 : 4);
+    const char *why = "";
+    if (!loop_eval(a, s->module, 0, &r.call, &why)) {
+        if (getenv("CSC_SHOW")) loop_print(s->module, stdout);
+        FAIL("loop_eval, %s seed %llu: %s", what, (unsigned long long)seed, why);
+    }
+    compare(&r, "loop_eval", what, seed);
+    cx_free(r.cx);
+}
+
+static const int64_t batches[] = {1, 3, 5};
+
+TEST(every_operator) {
+    for (int k = 0; k < OP_COUNT; k++)
+        for (uint64_t seed = 0; seed < 9; seed++) {
+            Arena *a = arena_new();
+            run_one(optest_instance(a, (OpKind)k, seed), a, op_info[k].id, seed, batches[seed / 3]);
+            arena_free(a);
+        }
+}
+
+TEST(random_programs) {
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        Arena *a = arena_new();
+        run_one(optest_program(a, seed), a, "program", seed, batches[seed / 3 % 3]);
+        arena_free(a);
+    }
+}
+
+int main(int argc, char **argv) {
+    static const Case cases[] = {T(every_operator), T(random_programs)};
+    return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
+}
