@@ -96,7 +96,7 @@ double noise_uniform(uint64_t seed, uint64_t step, uint64_t sample, uint32_t ind
 double noise_normal(uint64_t seed, uint64_t step, uint64_t sample, uint32_t index, uint64_t entry) {
     uint32_t w[4];
     noise_words(seed, step, sample, index, entry, w);
-    return sqrt(-2 * log((double)((w[0] >> 8) + 1) * 0x1p-24)) * cos(2 * M_PI * (double)(w[1] >> 8) * 0x1p-24);
+    return sqrt(-2 * log(1 - (double)(w[0] >> 8) * 0x1p-24)) * cos(2 * M_PI * (double)(w[1] >> 8) * 0x1p-24);
 }
 
 /* ---- elementwise ---- */

@@ -28,7 +28,7 @@ Value *eval_graph(Arena *a, const Graph *g, const EvalEnv *env);
    where entry is the row-major number within the sample's value, sample counts from the start of the epoch (first_sample + place in the
    batch), and index is the noise node's number (below 2^31; the runtime uses 2^31 and up for its own streams). Then
      uniform = (w0 >> 8) * 2^-24                                                   in [0, 1)
-     normal  = sqrt(-2 log(((w0 >> 8) + 1) * 2^-24)) * cos(2 pi (w1 >> 8) * 2^-24)   (Box and Muller) */
+     normal  = sqrt(-2 log(1 - (w0 >> 8) * 2^-24)) * cos(2 pi (w1 >> 8) * 2^-24)   (Box and Muller) */
 void noise_words(uint64_t seed, uint64_t step, uint64_t sample, uint32_t index, uint64_t entry, uint32_t w[4]);
 double noise_uniform(uint64_t seed, uint64_t step, uint64_t sample, uint32_t index, uint64_t entry);
 double noise_normal(uint64_t seed, uint64_t step, uint64_t sample, uint32_t index, uint64_t entry);
