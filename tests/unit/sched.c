@@ -32,7 +32,7 @@ static void rig_set_batch(Rig *r, int64_t batch) {
         int64_t n = shape_size(v->shape), had = r->t.env.batch;
         double *more = ARENA_ARRAY(r->a, double, n * batch);
         for (int64_t s = 0; s < batch; s++)
-            for (int64_t k = 0; k < n; k++) more[s * n + k] = v->at[(s % had) * n + k] * (s < had ? 1 : 1);
+            for (int64_t k = 0; k < n; k++) more[s * n + k] = v->at[(s % had) * n + k];
         v->at = more;
     }
     r->t.env.batch = batch;
@@ -61,6 +61,15 @@ static void rig_fill(Rig *r) {
     for (uint32_t i = 0; i < r->t.ninput; i++) in[i].shape = env->inputs[i].shape;
     r->entry = (Entry){.kind = ENTRY_FORWARD, .graph = r->t.graph, .nin = (int32_t)r->t.ninput, .in = in, .name = name_of(r->cx, "forward")};
 
+    float *tunables = floats(a, 16);
+    for (size_t i = 0; i < r->t.graph->nodes.len; i++) {
+        const Node *n = &r->t.graph->nodes.at[i];
+        if (n->op != OP_tunable) continue;
+        while (r->p.tunables.len <= (size_t)n->a.index) vec_push(a, &r->p.tunables, ((TunableDecl){0}));
+        narrow(env->tunables[n->a.index].at, 1);
+        tunables[n->a.index] = (float)*env->tunables[n->a.index].at;
+    }
+
     r->params = floats(a, r->p.param_floats), r->state = floats(a, r->p.state_floats);
     r->in = ARENA_ARRAY(a, float *, r->t.ninput + 1);
     for (uint32_t i = 0; i < r->t.nparam; i++) {
@@ -88,7 +97,7 @@ static void rig_fill(Rig *r) {
         for (int64_t k = 0; k < n; k++) r->out[i][k] = NAN;
     }
     r->call = (csc_call){.size = sizeof r->call, .batch = (uint32_t)env->batch, .in = (const float *const *)r->in, .out = r->out,
-                         .params = r->params, .state = r->state, .seed = env->seed, .step = env->step,
+                         .params = r->params, .state = r->state, .tunables = tunables, .seed = env->seed, .step = env->step,
                          .first_sample = (uint64_t)env->first_sample};
 }
 
@@ -112,10 +121,7 @@ static SchedResult *schedule(Rig *r, int lanes) {
     SchedTarget target = {lanes, lanes == 16 ? 32 : 16};
     SchedResult *s = sched_program(r->cx, r->a, &r->p, &r->entry, 1, &target);
     const char *why = "";
-    if (!loop_check(r->a, s->module, &why)) {
-        if (getenv("CSC_SHOW")) loop_print(s->module, stdout);
-        FAIL("loop_check: %s", why);
-    }
+    if (!loop_check(r->a, s->module, &why)) FAIL("loop_check: %s", why);
     const LpEntry *e = &s->module->entries.at[0];
     r->call.workspace = floats(r->a, e->fixed_floats + e->batch_floats * r->t.env.batch + e->thread_bytes / 4);
     return s;
@@ -126,13 +132,9 @@ static void run_one(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t
     rig_open(&r, t);
     rig_set_batch(&r, batch);
     rig_fill(&r);
-    if (getenv("CSC_SHOW")) printf("%s %llu\n", what, (unsigned long long)seed), graph_print(r.t.graph, stdout), fflush(stdout);
     SchedResult *s = schedule(&r, seed % 3 == 0 ? 16 : seed % 3 == 1 ? 8 : 4);
     const char *why = "";
-    if (!loop_eval(a, s->module, 0, &r.call, &why)) {
-        if (getenv("CSC_SHOW")) loop_print(s->module, stdout);
-        FAIL("loop_eval, %s seed %llu: %s", what, (unsigned long long)seed, why);
-    }
+    if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, %s seed %llu: %s", what, (unsigned long long)seed, why);
     compare(&r, "loop_eval", what, seed);
     cx_free(r.cx);
 }
@@ -141,22 +143,14 @@ static const int64_t batches[] = {1, 3, 5};
 
 TEST(every_operator) {
     for (int k = 0; k < OP_COUNT; k++)
-        for (uint64_t seed = 0; seed < 9; seed++) {
+        for (uint64_t seed = 0; seed < 18; seed++) {
             Arena *a = arena_new();
-            run_one(optest_instance(a, (OpKind)k, seed), a, op_info[k].id, seed, batches[seed / 3]);
+            run_one(optest_instance(a, (OpKind)k, seed), a, op_info[k].id, seed, batches[seed / 3 % 3]);
             arena_free(a);
         }
 }
 
-TEST(random_programs) {
-    for (uint64_t seed = 0; seed < 60; seed++) {
-        Arena *a = arena_new();
-        run_one(optest_program(a, seed), a, "program", seed, batches[seed / 3 % 3]);
-        arena_free(a);
-    }
-}
-
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(every_operator), T(random_programs)};
+    static const Case cases[] = {T(every_operator)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
