@@ -34,7 +34,7 @@ typedef enum Opt {
 static const struct {
     const char *name;
     char letter;
-    const char *value; /* what follows; NULL: nothing; "[..]": perhaps, after = */
+    const char *value; /* what follows; NULL: nothing */
     unsigned where;
     const char *about;
 } table[] = {
@@ -47,7 +47,7 @@ static const struct {
     [O_EPOCHS] = {"epochs", 0, "N", M_TRAIN, "takes the place of the program's epochs"},
     [O_BATCH] = {"batch", 0, "N", M_TRAIN | M_EVAL | M_RUN, "samples at once"},
     [O_SEED] = {"seed", 0, "N", M_TRAIN | M_EVAL | M_RUN | M_BUILD, "seed of all random numbers (default 1)"},
-    [O_RESUME] = {"resume", 0, "[=FILE]", M_TRAIN, "goes on from the last checkpoint of the run folder, or from FILE"},
+    [O_RESUME] = {"resume", 0, NULL, M_TRAIN, "goes on from the last checkpoint of the run folder, bit by bit"},
     [O_OUT] = {"out", 0, "FOLDER", M_TRAIN, "run folder: checkpoints and metrics (default runs/MODEL)"},
     [O_STEPS] = {"steps", 0, "N", M_TRAIN, "stops after this many steps in all"},
     [O_INPUT] = {"input", 'i', "FILE", M_RUN, "a file to read; may be given several times"},
@@ -78,9 +78,8 @@ static void print_help(FILE *out, Command c) {
     for (int i = 0; i < NOPT; i++) {
         if (!(table[i].where & (1u << c))) continue;
         char left[80];
-        bool maybe = table[i].value && table[i].value[0] == '[';
         snprintf(left, sizeof left, "%s%c%s--%s%s%s", table[i].letter ? "-" : "  ", table[i].letter ? table[i].letter : ' ',
-                 table[i].letter ? ", " : " ", table[i].name, table[i].value && !maybe ? " " : "", table[i].value ? table[i].value : "");
+                 table[i].letter ? ", " : " ", table[i].name, table[i].value ? " " : "", table[i].value ? table[i].value : "");
         fprintf(out, "  %-28s %s\n", left, table[i].about);
     }
 }
@@ -140,7 +139,7 @@ static void take(Cx *cx, Options *o, Opt k, const char *v) {
     case O_BATCH: o->has_batch = read_count(cx, "batch", v, 1, &o->batch); break;
     case O_SEED: o->has_seed = read_count(cx, "seed", v, 0, &o->seed); break;
     case O_STEPS: read_count(cx, "steps", v, 1, &o->most_steps); break;
-    case O_RESUME: o->has_resume = true, o->resume = v; break;
+    case O_RESUME: o->resume = true; break;
     case O_OUT: o->runs = v; break;
     case O_INPUT: push_text(cx, v, &o->inputs, &o->ninputs); break;
     case O_OUTPUT: o->output = v; break;
@@ -233,7 +232,7 @@ bool args_read(Cx *cx, int argc, char **argv, Options *o, int *exit_code) {
         if (k < 0 || !(table[k].where & (1u << c))) {
             unknown_option(cx, o->command, w);
             /* its value, if it has one, would be taken for a file */
-            if (k >= 0 && table[k].value && table[k].value[0] != '[' && !value) at++;
+            if (k >= 0 && table[k].value && !value) at++;
             continue;
         }
         if (k == O_HELP) {
@@ -242,11 +241,11 @@ bool args_read(Cx *cx, int argc, char **argv, Options *o, int *exit_code) {
             return false;
         }
         if (!table[k].value && value) diag_error(cx, E_OPTION, (Span){0}, "--%s takes no value", table[k].name);
-        else if (table[k].value && table[k].value[0] != '[' && !value) {
+        else if (table[k].value && !value) {
             if (at + 1 < argc) value = argv[++at];
             else diag_error(cx, E_OPTION, (Span){0}, "--%s needs a value: %s", table[k].name, table[k].value);
         }
-        if (value || !table[k].value || table[k].value[0] == '[') take(cx, o, (Opt)k, value);
+        if (value || !table[k].value) take(cx, o, (Opt)k, value);
     }
     if (cx->errors) return false;
     if (o->nwords < commands[c].least || o->nwords > commands[c].most) {

@@ -17,8 +17,8 @@ typedef struct Options {
     size_t nwords;
     BuildSet *set, *tune;
     size_t nset, ntune;
-    const char *model, *cpu, *weights, *data, *runs, *output, *stop_after, *resume, *atoms;
-    bool emit[EMIT_COUNT], any_emit, time_passes, remarks, json, embed_weights, has_resume, yes;
+    const char *model, *cpu, *weights, *data, *runs, *output, *stop_after, *atoms;
+    bool emit[EMIT_COUNT], any_emit, time_passes, remarks, json, embed_weights, resume;
     int threads;         /* 0: as many as the machine has */
     int64_t epochs, batch, seed, most_steps;
     bool has_epochs, has_batch, has_seed;

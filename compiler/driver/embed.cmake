@@ -1,5 +1,5 @@
-# Writes OUT, a C file that holds every file of FILES (a ;-list) as bytes: the library inside cscc.
-set(text "/* Made by embed.cmake from stdlib/: the library, as text. */\n#include \"driver/load.h\"\n")
+# Writes OUT, a C file with the array NAME that holds every file of FILES (a ;-list) as text.
+set(text "/* Made by embed.cmake: files as bytes. */\n#include \"driver/load.h\"\n")
 set(rows "")
 foreach(file ${FILES})
   get_filename_component(name ${file} NAME_WE)
@@ -11,5 +11,5 @@ foreach(file ${FILES})
   string(APPEND text "static const unsigned char text_${name}[] = {\n${bytes}0};\n")
   string(APPEND rows "    {\"${name}\", (const char *)text_${name}, ${len}},\n")
 endforeach()
-string(APPEND text "const Embedded embedded_library[] = {\n${rows}    {0, 0, 0},\n};\n")
+string(APPEND text "const Embedded ${NAME}[] = {\n${rows}    {0, 0, 0},\n};\n")
 file(WRITE ${OUT} "${text}")

@@ -10,15 +10,34 @@
 
 enum { SOURCE_MOST = 8 << 20 };
 
+static int open_ordinary(const char *path, struct stat *st, const char **why) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return *why = strerror(errno), -1;
+    *why = NULL;
+    if (fstat(fd, st)) *why = strerror(errno);
+    else if (S_ISDIR(st->st_mode)) *why = "it is a folder";
+    else if (!S_ISREG(st->st_mode)) *why = "it is no ordinary file";
+    if (*why) close(fd);
+    return *why ? -1 : fd;
+}
+
+bool load_head(const char *path, char *head, size_t n, const char **why) {
+    struct stat st;
+    int fd = open_ordinary(path, &st, why);
+    if (fd < 0) return false;
+    memset(head, 0, n);
+    bool ok = read(fd, head, n) >= 0;
+    if (!ok) *why = strerror(errno);
+    close(fd);
+    return ok;
+}
+
 char *load_file(Arena *a, const char *path, size_t most, size_t *len, const char **why) {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return *why = strerror(errno), NULL;
+    int fd = open_ordinary(path, &st, why);
+    if (fd < 0) return NULL;
     char *text = NULL;
-    if (fstat(fd, &st)) *why = strerror(errno);
-    else if (S_ISDIR(st.st_mode)) *why = "it is a folder";
-    else if (!S_ISREG(st.st_mode)) *why = "it is no ordinary file";
-    else if ((uint64_t)st.st_size > most) *why = arena_printf(a, "it is larger than %zu MB", most >> 20);
+    if ((uint64_t)st.st_size > most) *why = arena_printf(a, "it is larger than %zu MB", most >> 20);
     else {
         size_t n = 0, want = (size_t)st.st_size;
         text = arena_alloc(a, want + 1);

@@ -1,0 +1,86 @@
+/* cscc build: a shared library and its header. */
+#include "base/trouble.h"
+#include "driver/commands.h"
+#include "driver/header.h"
+#include "driver/link.h"
+#include "driver/model.h"
+#include "driver/recipe.h"
+#include <string.h>
+
+#ifdef CSC_LLVM
+/* Reads the weights into blocks laid out as the model says; no code is needed for that, so a library for another processor can be made. */
+static bool read_weights(Cx *cx, const Options *o, Compile *c) {
+    const Program *p = c->program;
+    if (!o->weights) {
+        Diag *d = diag_error(cx, E_WEIGHTS, (Span){0}, "--embed-weights needs the weights to embed");
+        diag_help(cx, d, "--weights runs/%s/best.safetensors", p->model);
+        return false;
+    }
+    csc_context *rt = csc_context_new();
+    if (!rt) machine_trouble("there is no memory left");
+    csc_model bare = {.version = CSC_MODEL_VERSION, .size = sizeof bare, .info = "{}", .param_floats = (uint64_t)p->param_floats,
+                      .state_floats = (uint64_t)p->state_floats};
+    csc_net_info info = model_net_info(cx, c);
+    info.tunables = NULL;
+    csc_net *net = NULL;
+    bool ok = csc_net_new(rt, &bare, &info, NULL, &net) == CSC_OK && csc_weights_load(net, o->weights) == CSC_OK;
+    if (ok) {
+        c->embed_params = arena_copy(cx->keep, csc_net_params(net), (size_t)p->param_floats * sizeof(float));
+        c->embed_states = arena_copy(cx->keep, csc_net_states(net), (size_t)p->state_floats * sizeof(float));
+    } else runtime_error(cx, rt, E_WEIGHTS, (Span){0});
+    csc_net_free(net);
+    csc_context_free(rt);
+    return ok;
+}
+
+/* Dimensions that nothing binds: a library has one size. */
+static bool refuse_free(Cx *cx, Compile *c) {
+    for (size_t i = 0; i < c->program->inputs.len; i++) {
+        const char *axes[RANK_MAX];
+        free_axes(c, i, axes);
+        for (int k = 0; k < RANK_MAX; k++) {
+            bool bound = !axes[k];
+            for (size_t s = 0; s < c->nset && !bound; s++) bound = !strcmp(c->set[s].name, axes[k]);
+            if (bound) continue;
+            Diag *d = diag_error(cx, E_OPTION, c->program->inputs.at[i].span, "a library is made for one size, and %s of %s is open", axes[k], c->program->inputs.at[i].name);
+            diag_help(cx, d, "--set %s=256", axes[k]);
+            return false;
+        }
+    }
+    return true;
+}
+#endif
+
+int command_build(Cx *cx, const Options *o) {
+    if (!model_can_run(cx)) return 1;
+#ifdef CSC_LLVM
+    Compile c;
+    if (!compile_read(&c, cx, o)) return 1;
+    c.free_default = true;
+    if (!compile_declare(&c)) return 1;
+    if (!c.program) return 0;
+    if (!refuse_free(cx, &c)) return 1;
+    c.free_default = false;
+    compile_want(&c, ENTRY_INIT, 0);
+    compile_want(&c, ENTRY_FORWARD, 0);
+    compile_want(&c, ENTRY_BACKWARD, 0);
+    if (o->embed_weights && !read_weights(cx, o, &c)) return 1;
+    bool ok = compile_model(&c, "llvm");
+    compile_report(&c);
+    if (!ok) return 1;
+    if (o->any_emit || !c.object) return 0; /* --emit and --stop-after look on the way; nothing is linked */
+    const char *so = o->output ? o->output : arena_printf(cx->keep, "%s.so", c.program->model);
+    size_t stem = strlen(so);
+    if (stem > 3 && !strcmp(so + stem - 3, ".so")) stem -= 3;
+    const char *h = arena_printf(cx->keep, "%.*s.h", (int)stem, so);
+    if (!link_shared(cx, c.object->bytes, c.object->len, so)) return 1;
+    const char *text = header_text(cx, &c);
+    if (!link_write(cx, h, text, strlen(text))) return 1;
+    if (!o->json) printf("%s, %s: model %s for %s, %lld parameters%s\n", so, h, c.program->model, c.cpu, (long long)header_count(c.program), o->embed_weights ? ", weights inside" : "");
+    else fputs(c.info, stdout);
+    return 0;
+#else
+    (void)o;
+    return 1;
+#endif
+}

@@ -1,0 +1,53 @@
+/* The compiler as one table of passes. A `Compile` is one model of one program on its way from text to code. */
+#ifndef CSC_DRIVER_PASSES_H
+#define CSC_DRIVER_PASSES_H
+#include "driver/args.h"
+#include "sched/sched.h"
+#ifdef CSC_LLVM
+#include "llvm/llvm.h"
+#else
+typedef struct LlvmObject LlvmObject;
+#endif
+
+enum { PASS_MOST = 16 };
+
+typedef struct Want { /* an entry to compile */
+    EntryKind kind;
+    int32_t stage;
+} Want;
+
+typedef struct Compile {
+    Cx *cx;
+    const Options *o;
+    Ast *ast;
+    BuildSet *set;           /* the command line's, and free dimensions bound since */
+    size_t nset;
+    bool free_default;       /* free dimensions that nothing binds get a size that fits */
+    const char *free_why;
+    Vec(Want) want;
+    Program *program;        /* after "declare" */
+    Vec(Entry) entries;      /* after "build", and after each pass over graphs */
+    SchedResult *sched;
+    const char *cpu;
+    const char *info;        /* JSON, in the code */
+    const float *embed_params, *embed_states; /* or NULL */
+    LlvmObject *object;
+    struct {
+        const char *name;
+        double seconds;
+    } times[PASS_MOST];
+    size_t ntimes;
+} Compile;
+
+/* Reads and checks the program's files. False: errors. */
+bool compile_read(Compile *c, Cx *cx, const Options *o);
+/* Declares: parameters, inputs, recipe (c->program). May be called again with other sets. */
+bool compile_declare(Compile *c);
+/* From the declared model to code for c->want. stop_at: the last pass wanted by the command ("tidy", "sched", "llvm"). */
+bool compile_model(Compile *c, const char *stop_at);
+/* What --time-passes and --remarks ask for; to stderr. */
+void compile_report(const Compile *c);
+void compile_want(Compile *c, EntryKind kind, int32_t stage);
+bool pass_known(const char *name);
+const char *entry_name(Cx *cx, EntryKind kind, int32_t stage);
+#endif

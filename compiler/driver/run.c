@@ -1,0 +1,331 @@
+/* cscc run: codes, denoises or classifies files. Each size of input is compiled once. */
+#include "base/trouble.h"
+#include "driver/commands.h"
+#include "driver/json.h"
+#include "driver/model.h"
+#include "driver/recipe.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef struct Sample { /* what one file holds, fitted to the model's input */
+    const char *path;
+    float *at;     /* [count, shape], arena */
+    int64_t count; /* samples */
+    Shape shape;
+    bool picture;
+} Sample;
+
+typedef struct Ready { /* a model compiled for one size */
+    Shape shape;
+    Compile c;
+    Model m;
+    struct Ready *next;
+} Ready;
+
+typedef struct Run {
+    Cx *cx;
+    const Options *o;
+    Compile base; /* read and declared */
+    csc_context *rt;
+    csc_pool *pool;
+    Ready *ready;
+    size_t input; /* the model's only real input */
+    const char *folder; /* for results, or NULL */
+    size_t nfiles;
+    bool first_json;
+} Run;
+
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && !strcasecmp(s + n - m, end);
+}
+
+/* ---- reading ---- */
+static bool is_picture(const char *path) { return ends_with(path, ".png") || ends_with(path, ".jpg") || ends_with(path, ".jpeg"); }
+
+static void refuse(Run *r, const char *path, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void refuse(Run *r, const char *path, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    const char *why = arena_vprintf(r->cx->keep, fmt, ap);
+    va_end(ap);
+    const InputDecl *in = &r->base.program->inputs.at[r->input];
+    diag_error(r->cx, E_INPUT, in->span, "'%s' does not fit %s : %s: %s", path, in->name, shape_text(r->cx->keep, in->shape), why);
+}
+
+/* Does `shape` fit the declared one, up to its free axes? */
+static bool fits(const Run *r, Shape shape) {
+    const char *axes[RANK_MAX];
+    free_axes(&r->base, r->input, axes);
+    const Shape want = r->base.program->inputs.at[r->input].shape;
+    if (want.rank != shape.rank) return false;
+    for (int i = 0; i < want.rank; i++) {
+        bool open = axes[i] != NULL;
+        for (size_t k = 0; k < r->o->nset && open; k++) open = strcmp(r->o->set[k].name, axes[i]) != 0;
+        if (!open && want.dim[i] != shape.dim[i]) return false;
+    }
+    return true;
+}
+
+static bool read_picture(Run *r, Sample *s) {
+    const Shape want = r->base.program->inputs.at[r->input].shape;
+    if (want.rank != 3 || (want.dim[0] != 1 && want.dim[0] != 3)) return refuse(r, s->path, "only an input of one or three channels takes pictures"), false;
+    csc_image img = {0};
+    csc_error_clear(r->rt);
+    if (csc_image_read(r->rt, s->path, (int)want.dim[0], &img)) return runtime_error(r->cx, r->rt, E_INPUT, (Span){0}), false;
+    s->shape = shape_of(3, (int64_t)img.channels, (int64_t)img.height, (int64_t)img.width);
+    s->at = arena_copy(r->cx->keep, img.at, (size_t)shape_size(s->shape) * sizeof(float));
+    s->count = 1;
+    s->picture = true;
+    csc_image_free(&img);
+    if (!fits(r, s->shape)) return refuse(r, s->path, "the picture is %s", shape_text(r->cx->keep, s->shape)), false;
+    return true;
+}
+
+/* Whole numbers in files are scaled as in training: by the recipe's `scale`, else to 0..1. */
+static double file_scale(const Run *r, const csc_array *x) {
+    double s = 0;
+    for (size_t i = 0; i < r->base.program->stages.len && s == 0; i++) {
+        const Cfg *d = r->base.program->stages.at[i].data, *v = d ? cfg_arg(d, "scale") : NULL;
+        if (v && v->kind == CFG_NUMBER) s = v->number;
+    }
+    if (s != 0) return s;
+    return !strcmp(x->dtype, "u1") ? 255 : !strcmp(x->dtype, "u2") ? 65535 : 1;
+}
+
+static bool read_array(Run *r, Sample *s) {
+    csc_array x = {0};
+    csc_error_clear(r->rt);
+    if (csc_array_read(r->rt, s->path, &x)) return runtime_error(r->cx, r->rt, E_INPUT, (Span){0}), false;
+    /* [shape] or [n, shape]; a channel axis of one may be missing in the file */
+    const Shape want = r->base.program->inputs.at[r->input].shape;
+    bool ok = false;
+    for (int many = 0; many < 2 && !ok; many++)
+        for (int add = 0; add < 2 && !ok; add++) {
+            int rank = x.rank - many + add;
+            if (rank != want.rank || x.rank < many || (add && want.dim[0] != 1)) continue;
+            Shape t = {.rank = rank};
+            if (add) t.dim[0] = 1;
+            for (int i = add; i < rank; i++) t.dim[i] = x.dim[i - add + many];
+            if (!fits(r, t)) continue;
+            s->shape = t;
+            s->count = many ? x.dim[0] : 1;
+            ok = true;
+        }
+    if (ok && s->count > 0) {
+        size_t n = (size_t)(shape_size(s->shape) * s->count);
+        s->at = arena_copy(r->cx->keep, x.at, n * sizeof(float));
+        double scale = file_scale(r, &x);
+        for (size_t i = 0; i < n; i++) s->at[i] = (float)(s->at[i] / scale);
+    } else {
+        Shape t = {.rank = x.rank > RANK_MAX ? RANK_MAX : x.rank};
+        for (int i = 0; i < t.rank; i++) t.dim[i] = x.dim[i];
+        refuse(r, s->path, "the file holds %s", shape_text(r->cx->keep, t));
+        ok = false;
+    }
+    csc_array_free(&x);
+    return ok;
+}
+
+/* What training did to every sample it must be done here, too. */
+static bool standardize(Run *r, Sample *s) {
+    const Program *p = r->base.program;
+    if (!p->stages.len) return true;
+    const Stage *st = &p->stages.at[p->stages.len - 1];
+    for (size_t i = 0; i < st->augment.len; i++) {
+        if (strcmp(st->augment.at[i]->text, "standardize")) continue;
+        const Cfg *mean = cfg_arg(st->augment.at[i], "mean"), *dev = cfg_arg(st->augment.at[i], "deviation");
+        if (!mean || !dev) {
+            Diag *d = diag_error(r->cx, E_INPUT, st->augment.at[i]->span, "the model was trained on standardized data, and the numbers are not written here");
+            diag_help(r->cx, d, "standardize(mean: [0.49, 0.48, 0.45], deviation: [0.25, 0.24, 0.26])");
+            return false;
+        }
+        int64_t c = s->shape.dim[0], plane = shape_size(s->shape) / c;
+        for (int64_t k = 0; k < s->count * c; k++) {
+            uint32_t ch = (uint32_t)(k % c);
+            double m = mean->kind == CFG_LIST ? (ch < mean->n ? mean->item[ch]->number : 0) : mean->number;
+            double v = dev->kind == CFG_LIST ? (ch < dev->n ? dev->item[ch]->number : 1) : dev->number;
+            for (int64_t q = 0; q < plane; q++) s->at[k * plane + q] = (float)((s->at[k * plane + q] - m) / v);
+        }
+    }
+    return true;
+}
+
+/* ---- compiling for a size ---- */
+static Ready *ready_for(Run *r, Shape shape) {
+    for (Ready *x = r->ready; x; x = x->next)
+        if (shape_eq(x->shape, shape)) return x;
+    Ready *x = ARENA_NEW(r->cx->keep, Ready);
+    x->shape = shape;
+    x->c = r->base;
+    const char *axes[RANK_MAX];
+    free_axes(&x->c, r->input, axes);
+    for (int i = 0; i < shape.rank; i++)
+        if (axes[i]) bind_size(&x->c, axes[i], shape.dim[i]);
+    x->c.free_default = false;
+    x->c.free_why = "the file does not bind it";
+    compile_want(&x->c, ENTRY_INIT, 0);
+    compile_want(&x->c, ENTRY_FORWARD, 0);
+    bool ok = compile_model(&x->c, "llvm");
+    compile_report(&x->c);
+    if (!ok || !x->c.object || !model_load(r->cx, &x->c, r->rt, r->pool, &x->m)) return NULL;
+    x->next = r->ready;
+    r->ready = x;
+    if (csc_net_init(x->m.net, (uint64_t)r->o->seed)) return runtime_error(r->cx, r->rt, E_NAN, (Span){0}), NULL;
+    return model_weights(r->cx, r->o, &x->m, true) ? x : NULL;
+}
+
+/* ---- results ---- */
+static const char *stem_of(Arena *a, const char *path) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t n = strlen(name);
+    if (n > 3 && !strcmp(name + n - 3, ".gz")) n -= 3;
+    for (size_t i = n; i > 1; i--)
+        if (name[i - 1] == '.') {
+            n = i - 1;
+            break;
+        }
+    return arena_strndup(a, name, n);
+}
+
+/* A vector of one score a class, and a label of as many classes: which is likeliest, and how likely (scores that are no probabilities go
+   through softmax). */
+static bool is_classes(const Program *p, const OutputDecl *d) {
+    if (d->shape.rank != 1) return false;
+    for (size_t i = 0; i < p->inputs.len; i++)
+        if (p->inputs.at[i].kind == IN_LABEL && p->inputs.at[i].shape.rank == 0 && p->inputs.at[i].classes == d->shape.dim[0]) return true;
+    return false;
+}
+
+static int64_t likeliest(const float *v, int64_t n, double *probability) {
+    int64_t best = 0;
+    double sum = 0, soft = 0;
+    bool already = true;
+    for (int64_t i = 0; i < n; i++) {
+        if (v[i] > v[best] || isnan(v[best])) best = i;
+        sum += v[i];
+        already &= v[i] >= 0 && v[i] <= 1;
+    }
+    for (int64_t i = 0; i < n; i++) soft += exp((double)v[i] - v[best]);
+    *probability = already && fabs(sum - 1) < 1e-3 ? v[best] : 1 / soft;
+    return best;
+}
+
+static bool write_output(Run *r, const Sample *s, const OutputDecl *d, const float *at, size_t nout) {
+    bool picture = s->picture && s->count == 1 && d->shape.rank == 3 && (d->shape.dim[0] == 1 || d->shape.dim[0] == 3);
+    const char *path;
+    if (r->folder) path = arena_printf(r->cx->keep, "%s/%s%s%s.%s", r->folder, stem_of(r->cx->keep, s->path), nout > 1 ? "_" : "", nout > 1 ? d->name : "", picture ? "png" : "npy");
+    else if (r->o->output && nout == 1) {
+        path = r->o->output;
+        picture = picture && !ends_with(path, ".npy");
+    } else if (r->o->output) path = arena_printf(r->cx->keep, "%s_%s.%s", stem_of(r->cx->keep, r->o->output), d->name, picture ? "png" : "npy");
+    else path = arena_printf(r->cx->keep, "%s_%s.%s", stem_of(r->cx->keep, s->path), d->name, picture ? "png" : "npy");
+    csc_error_clear(r->rt);
+    csc_status st;
+    if (picture) {
+        csc_image img = {(int)d->shape.dim[0], (int)d->shape.dim[1], (int)d->shape.dim[2], (float *)at};
+        st = csc_image_write_png(r->rt, path, &img);
+    } else {
+        int64_t dim[CSC_MAX_RANK] = {s->count};
+        for (int i = 0; i < d->shape.rank; i++) dim[i + 1] = d->shape.dim[i];
+        st = csc_npy_write(r->rt, path, at, d->shape.rank + 1, dim);
+    }
+    if (st == CSC_IO) machine_trouble("%s", csc_error(r->rt));
+    if (st) return runtime_error(r->cx, r->rt, E_WRITE, (Span){0}), false;
+    if (!r->o->json) printf("%s -> %s %s\n", s->path, path, shape_text(r->cx->keep, d->shape));
+    return true;
+}
+
+static void say_class(Run *r, const Sample *s, const OutputDecl *d, const float *at) {
+    for (int64_t i = 0; i < s->count; i++) {
+        double p;
+        int64_t label = likeliest(at + i * d->shape.dim[0], d->shape.dim[0], &p);
+        if (r->o->json) {
+            printf("%s\n  {\"file\": ", r->first_json ? "" : ",");
+            json_text(stdout, s->path);
+            printf(", \"sample\": %lld, \"output\": ", (long long)i);
+            json_text(stdout, d->name);
+            printf(", \"label\": %lld, \"probability\": %.6f}", (long long)label, p);
+            r->first_json = false;
+        } else if (s->count == 1) printf("%s: %lld  (%.1f %%)\n", s->path, (long long)label, 100 * p);
+        else printf("%s %lld: %lld  (%.1f %%)\n", s->path, (long long)i, (long long)label, 100 * p);
+    }
+}
+
+static bool run_sample(Run *r, const Sample *s) {
+    Ready *x = ready_for(r, s->shape);
+    if (!x) return false;
+    const Program *p = x->c.program;
+    const csc_entry *e = csc_net_entry(x->m.net, "forward");
+    MUST(e && e->nout == p->outputs.len);
+    int64_t most = r->o->has_batch ? r->o->batch : 64;
+    float **all = ARENA_ARRAY(r->cx->keep, float *, p->outputs.len + 1), **out = ARENA_ARRAY(r->cx->keep, float *, p->outputs.len + 1);
+    for (size_t i = 0; i < p->outputs.len; i++) all[i] = arena_alloc(r->cx->keep, (size_t)(s->count * shape_size(p->outputs.at[i].shape)) * sizeof(float));
+    for (int64_t at = 0; at < s->count; at += most) {
+        int64_t n = s->count - at < most ? s->count - at : most;
+        const float *in = s->at + at * shape_size(s->shape);
+        for (size_t i = 0; i < p->outputs.len; i++) out[i] = all[i] + at * shape_size(p->outputs.at[i].shape);
+        csc_error_clear(r->rt);
+        if (csc_net_run(x->m.net, e, n, &in, out, false)) return runtime_error(r->cx, r->rt, E_INPUT, (Span){0}), false;
+    }
+    for (size_t i = 0; i < p->outputs.len; i++) {
+        const OutputDecl *d = &p->outputs.at[i];
+        if (is_classes(p, d)) say_class(r, s, d, all[i]);
+        if ((!is_classes(p, d) || r->o->output) && !write_output(r, s, d, all[i], p->outputs.len)) return false;
+    }
+    return true;
+}
+
+/* ---- the command ---- */
+static bool find_input(Run *r) {
+    const Program *p = r->base.program;
+    size_t n = 0;
+    for (size_t i = 0; i < p->inputs.len; i++)
+        if (p->inputs.at[i].kind == IN_REAL) r->input = i, n++;
+    if (n != 1) {
+        Diag *d = diag_error(r->cx, E_INPUT, (Span){0}, "model %s has %zu inputs, and run feeds files to one", p->model, n);
+        diag_help(r->cx, d, "build it, and call the library");
+    }
+    return n == 1;
+}
+
+static bool choose_folder(Run *r) { /* several files: --output is a folder */
+    struct stat st;
+    if (!r->o->output) return true;
+    bool exists = stat(r->o->output, &st) == 0, is = exists && S_ISDIR(st.st_mode);
+    if (is || r->nfiles > 1) r->folder = r->o->output;
+    if (r->folder && !is && (exists || mkdir(r->folder, 0777))) {
+        diag_error(r->cx, E_WRITE, (Span){0}, "'%s' must be a folder for the results of several files", r->folder);
+        return false;
+    }
+    return true;
+}
+
+int command_run(Cx *cx, const Options *o) {
+    Run r = {.cx = cx, .o = o, .nfiles = o->nwords - 1 + o->ninputs, .first_json = true};
+    if (!r.nfiles) {
+        Diag *d = diag_error(cx, E_OPTION, (Span){0}, "'cscc run' needs a file to work on");
+        diag_help(cx, d, "usage: cscc run PROGRAM.csc FILE... --weights FILE");
+        return 1;
+    }
+    if (!model_can_run(cx) || !compile_read(&r.base, cx, o)) return 1;
+    r.base.free_default = true;
+    if (!compile_declare(&r.base)) return 1;
+    if (!r.base.program) return 0;
+    if (!find_input(&r) || !choose_folder(&r)) return 1;
+    if (!(r.rt = csc_context_new())) machine_trouble("there is no memory left");
+    r.pool = model_pool(o);
+    bool ok = true;
+    if (o->json) printf("[");
+    for (size_t i = 0; i < r.nfiles && ok; i++) {
+        Sample s = {.path = i + 1 < o->nwords ? o->words[i + 1] : o->inputs[i + 1 - o->nwords]};
+        ok = (is_picture(s.path) ? read_picture(&r, &s) : read_array(&r, &s)) && standardize(&r, &s) && run_sample(&r, &s);
+    }
+    if (o->json) printf("\n]\n");
+    for (Ready *x = r.ready; x; x = x->next) model_free(&x->m);
+    csc_pool_free(r.pool);
+    csc_context_free(r.rt);
+    return ok ? 0 : 1;
+}

@@ -1,0 +1,232 @@
+/* cscc train and cscc eval. */
+#include "base/trouble.h"
+#include "driver/atoms.h"
+#include "driver/commands.h"
+#include "driver/json.h"
+#include "driver/model.h"
+#include "driver/recipe.h"
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t interrupted; /* the one thing that a signal may write */
+
+static void on_signal(int sig) {
+    (void)sig;
+    interrupted = 1;
+}
+
+static void catch_signals(void) {
+    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_RESETHAND}; /* a second Ctrl-C ends at once */
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Reads, declares, opens the data, binds what it binds, and compiles the entries for training or for measuring. */
+static bool prepare(Cx *cx, const Options *o, csc_context *rt, Compile *c, Recipe *r, bool training) {
+    if (!model_can_run(cx) || !compile_read(c, cx, o)) return false;
+    c->free_default = true;
+    if (!compile_declare(c)) return false;
+    if (!c->program) return false; /* --stop-after */
+    if (!c->program->stages.len) {
+        Diag *d = diag_error(cx, E_NO_RECIPE, (Span){0}, "no train block of '%s' names the model %s", o->words[0], c->program->model);
+        diag_help(cx, d, "train %s { data = ...; minimize = ...; optimizer = adam(lr: 1e-3); epochs = 10; batch = 64 }", c->program->model);
+        return false;
+    }
+    if (!recipe_open_data(cx, c, rt, r)) return false;
+    if (!recipe_bind_sizes(cx, c, r)) return false;
+    c->free_default = false;
+    c->free_why = "the data does not bind it";
+    compile_want(c, ENTRY_INIT, 0);
+    bool synth = false;
+    for (size_t i = 0; i < c->program->stages.len; i++) {
+        const Stage *s = &c->program->stages.at[i];
+        if (training) compile_want(c, ENTRY_STEP, (int32_t)i);
+        if (training || i + 1 == c->program->stages.len) compile_want(c, ENTRY_EVAL, (int32_t)i);
+        synth |= s->data && !strcmp(s->data->text, "sparse_codes");
+    }
+    if (synth) compile_want(c, ENTRY_SYNTH, 0);
+    bool ok = compile_model(c, "llvm");
+    compile_report(c);
+    return ok && recipe_finish(cx, c, r);
+}
+
+/* ---- what is said while it trains ---- */
+typedef struct Talk {
+    const Options *o;
+    bool terminal, header;
+    int stage;
+    double last;
+} Talk;
+
+static void duration(char *out, size_t n, double s) {
+    if (!(s >= 0) || s > 1e7) snprintf(out, n, "?");
+    else if (s < 100) snprintf(out, n, "%.0f s", s);
+    else if (s < 6000) snprintf(out, n, "%d:%02d min", (int)s / 60, (int)s % 60);
+    else snprintf(out, n, "%d:%02d h", (int)(s / 3600), (int)(s / 60) % 60);
+}
+
+static double shown(const csc_metric *m, double v) { return !strncmp(m->name, "accuracy", 8) || !strncmp(m->name, "sparsity", 8) ? 100 * v : v; }
+static const char *unit(const csc_metric *m) { return !strncmp(m->name, "accuracy", 8) || !strncmp(m->name, "sparsity", 8) ? " %" : ""; }
+
+static void say_epoch(Talk *t, const csc_progress *p) {
+    if (t->o->json) {
+        printf("{\"stage\": %d, \"epoch\": %lld, \"loss\": ", p->stage_index + 1, (long long)p->epoch + 1);
+        json_number(stdout, p->loss);
+        printf(", \"lr\": ");
+        json_number(stdout, p->learning_rate);
+        for (int i = 0; i < p->nmetrics; i++) {
+            printf(", ");
+            json_text(stdout, p->metrics[i].name);
+            printf(": ");
+            json_number(stdout, p->train_metric[i]);
+        }
+        if (p->tested) {
+            printf(", \"test\": {\"loss\": ");
+            json_number(stdout, p->test_loss);
+            for (int i = 0; i < p->nmetrics; i++) {
+                printf(", ");
+                json_text(stdout, p->metrics[i].name);
+                printf(": ");
+                json_number(stdout, p->test_metric[i]);
+            }
+            printf("}");
+        }
+        printf(", \"seconds\": %.3f, \"best\": %s}\n", p->train_seconds, p->best ? "true" : "false");
+        fflush(stdout);
+        return;
+    }
+    if (p->nstages > 1 && p->stage_index != t->stage) printf("stage %d of %d: %s\n", p->stage_index + 1, p->nstages, p->stage);
+    t->stage = p->stage_index;
+    printf("epoch %3lld/%lld  %6.2f s  lr %-8.3g loss %-9.5g", (long long)p->epoch + 1, (long long)p->epochs, p->train_seconds, p->learning_rate, p->loss);
+    if (p->tested) printf("  test loss %-9.5g", p->test_loss);
+    for (int i = 0; i < p->nmetrics; i++) {
+        const csc_metric *m = &p->metrics[i];
+        printf("  %s %.4g%s", m->name, shown(m, p->tested ? p->test_metric[i] : p->train_metric[i]), unit(m));
+    }
+    printf("%s\n", p->best ? "  *" : "");
+    fflush(stdout);
+}
+
+static void on_progress(void *user, const csc_progress *p) {
+    Talk *t = user;
+    if (p->epoch_done) {
+        if (t->terminal) fputs("\r\033[K", stderr);
+        say_epoch(t, p);
+        return;
+    }
+    if (!t->terminal || p->seconds - t->last < 0.2) return;
+    t->last = p->seconds;
+    char eta[32];
+    duration(eta, sizeof eta, p->eta_seconds);
+    fprintf(stderr, "\r\033[Kepoch %lld/%lld  %lld/%lld  loss %.5g  %.0f samples/s  %s left", (long long)p->epoch + 1, (long long)p->epochs, (long long)p->step,
+            (long long)p->steps, p->loss, p->samples_per_second, eta);
+}
+
+/* The metric by which the best checkpoint is chosen: the first that has a known better side; else the loss. */
+static int best_metric(const csc_stage *s) {
+    for (int i = 0; i < s->nmetrics; i++)
+        if (s->metrics[i].larger_is_better || !strncmp(s->metrics[i].name, "nmse", 4)) return i;
+    return -1;
+}
+
+static bool make_folders(Cx *cx, const char *path) {
+    for (const char *p = path; *p; p++)
+        if (*p == '/' && p > path) mkdir(arena_strndup(cx->pass, path, (size_t)(p - path)), 0777);
+    mkdir(path, 0777);
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && access(path, W_OK) == 0) return true;
+    diag_error(cx, E_WRITE, (Span){0}, "the run folder '%s' cannot be made or written to", path);
+    return false;
+}
+
+static int train(Cx *cx, const Options *o, Compile *c, Recipe *r, Model *m) {
+    const char *dir = o->runs ? o->runs : arena_printf(cx->keep, "runs/%s", c->program->model);
+    if (!make_folders(cx, dir)) return 1;
+    csc_error_clear(m->rt);
+    if (csc_net_init(m->net, (uint64_t)o->seed)) {
+        runtime_error(cx, m->rt, E_NAN, (Span){0});
+        return 1;
+    }
+    if (!model_weights(cx, o, m, false)) return 1;
+    Talk talk = {.o = o, .terminal = isatty(2), .stage = -1};
+    csc_train_options t = {.stages = r->stages, .nstages = r->nstages, .seed = (uint64_t)o->seed, .run_dir = dir, .resume = o->resume, .keep = 3,
+                           .save_steps = 1000, .best_metric = best_metric(&r->stages[r->nstages - 1]), .max_steps = o->most_steps, .interrupt = &interrupted,
+                           .progress = on_progress, .user = &talk};
+    if (!o->json)
+        fprintf(stderr, "training %s on %lld samples, %d threads; results go to %s/\n", c->program->model, (long long)csc_data_count(r->stages[0].data),
+                csc_pool_threads(m->pool), dir);
+    csc_status s = csc_train(m->net, &t);
+    if (talk.terminal) fputs("\r\033[K", stderr);
+    if (s == CSC_INTERRUPTED) {
+        fprintf(stderr, "stopped; saved. Go on with: cscc train %s --resume%s%s\n", o->words[0], o->runs ? " --out " : "", o->runs ? o->runs : "");
+        return interrupted ? 130 : 0;
+    }
+    if (s) {
+        DiagCode code = s == CSC_NAN ? E_NAN : o->resume && (s == CSC_MISMATCH || s == CSC_IO || s == CSC_BAD_FILE) ? E_RESUME : E_DATA;
+        if (s == CSC_IO && !o->resume) machine_trouble("%s", csc_error(m->rt));
+        runtime_error(cx, m->rt, code, r->nstages ? c->program->stages.at[0].span : (Span){0});
+        return 1;
+    }
+    if (o->atoms && !atoms_of_net(cx, c->program, m->net, m->rt, o->atoms)) return 1;
+    if (!o->json) fprintf(stderr, "done: %s/best.safetensors\n", dir);
+    return 0;
+}
+
+static int eval(Cx *cx, const Options *o, Compile *c, Recipe *r, Model *m) {
+    csc_stage *s = &r->stages[r->nstages - 1];
+    if (csc_net_init(m->net, (uint64_t)o->seed)) {
+        runtime_error(cx, m->rt, E_NAN, (Span){0});
+        return 1;
+    }
+    if (!model_weights(cx, o, m, true)) return 1;
+    csc_eval_result e;
+    csc_status st = csc_eval(m->net, s, s->test ? s->test : s->data, (uint64_t)o->seed, &interrupted, &e);
+    if (st == CSC_INTERRUPTED) return 130;
+    if (st) {
+        runtime_error(cx, m->rt, st == CSC_NAN ? E_NAN : E_DATA, c->program->stages.at[0].span);
+        return 1;
+    }
+    if (o->json) {
+        printf("{\"samples\": %lld, \"loss\": ", (long long)e.samples);
+        json_number(stdout, e.loss);
+        for (int i = 0; i < s->nmetrics; i++) {
+            printf(", ");
+            json_text(stdout, s->metrics[i].name);
+            printf(": ");
+            json_number(stdout, e.metric[i]);
+        }
+        printf(", \"seconds\": %.3f}\n", e.seconds);
+        return 0;
+    }
+    printf("%lld %s samples  loss %.6g", (long long)e.samples, s->test ? "test" : "training", e.loss);
+    for (int i = 0; i < s->nmetrics; i++) printf("  %s %.4g%s", s->metrics[i].name, shown(&s->metrics[i], e.metric[i]), unit(&s->metrics[i]));
+    printf("  (%.2f s)\n", e.seconds);
+    return 0;
+}
+
+static int with_model(Cx *cx, const Options *o, bool training) {
+    csc_context *rt = csc_context_new();
+    if (!rt) machine_trouble("there is no memory left");
+    Compile c;
+    Recipe r = {0};
+    Model m = {0};
+    int code = 1;
+    catch_signals();
+    if (prepare(cx, o, rt, &c, &r, training)) {
+        csc_pool *pool = model_pool(o);
+        if (model_load(cx, &c, rt, pool, &m)) code = training ? train(cx, o, &c, &r, &m) : eval(cx, o, &c, &r, &m);
+        model_free(&m);
+        csc_pool_free(pool);
+    } else if (!cx->errors) code = 0; /* --stop-after */
+    recipe_close(&r);
+    csc_context_free(rt);
+    return code;
+}
+
+int command_train(Cx *cx, const Options *o) { return with_model(cx, o, true); }
+int command_eval(Cx *cx, const Options *o) { return with_model(cx, o, false); }
