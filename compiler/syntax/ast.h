@@ -3,6 +3,7 @@
 #define CSC_SYNTAX_AST_H
 #include "base/diag.h"
 
+enum { AST_HEIGHT_MOST = 300 };
 typedef struct Expr Expr;
 typedef struct Stmt Stmt;
 typedef struct TypeRef TypeRef;
@@ -39,6 +40,7 @@ typedef struct Arg {
 struct Expr {
     ExprKind kind;
     Span span;
+    uint32_t height; /* 1 + that of the highest part; never above AST_HEIGHT_MOST, so that walks may recurse */
     Name name;
     Span name_span;  /* EX_FIELD, EX_EACH */
     int64_t integer;
@@ -103,6 +105,7 @@ typedef enum StmtKind {
 struct Stmt {
     StmtKind kind;
     Span span;
+    uint32_t height; /* as of Expr */
     Name name;
     Span name_span;
     Name over_name; /* dictionary D[i in 1..3] */
