@@ -1,85 +1,101 @@
-/* Kernels compared: a structural hash and equality, names and remarks left out. */
-#include "loop/loop.h"
+/* Hash and equality of kernels: what they do, whatever they are called. Expressions are compared as trees that may share nodes. */
+#include "loop/lxmap.h"
 #include <string.h>
 
+typedef struct Hasher {
+    Arena *a;
+    LxMap seen; /* value: the node's hash */
+} Hasher;
+
 static uint64_t mix(uint64_t h, uint64_t v) {
-    h ^= v + 0x9E3779B97F4A7C15u + (h << 6) + (h >> 2);
-    h *= 0xBF58476D1CE4E5B9u;
+    h = (h ^ v) * 0x9E3779B97F4A7C15u;
     return h ^ h >> 29;
 }
 
-static uint64_t hash_lx(uint64_t h, const Lx *x) {
-    if (!x) return mix(h, 77);
-    uint64_t bits;
-    memcpy(&bits, &x->f, sizeof bits);
-    h = mix(mix(mix(mix(h, (uint64_t)x->kind), (uint64_t)x->width), (uint64_t)x->i), bits);
-    if (x->a) h = hash_lx(h, x->a);
-    if (x->b) h = hash_lx(h, x->b);
-    if (x->c) h = hash_lx(mix(h, 3), x->c);
-    for (int i = 0; x->list && i < 5; i++) h = hash_lx(h, x->list[i]);
+static uint64_t bits_of(double f) {
+    uint64_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+
+static uint64_t hash_x(Hasher *s, const Lx *x) {
+    if (!x) return 7;
+    LxCell *c = lx_map_cell(s->a, &s->seen, x);
+    if (c->turn == s->seen.turn) return (uint64_t)(uintptr_t)c->value;
+    uint64_t h = mix(mix(mix((uint64_t)x->kind, (uint64_t)x->width), (uint64_t)x->i), bits_of(x->f));
+    h = mix(mix(mix(h, hash_x(s, x->a)), hash_x(s, x->b)), hash_x(s, x->c));
+    for (int i = 0; x->list && i < 5; i++) h = mix(h, hash_x(s, x->list[i]));
+    c = lx_map_cell(s->a, &s->seen, x);
+    c->turn = s->seen.turn;
+    c->value = (void *)(uintptr_t)h;
     return h;
 }
 
-static bool same_lx(const Lx *x, const Lx *y) {
-    if (x == y) return true;
-    if (!x || !y || x->kind != y->kind || x->width != y->width || x->i != y->i) return false;
-    if (memcmp(&x->f, &y->f, sizeof x->f) || !x->list != !y->list) return false;
-    for (int i = 0; x->list && i < 5; i++)
-        if (!same_lx(x->list[i], y->list[i])) return false;
-    return same_lx(x->a, y->a) && same_lx(x->b, y->b) && same_lx(x->c, y->c);
-}
-
-enum { PARTS = 9 };
-static void parts(const Ls *s, const Lx *p[PARTS]) {
-    const Lx *all[PARTS] = {s->lo, s->hi, s->step, s->cond, s->index, s->value, s->count, s->stride, s->reg_at};
-    memcpy(p, all, sizeof all);
-}
-
-static uint64_t hash_ls(uint64_t h, const Ls *s) {
-    for (; s; s = s->next) {
-        h = mix(mix(h, (uint64_t)s->kind << 1 | s->unroll), (uint64_t)s->var);
-        h = mix(mix(h, (uint64_t)s->reg), (uint64_t)s->ptr);
-        const Lx *p[PARTS];
-        parts(s, p);
-        for (int i = 0; i < PARTS; i++)
-            if (p[i]) h = hash_lx(mix(h, (uint64_t)i), p[i]);
-        h = hash_ls(mix(h, 1), s->body);
-        h = hash_ls(mix(h, 2), s->orelse);
+static uint64_t hash_list(Hasher *s, const Ls *l) {
+    uint64_t h = 11;
+    for (; l; l = l->next) {
+        h = mix(mix(mix(mix(h, (uint64_t)l->kind), (uint64_t)l->unroll), (uint64_t)l->var), (uint64_t)l->reg);
+        const Lx *x[] = {l->lo, l->hi, l->step, l->cond, l->index, l->value, l->count, l->stride, l->reg_at};
+        h = mix(h, (uint64_t)l->ptr);
+        for (size_t i = 0; i < sizeof x / sizeof *x; i++) h = mix(h, hash_x(s, x[i]));
+        h = mix(mix(h, hash_list(s, l->body)), hash_list(s, l->orelse));
     }
-    return mix(h, 5);
-}
-
-static bool same_ls(const Ls *s, const Ls *t) {
-    for (; s && t; s = s->next, t = t->next) {
-        if (s->kind != t->kind || s->unroll != t->unroll || s->var != t->var || s->reg != t->reg || s->ptr != t->ptr) return false;
-        const Lx *p[PARTS], *q[PARTS];
-        parts(s, p), parts(t, q);
-        for (int i = 0; i < PARTS; i++)
-            if (!same_lx(p[i], q[i])) return false;
-        if (!same_ls(s->body, t->body) || !same_ls(s->orelse, t->orelse)) return false;
-    }
-    return !s && !t;
+    return h;
 }
 
 uint64_t loop_kernel_hash(const LpKernel *k) {
-    uint64_t h = mix(mix(mix(11, (uint64_t)k->nptr), (uint64_t)k->nint), (uint64_t)k->nvar);
+    Hasher s = {.a = arena_new(), .seen = {.turn = 1}};
+    uint64_t h = mix(mix(mix((uint64_t)k->nptr, (uint64_t)k->nint), (uint64_t)k->nvar), (uint64_t)k->nreg);
+    for (int32_t i = 0; i < k->nreg; i++) h = mix(h, (uint64_t)k->reg_width[i]);
     for (int32_t i = 0; i < k->nptr; i++) {
         const LpParam *p = &k->ptr[i];
-        h = mix(h, (uint64_t)p->bytes << 3 | (uint64_t)p->is_int << 2 | (uint64_t)p->writes << 1 | p->thread);
-        h = hash_lx(h, p->extent);
+        h = mix(mix(h, (uint64_t)p->is_int | (uint64_t)p->writes << 1 | (uint64_t)p->thread << 2), p->thread ? (uint64_t)p->bytes : 0);
+        h = mix(h, hash_x(&s, p->extent));
     }
-    for (int32_t i = 0; i < k->nreg; i++) h = mix(h, (uint64_t)k->reg_width[i]);
-    return hash_ls(h, k->body);
+    h = mix(h, hash_list(&s, k->body));
+    arena_free(s.a);
+    return h;
+}
+
+/* ---- equality ---- */
+static bool same_x(Hasher *s, const Lx *x, const Lx *y) {
+    if (x == y) return true;
+    if (!x || !y || x->kind != y->kind || x->width != y->width || x->i != y->i || bits_of(x->f) != bits_of(y->f)) return false;
+    LxCell *c = lx_map_cell(s->a, &s->seen, x);
+    if (c->turn == s->seen.turn && c->value == y) return true; /* this pair was compared */
+    if (!same_x(s, x->a, y->a) || !same_x(s, x->b, y->b) || !same_x(s, x->c, y->c) || !x->list != !y->list) return false;
+    for (int i = 0; x->list && i < 5; i++)
+        if (!same_x(s, x->list[i], y->list[i])) return false;
+    c = lx_map_cell(s->a, &s->seen, x);
+    c->turn = s->seen.turn;
+    c->value = (void *)(uintptr_t)y;
+    return true;
+}
+
+static bool same_list(Hasher *s, const Ls *p, const Ls *q) {
+    for (; p && q; p = p->next, q = q->next) {
+        if (p->kind != q->kind || p->unroll != q->unroll || p->var != q->var || p->reg != q->reg || p->ptr != q->ptr) return false;
+        const Lx *x[] = {p->lo, p->hi, p->step, p->cond, p->index, p->value, p->count, p->stride, p->reg_at};
+        const Lx *y[] = {q->lo, q->hi, q->step, q->cond, q->index, q->value, q->count, q->stride, q->reg_at};
+        for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+            if (!same_x(s, x[i], y[i])) return false;
+        if (!same_list(s, p->body, q->body) || !same_list(s, p->orelse, q->orelse)) return false;
+    }
+    return !p && !q;
 }
 
 bool loop_kernel_equal(const LpKernel *x, const LpKernel *y) {
     if (x->nptr != y->nptr || x->nint != y->nint || x->nvar != y->nvar || x->nreg != y->nreg) return false;
-    for (int32_t i = 0; i < x->nptr; i++) {
-        const LpParam *p = &x->ptr[i], *q = &y->ptr[i];
-        if (p->is_int != q->is_int || p->writes != q->writes || p->thread != q->thread || p->bytes != q->bytes) return false;
-        if (!same_lx(p->extent, q->extent)) return false;
-    }
     for (int32_t i = 0; i < x->nreg; i++)
         if (x->reg_width[i] != y->reg_width[i]) return false;
-    return same_ls(x->body, y->body);
+    Hasher s = {.a = arena_new(), .seen = {.turn = 1}};
+    bool same = true;
+    for (int32_t i = 0; i < x->nptr && same; i++) {
+        const LpParam *p = &x->ptr[i], *q = &y->ptr[i];
+        same = same_x(&s, p->extent, q->extent);
+        if (p->is_int != q->is_int || p->writes != q->writes || p->thread != q->thread || (p->thread && p->bytes != q->bytes)) same = false;
+    }
+    same = same && same_list(&s, x->body, y->body);
+    arena_free(s.a);
+    return same;
 }

@@ -170,7 +170,10 @@ const Lx *lx_f1(Arena *a, LxKind k, const Lx *x) {
     return lx_binary(a, k, across ? 1 : x->width, x, NULL);
 }
 
-const Lx *lx_f2(Arena *a, LxKind k, const Lx *x, const Lx *y) { return lx_binary(a, k, x->width, x, y); }
+const Lx *lx_f2(Arena *a, LxKind k, const Lx *x, const Lx *y) {
+    if ((k == LX_MAX || k == LX_MIN) && x->kind == LX_FLOAT) return lx_binary(a, k, x->width, y, x); /* constants to the right */
+    return lx_binary(a, k, x->width, x, y);
+}
 
 const Lx *lx_f3(Arena *a, LxKind k, const Lx *x, const Lx *y, const Lx *z) {
     Lx *r = lx_new(a, k, y->width);

@@ -34,14 +34,14 @@ static PV poly_exp(P_CTX PV x) {
     return P_MUL(P_MUL(p, s1), s2);
 }
 
-/* log x: x = m 2^e with m in [sqrt(1/2), sqrt(2)), polynomial in m - 1. log 0 = -inf; of negative numbers NaN. */
+/* log x: x = m 2^k with m in [sqrt(1/2), sqrt(2)), polynomial in m - 1. log 0 = -inf; of negative numbers NaN. */
 static PV poly_log(P_CTX PV x) {
     PM tiny = P_LT(x, P_F(1.17549435e-38f)); /* denormals (and what the end replaces) */
     PV y = P_SEL(tiny, P_MUL(x, P_F(8388608.0f)), x);
     PI bits = P_BITS(y);
-    PI e = P_SAR(P_ISUB(bits, P_I(0x3f3504f3)), 23);
-    PV f = P_ADD(P_FLOAT(P_ISUB(bits, P_SHL(e, 23))), P_F(-1.0f));
-    PV ef = P_ADD(P_I2F(e), P_SEL(tiny, P_F(-23.0f), P_F(0.0f)));
+    PI k = P_SAR(P_ISUB(bits, P_I(0x3f3504f3)), 23);
+    PV f = P_ADD(P_FLOAT(P_ISUB(bits, P_SHL(k, 23))), P_F(-1.0f));
+    PV kf = P_ADD(P_I2F(k), P_SEL(tiny, P_F(-23.0f), P_F(0.0f)));
     PV z = P_MUL(f, f);
     PV p = P_F(7.0376836292e-2f);
     p = P_FMA(p, f, P_F(-1.1514610310e-1f));
@@ -53,9 +53,9 @@ static PV poly_log(P_CTX PV x) {
     p = P_FMA(p, f, P_F(-2.4999993993e-1f));
     p = P_FMA(p, f, P_F(3.3333331174e-1f));
     p = P_MUL(P_MUL(f, z), p);
-    p = P_FMA(ef, P_F(-2.12194440e-4f), p);
+    p = P_FMA(kf, P_F(-2.12194440e-4f), p);
     p = P_FMA(z, P_F(-0.5f), p);
-    PV r = P_FMA(ef, P_F(0.693359375f), P_ADD(f, p));
+    PV r = P_FMA(kf, P_F(0.693359375f), P_ADD(f, p));
     r = P_SEL(P_LT(P_F(3.40282347e38f), x), x, r);      /* inf */
     r = P_SEL(P_EQ(x, P_F(0.0f)), P_F(-INFINITY), r);
     r = P_SEL(P_LT(x, P_F(0.0f)), P_F(NAN), r);

@@ -63,13 +63,12 @@ void loop_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[
     out[3] = c3;
 }
 
-/* Uniform: the upper 24 bits of the first word. Normal: Box and Muller with the first two words, 1 - u in (0, 1]. */
+/* Uniform: the upper 24 bits of the first word. Normal: Box and Muller with the first two words. As noise_uniform, noise_normal of op/eval.h. */
 float loop_noise(int normal, uint64_t seed, uint64_t step, uint64_t sample, uint64_t index, uint64_t entry) {
     uint32_t out[4];
     loop_philox((uint32_t[]){(uint32_t)entry, (uint32_t)sample, (uint32_t)step, (uint32_t)index},
                 (uint32_t[]){(uint32_t)seed, (uint32_t)(seed >> 32)}, out);
-    float u = (float)(out[0] >> 8) * 0x1p-24f;
-    if (!normal) return u;
-    float v = (float)(out[1] >> 8) * 0x1p-24f;
-    return sqrtf(-2.0f * loop_log(1.0f - u)) * cosf(6.28318530717958648f * v);
+    if (!normal) return (float)(out[0] >> 8) * 0x1p-24f;
+    float u = (float)((out[0] >> 8) + 1) * 0x1p-24f, v = (float)(out[1] >> 8) * 0x1p-24f;
+    return sqrtf(-2.0f * loop_log(u)) * cosf(6.28318530717958648f * v);
 }

@@ -1,2 +1,5 @@
 # tests of loop: csc_test(name libraries...)
 csc_test(loop csc_loop)
+if(CSC_LLVM)
+  csc_test(llvm csc_llvm)
+endif()

@@ -1,0 +1,130 @@
+/* Entries: int entry(const csc_call *), which runs kernels through the caller's parallel-for, or alone. */
+#include "base/trouble.h"
+#include "llvm/emit.h"
+
+#define CALL(field) offsetof(csc_call, field)
+
+/* void launch(call, count, task, arg, scratch_bytes, scratch): one for all launches. */
+static LLVMTypeRef launch_type(Emit *e) {
+    LLVMTypeRef in[] = {e->ptr, e->i64, e->ptr, e->ptr, e->i64, e->ptr};
+    return LLVMFunctionType(e->voidt, in, 6, 0);
+}
+
+static Val launch_function(Emit *e) {
+    LLVMBasicBlockRef back = LLVMGetInsertBlock(e->b);
+    Val outer = e->fn;
+    e->fn = emit_function(e, "launch", launch_type(e), false);
+    Val call = LLVMGetParam(e->fn, 0), count = LLVMGetParam(e->fn, 1), task = LLVMGetParam(e->fn, 2), arg = LLVMGetParam(e->fn, 3);
+    Val bytes = LLVMGetParam(e->fn, 4), scratch = LLVMGetParam(e->fn, 5), zero = emit_i64(e, 0);
+    LLVMBasicBlockRef start = emit_block(e, ""), shared = emit_block(e, "shared"), alone = emit_block(e, "alone");
+    LLVMBasicBlockRef turn = emit_block(e, "turn"), done = emit_block(e, "done");
+    LLVMPositionBuilderAtEnd(e->b, start);
+    Val run = emit_field(e, e->ptr, call, CALL(parallel_for), "parallel_for");
+    Val none = LLVMBuildICmp(e->b, LLVMIntEQ, run, LLVMConstNull(e->ptr), "");
+    Val few = LLVMBuildICmp(e->b, LLVMIntSLE, count, emit_i64(e, 1), ""); /* one point that needs no scratch is run here */
+    Val simple = LLVMBuildAnd(e->b, few, LLVMBuildICmp(e->b, LLVMIntEQ, bytes, zero, ""), "");
+    Val nothing = LLVMBuildICmp(e->b, LLVMIntSLE, count, zero, "");
+    LLVMBuildCondBr(e->b, LLVMBuildOr(e->b, LLVMBuildOr(e->b, none, simple, ""), nothing, ""), alone, shared);
+    LLVMPositionBuilderAtEnd(e->b, shared);
+    LLVMTypeRef pf[] = {e->ptr, e->i64, e->ptr, e->ptr, e->i64};
+    Val args[] = {emit_field(e, e->ptr, call, CALL(pool), "pool"), count, task, arg, bytes};
+    LLVMBuildCall2(e->b, LLVMFunctionType(e->voidt, pf, 5, 0), run, args, 5, "");
+    LLVMBuildBr(e->b, done);
+    LLVMPositionBuilderAtEnd(e->b, alone);
+    LLVMBuildCondBr(e->b, nothing, done, turn);
+    LLVMPositionBuilderAtEnd(e->b, turn);
+    Val i = LLVMBuildPhi(e->b, e->i64, "");
+    LLVMBuildCall2(e->b, e->task, task, (Val[]){arg, i, scratch}, 3, "");
+    Val next = LLVMBuildAdd(e->b, i, emit_i64(e, 1), "");
+    LLVMAddIncoming(i, (Val[]){zero, next}, (LLVMBasicBlockRef[]){alone, turn}, 2);
+    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, next, count, ""), turn, done);
+    LLVMPositionBuilderAtEnd(e->b, done);
+    LLVMBuildRetVoid(e->b);
+    Val f = e->fn;
+    e->fn = outer;
+    if (back) LLVMPositionBuilderAtEnd(e->b, back);
+    return f;
+}
+
+static Val call_field(Emit *e, LLVMTypeRef t, uint64_t offset) { return emit_field(e, t, e->call, offset, ""); }
+
+/* The space's first float. SP_BATCH: of the part that grows. */
+static Val space_start(Emit *e, const Lptr *p) {
+    switch (p->space) {
+    case SP_FIXED: case SP_BATCH: return call_field(e, e->ptr, CALL(workspace));
+    case SP_IN: case SP_OUT: {
+        Val list = call_field(e, e->ptr, p->space == SP_IN ? CALL(in) : CALL(out));
+        return emit_field(e, e->ptr, list, 8 * (uint64_t)p->which, "");
+    }
+    case SP_PARAM: return call_field(e, e->ptr, CALL(params));
+    case SP_GRAD: return call_field(e, e->ptr, CALL(grads));
+    case SP_STATE: return call_field(e, e->ptr, CALL(state));
+    case SP_STATE_OUT: return call_field(e, e->ptr, CALL(state_out));
+    case SP_TUNABLE: return call_field(e, e->ptr, CALL(tunables));
+    case SP_TABLE: case SP_FTABLE: return e->tables[p->which];
+    case SP_KINDS: break;
+    }
+    BUG("space %d", (int)p->space);
+}
+
+Val emit_pointer_to(Emit *e, const Lptr *p) {
+    Val at = emit_i64(e, p->offset);
+    if (p->space == SP_BATCH) {
+        at = LLVMBuildMul(e->b, at, e->slot[LP_VAR_BATCH], "");
+        at = LLVMBuildAdd(e->b, at, emit_i64(e, e->e->fixed_floats), "");
+    }
+    if (p->plus) at = LLVMBuildAdd(e->b, at, emit_int(e, p->plus), "");
+    return emit_address(e, space_start(e, p), at);
+}
+
+void emit_launch(Emit *e, const Ls *s) {
+    const LpKernel *k = &e->m->kernels.at[s->kernel];
+    int64_t at = 0;
+    Val count = emit_int(e, s->grid);
+    for (int32_t i = -1; i < k->nint + lp_launch_ptrs(k); i++, at += 8) {
+        Val v = i < 0 ? e->slot[LP_VAR_BATCH] : i < k->nint ? emit_int(e, s->ints[i]) : emit_pointer_to(e, &s->ptrs[i - k->nint]);
+        Val byte = emit_i64(e, at);
+        LLVMBuildStore(e->b, v, LLVMBuildInBoundsGEP2(e->b, e->i8, e->args, &byte, 1, ""));
+    }
+    Val args[] = {e->call, count, e->kernels[s->kernel], e->args, emit_i64(e, lp_thread_bytes(k)), e->scratch};
+    LLVMBuildCall2(e->b, launch_type(e), e->launch, args, 6, "");
+}
+
+static int32_t most_args(const LpModule *m) {
+    int32_t most = 1;
+    for (size_t i = 0; i < m->kernels.len; i++) {
+        int32_t n = 1 + m->kernels.at[i].nint + lp_launch_ptrs(&m->kernels.at[i]);
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+Val emit_entry(Emit *e, const LpEntry *entry) {
+    if (!e->launch) e->launch = launch_function(e);
+    const char *name = arena_printf(e->a, "entry_%s", entry->name ? entry->name : "");
+    e->fn = emit_function(e, name, LLVMFunctionType(e->i32, &e->ptr, 1, 0), false);
+    e->k = NULL;
+    e->e = entry;
+    e->call = LLVMGetParam(e->fn, 0);
+    LLVMPositionBuilderAtEnd(e->b, emit_block(e, ""));
+    emit_open_slots(e, entry->nvar);
+    e->args = LLVMBuildAlloca(e->b, LLVMArrayType2(e->i64, (uint64_t)most_args(e->m)), "args");
+    Val size = call_field(e, e->i32, CALL(size)), batch = call_field(e, e->i32, CALL(batch));
+    Val small = LLVMBuildICmp(e->b, LLVMIntULT, size, LLVMConstInt(e->i32, sizeof(csc_call), 0), "");
+    Val empty = LLVMBuildICmp(e->b, LLVMIntEQ, batch, LLVMConstInt(e->i32, 0, 0), "");
+    LLVMBasicBlockRef bad = emit_block(e, "bad"), good = emit_block(e, "good");
+    LLVMBuildCondBr(e->b, LLVMBuildOr(e->b, small, empty, ""), bad, good);
+    LLVMPositionBuilderAtEnd(e->b, bad);
+    LLVMBuildRet(e->b, LLVMConstInt(e->i32, 1, 0));
+    LLVMPositionBuilderAtEnd(e->b, good);
+    e->slot[LP_VAR_BATCH] = LLVMBuildZExt(e->b, batch, e->i64, "");
+    e->slot[LP_VAR_SEED] = call_field(e, e->i64, CALL(seed));
+    e->slot[LP_VAR_STEP] = call_field(e, e->i64, CALL(step));
+    e->slot[LP_VAR_FIRST_SAMPLE] = call_field(e, e->i64, CALL(first_sample));
+    Val work = LLVMBuildMul(e->b, e->slot[LP_VAR_BATCH], emit_i64(e, entry->batch_floats), "");
+    work = LLVMBuildAdd(e->b, work, emit_i64(e, entry->fixed_floats), "");
+    e->scratch = emit_address(e, call_field(e, e->ptr, CALL(workspace)), work);
+    emit_list(e, entry->body);
+    LLVMBuildRet(e->b, LLVMConstInt(e->i32, 0, 0));
+    return e->fn;
+}

@@ -1,0 +1,285 @@
+/* Expressions. A node met twice in a statement is written once; addresses are written as base + variable part + constant. */
+#include "base/trouble.h"
+#include "llvm/emit.h"
+
+/* ---- integers ---- */
+static Val truth_to_int(Emit *e, Val t) { return LLVMBuildZExt(e->b, t, e->i64, ""); }
+
+static bool is_truth(const Lx *x) {
+    return x->kind == LX_ILT || x->kind == LX_IEQ || x->kind == LX_IAND || x->kind == LX_IOR || x->kind == LX_INOT;
+}
+
+static Val truth_of(Emit *e, const Lx *x) {
+    switch ((int)x->kind) {
+    case LX_ILT: return LLVMBuildICmp(e->b, LLVMIntSLT, emit_int(e, x->a), emit_int(e, x->b), "");
+    case LX_IEQ: return LLVMBuildICmp(e->b, LLVMIntEQ, emit_int(e, x->a), emit_int(e, x->b), "");
+    case LX_IAND: return LLVMBuildAnd(e->b, emit_truth(e, x->a), emit_truth(e, x->b), "");
+    case LX_IOR: return LLVMBuildOr(e->b, emit_truth(e, x->a), emit_truth(e, x->b), "");
+    case LX_INOT: return LLVMBuildNot(e->b, emit_truth(e, x->a), "");
+    default: return LLVMBuildICmp(e->b, LLVMIntNE, emit_int(e, x), emit_i64(e, 0), "");
+    }
+}
+
+Val emit_truth(Emit *e, const Lx *x) {
+    int64_t v;
+    if (loop_fold(x, &e->known, &v)) return LLVMConstInt(e->i1, v != 0, 0);
+    return truth_of(e, x);
+}
+
+Val emit_to_int(Emit *e, Val scalar) {
+    return emit_intrinsic(e, "llvm.fptosi.sat", (LLVMTypeRef[]){e->i64, e->f32}, 2, &scalar, 1);
+}
+
+static Val smaller_int(Emit *e, Val x, Val y, LLVMIntPredicate less) {
+    return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, less, x, y, ""), x, y, "");
+}
+
+static Val table_entry(Emit *e, const Lx *x) {
+    Val at = emit_int(e, x->a), from = LLVMBuildGEP2(e->b, e->i32, e->pointer[x->i], &at, 1, "");
+    Val v = LLVMBuildLoad2(e->b, e->i32, from, "");
+    LLVMSetAlignment(v, 4);
+    return LLVMBuildSExt(e->b, v, e->i64, "");
+}
+
+/* x = the result (NULL: 0) + *plus: constants that unrolling made known are gathered, to end in the address's displacement. */
+static Val without_constant(Emit *e, const Lx *x, int64_t *plus) {
+    int64_t v, inner = 0;
+    if (loop_fold(x, &e->known, &v)) {
+        *plus = (int64_t)((uint64_t)*plus + (uint64_t)v);
+        return NULL;
+    }
+    if (x->kind == LX_IADD) {
+        Val p = without_constant(e, x->a, plus), q = without_constant(e, x->b, plus);
+        return p && q ? LLVMBuildAdd(e->b, p, q, "") : p ? p : q;
+    }
+    if (x->kind == LX_ISUB && loop_fold(x->b, &e->known, &v)) {
+        *plus = (int64_t)((uint64_t)*plus - (uint64_t)v);
+        return without_constant(e, x->a, plus);
+    }
+    bool right = x->kind == LX_IMUL && loop_fold(x->b, &e->known, &v);
+    if (right || (x->kind == LX_IMUL && loop_fold(x->a, &e->known, &v))) {
+        Val r = without_constant(e, right ? x->a : x->b, &inner);
+        *plus = (int64_t)((uint64_t)*plus + (uint64_t)inner * (uint64_t)v);
+        return r && v ? LLVMBuildMul(e->b, r, emit_i64(e, v), "") : NULL;
+    }
+    return emit_int(e, x);
+}
+
+static Val int_of(Emit *e, const Lx *x) {
+    Val p = x->kind == LX_F2I || is_truth(x) ? NULL : x->kind == LX_ISELECT ? emit_truth(e, x->a) : emit_int(e, x->a);
+    Val q = p && x->b ? emit_int(e, x->b) : NULL;
+    switch ((int)x->kind) {
+    case LX_IADD: return LLVMBuildAdd(e->b, p, q, "");
+    case LX_ISUB: return LLVMBuildSub(e->b, p, q, "");
+    case LX_IMUL: return LLVMBuildMul(e->b, p, q, "");
+    case LX_IDIV: return LLVMBuildUDiv(e->b, p, q, "");
+    case LX_IMOD: return LLVMBuildURem(e->b, p, q, "");
+    case LX_IMIN: return smaller_int(e, p, q, LLVMIntSLT);
+    case LX_IMAX: return smaller_int(e, p, q, LLVMIntSGT);
+    case LX_ISELECT: return LLVMBuildSelect(e->b, p, q, emit_int(e, x->c), "");
+    case LX_ITAB: return table_entry(e, x);
+    case LX_F2I: return emit_to_int(e, emit_float(e, x->a));
+    default: return truth_to_int(e, truth_of(e, x));
+    }
+}
+
+Val emit_int(Emit *e, const Lx *x) {
+    int64_t v;
+    if (loop_fold(x, &e->known, &v)) return emit_i64(e, v);
+    if (x->kind == LX_VAR) return e->slot[x->i] ? e->slot[x->i] : emit_zero(e, (int32_t)x->i);
+    LxCell *c = lx_map_cell(e->a, &e->memo, x);
+    if (c->turn == e->memo.turn) return c->value;
+    Val r = int_of(e, x);
+    c = lx_map_cell(e->a, &e->memo, x);
+    c->turn = e->memo.turn;
+    return c->value = r;
+}
+
+/* ---- memory ---- */
+static Val place(Emit *e, int64_t ptr, const Lx *index, int64_t more) {
+    Val at = without_constant(e, index, &more), base = e->pointer[ptr];
+    if (at) base = emit_address(e, base, at);
+    return more ? emit_address(e, base, emit_i64(e, more)) : base;
+}
+
+static Val aligned(Val access) {
+    LLVMSetAlignment(access, 4);
+    return access;
+}
+
+/* Lanes below count. */
+static Val mask_of(Emit *e, const Lx *count, int width) {
+    LLVMTypeRef mask = LLVMVectorType(e->i1, (unsigned)width);
+    Val lane[LOOP_MAX_WIDTH], n = emit_int(e, count);
+    for (int i = 0; i < width; i++) lane[i] = LLVMConstInt(e->i32, (uint64_t)i, 0);
+    n = smaller_int(e, n, emit_i64(e, width), LLVMIntSLT);
+    n = smaller_int(e, n, emit_i64(e, 0), LLVMIntSGT);
+    n = emit_splat(e, LLVMBuildTrunc(e->b, n, e->i32, ""), width);
+    if (width == 1) return LLVMBuildBitCast(e->b, LLVMBuildICmp(e->b, LLVMIntULT, lane[0], n, ""), mask, "");
+    return LLVMBuildICmp(e->b, LLVMIntULT, LLVMConstVector(lane, (unsigned)width), n, "");
+}
+
+static Val lanes_at(Emit *e, int64_t ptr, const Lx *index, const Lx *stride, int width) { /* a vector of addresses */
+    Val lane[LOOP_MAX_WIDTH];
+    for (int i = 0; i < width; i++) lane[i] = emit_i64(e, i);
+    Val step = emit_splat(e, emit_int(e, stride), width);
+    Val at = LLVMBuildMul(e->b, step, LLVMConstVector(lane, (unsigned)width), "");
+    return emit_address(e, place(e, ptr, index, 0), at);
+}
+
+static LLVMTypeRef masked_type(Emit *e, int width) { return LLVMVectorType(e->f32, (unsigned)width); }
+
+static Val load_of(Emit *e, const Lx *x) {
+    if (!x->b) return aligned(LLVMBuildLoad2(e->b, emit_vec(e, x->width), place(e, x->i, x->a, 0), ""));
+    LLVMTypeRef t = masked_type(e, x->width);
+    Val args[] = {place(e, x->i, x->a, 0), LLVMConstInt(e->i32, 4, 0), mask_of(e, x->b, x->width), LLVMConstNull(t)};
+    Val v = emit_intrinsic(e, "llvm.masked.load", (LLVMTypeRef[]){t, e->ptr}, 2, args, 4);
+    return x->width == 1 ? LLVMBuildBitCast(e->b, v, e->f32, "") : v;
+}
+
+static Val gather_of(Emit *e, const Lx *x) {
+    LLVMTypeRef t = emit_vec(e, x->width);
+    if (x->c) {
+        Val args[] = {lanes_at(e, x->i, x->a, x->b, x->width), LLVMConstInt(e->i32, 4, 0), mask_of(e, x->c, x->width), LLVMConstNull(t)};
+        return emit_intrinsic(e, "llvm.masked.gather", (LLVMTypeRef[]){t, LLVMTypeOf(args[0])}, 2, args, 4);
+    }
+    Val r = LLVMGetPoison(t), base = place(e, x->i, x->a, 0), stride = emit_int(e, x->b);
+    for (int i = 0; i < x->width; i++) {
+        Val at = LLVMBuildMul(e->b, stride, emit_i64(e, i), "");
+        Val one = aligned(LLVMBuildLoad2(e->b, e->f32, emit_address(e, base, at), ""));
+        r = LLVMBuildInsertElement(e->b, r, one, LLVMConstInt(e->i32, (uint64_t)i, 0), "");
+    }
+    return r;
+}
+
+void emit_store(Emit *e, const Ls *s) {
+    Val v = emit_float(e, s->value);
+    int w = s->value->width;
+    bool strided = s->kind == LS_STORE_STRIDED;
+    if (!s->count && !strided) {
+        aligned(LLVMBuildStore(e->b, v, place(e, s->ptr, s->index, 0)));
+        return;
+    }
+    if (s->count) {
+        LLVMTypeRef t = masked_type(e, w);
+        if (w == 1) v = LLVMBuildBitCast(e->b, v, t, "");
+        Val at = strided ? lanes_at(e, s->ptr, s->index, s->stride, w) : place(e, s->ptr, s->index, 0);
+        Val args[] = {v, at, LLVMConstInt(e->i32, 4, 0), mask_of(e, s->count, w)};
+        emit_intrinsic(e, strided ? "llvm.masked.scatter" : "llvm.masked.store", (LLVMTypeRef[]){t, LLVMTypeOf(at)}, 2, args, 4);
+        return;
+    }
+    Val base = place(e, s->ptr, s->index, 0), stride = emit_int(e, s->stride);
+    for (int i = 0; i < w; i++) {
+        Val one = LLVMBuildExtractElement(e->b, v, LLVMConstInt(e->i32, (uint64_t)i, 0), "");
+        aligned(LLVMBuildStore(e->b, one, emit_address(e, base, LLVMBuildMul(e->b, stride, emit_i64(e, i), ""))));
+    }
+}
+
+/* ---- floats ---- */
+static Val compare(Emit *e, const Lx *x) { /* LX_LT, LX_LE, LX_EQ as truth values, lane by lane */
+    LLVMRealPredicate p = x->kind == LX_LT ? LLVMRealOLT : x->kind == LX_LE ? LLVMRealOLE : LLVMRealOEQ;
+    return LLVMBuildFCmp(e->b, p, emit_float(e, x->a), emit_float(e, x->b), "");
+}
+
+static Val select_of(Emit *e, const Lx *x) {
+    bool direct = x->a->kind == LX_LT || x->a->kind == LX_LE || x->a->kind == LX_EQ;
+    Val c = direct ? compare(e, x->a) : LLVMBuildFCmp(e->b, LLVMRealUNE, emit_float(e, x->a), emit_f32s(e, 0, x->width), "");
+    return LLVMBuildSelect(e->b, c, emit_float(e, x->b), emit_float(e, x->c), "");
+}
+
+/* max: x < y ? y : x keeps a NaN in x, and is one instruction; a NaN in y needs two more, unless y is constant. */
+static Val extreme(Emit *e, LxKind k, Val x, Val y, bool y_is_number) {
+    Val c = k == LX_MAX ? LLVMBuildFCmp(e->b, LLVMRealOLT, x, y, "") : LLVMBuildFCmp(e->b, LLVMRealOLT, y, x, "");
+    Val r = LLVMBuildSelect(e->b, c, y, x, "");
+    if (y_is_number) return r;
+    return LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, y, y, ""), y, r, "");
+}
+
+static Val across(Emit *e, const Lx *x) {
+    Val v = emit_float(e, x->a);
+    if (x->a->width == 1) return v;
+    for (int n = x->a->width / 2; n > 0; n /= 2) {
+        Val lo[LOOP_MAX_WIDTH], hi[LOOP_MAX_WIDTH];
+        for (int i = 0; i < n; i++) {
+            lo[i] = LLVMConstInt(e->i32, (uint64_t)i, 0);
+            hi[i] = LLVMConstInt(e->i32, (uint64_t)(i + n), 0);
+        }
+        Val poison = LLVMGetPoison(LLVMTypeOf(v));
+        Val p = LLVMBuildShuffleVector(e->b, v, poison, LLVMConstVector(lo, (unsigned)n), "");
+        Val q = LLVMBuildShuffleVector(e->b, v, poison, LLVMConstVector(hi, (unsigned)n), "");
+        v = x->kind == LX_HSUM ? LLVMBuildFAdd(e->b, p, q, "") : extreme(e, LX_MAX, p, q, false);
+    }
+    return LLVMBuildExtractElement(e->b, v, LLVMConstInt(e->i32, 0, 0), "");
+}
+
+static Val unary(Emit *e, const Lx *x, const char *intrinsic) {
+    Val v = emit_float(e, x->a);
+    LLVMTypeRef t = LLVMTypeOf(v);
+    return emit_intrinsic(e, intrinsic, &t, 1, &v, 1);
+}
+
+static Val libm(Emit *e, const Lx *x, const char *name) {
+    Val args[] = {emit_float(e, x->a), x->b ? emit_float(e, x->b) : NULL};
+    return emit_libm(e, name, args, x->b ? 2 : 1, x->width);
+}
+
+static Val lanes_of(Emit *e, int width) {
+    Val lane[LOOP_MAX_WIDTH];
+    for (int i = 0; i < width; i++) lane[i] = LLVMConstReal(e->f32, i);
+    return width == 1 ? lane[0] : LLVMConstVector(lane, (unsigned)width);
+}
+
+static Val noise_of(Emit *e, const Lx *x) {
+    Val args[5];
+    for (int i = 0; i < 5; i++) args[i] = emit_int(e, x->list[i]);
+    return emit_noise(e, x->f != 0, args, x->width);
+}
+
+static Val float_of(Emit *e, const Lx *x) {
+    int w = x->width;
+    switch ((int)x->kind) {
+    case LX_LANES: return lanes_of(e, w);
+    case LX_LOAD: return load_of(e, x);
+    case LX_GATHER: return gather_of(e, x);
+    case LX_SPLAT: return emit_splat(e, emit_float(e, x->a), w);
+    case LX_I2F: return emit_splat(e, LLVMBuildSIToFP(e->b, emit_int(e, x->a), e->f32, ""), w);
+    case LX_NEG: return LLVMBuildFNeg(e->b, emit_float(e, x->a), "");
+    case LX_ABS: return unary(e, x, "llvm.fabs");
+    case LX_SQRT: return unary(e, x, "llvm.sqrt");
+    case LX_FLOOR: return unary(e, x, "llvm.floor");
+    case LX_EXP: return emit_exp(e, emit_float(e, x->a), w);
+    case LX_LOG: return emit_log(e, emit_float(e, x->a), w);
+    case LX_TANH: return emit_tanh(e, emit_float(e, x->a), w);
+    case LX_SIN: return libm(e, x, "sinf");
+    case LX_COS: return libm(e, x, "cosf");
+    case LX_POW: return libm(e, x, "powf");
+    case LX_ADD: return LLVMBuildFAdd(e->b, emit_float(e, x->a), emit_float(e, x->b), "");
+    case LX_SUB: return LLVMBuildFSub(e->b, emit_float(e, x->a), emit_float(e, x->b), "");
+    case LX_MUL: return LLVMBuildFMul(e->b, emit_float(e, x->a), emit_float(e, x->b), "");
+    case LX_DIV: return LLVMBuildFDiv(e->b, emit_float(e, x->a), emit_float(e, x->b), "");
+    case LX_FMA: return emit_fma(e, emit_float(e, x->a), emit_float(e, x->b), emit_float(e, x->c));
+    case LX_MAX: case LX_MIN:
+        return extreme(e, x->kind, emit_float(e, x->a), emit_float(e, x->b), x->b->kind == LX_FLOAT && x->b->f == x->b->f);
+    case LX_LT: case LX_LE: case LX_EQ: return LLVMBuildSelect(e->b, compare(e, x), emit_f32s(e, 1, w), emit_f32s(e, 0, w), "");
+    case LX_SELECT: return select_of(e, x);
+    case LX_HSUM: case LX_HMAX: return across(e, x);
+    case LX_NOISE: return noise_of(e, x);
+    default: BUG("expression of kind %d", (int)x->kind);
+    }
+}
+
+Val emit_float(Emit *e, const Lx *x) {
+    if (x->kind == LX_FLOAT) return emit_f32s(e, x->f, x->width);
+    if (x->kind == LX_REG) {
+        int64_t plus = 0;
+        MUST(!x->a || loop_fold(x->a, &e->known, &plus));
+        int32_t slot = (int32_t)(e->nvar + x->i + plus);
+        return e->slot[slot] ? e->slot[slot] : emit_zero(e, slot);
+    }
+    LxCell *c = lx_map_cell(e->a, &e->memo, x);
+    if (c->turn == e->memo.turn) return c->value;
+    Val r = float_of(e, x);
+    c = lx_map_cell(e->a, &e->memo, x);
+    c->turn = e->memo.turn;
+    return c->value = r;
+}

@@ -1,0 +1,46 @@
+/* Kernels: void k(void *arg, int64_t index, void *scratch). arg is a block of 8-byte slots on the entry's stack: the batch, the integers, the
+   pointers; all are read at the start. Equal kernels are written once. */
+#include "llvm/emit.h"
+
+static Val emit_kernel(Emit *e, const LpKernel *k, int32_t number) {
+    const char *name = arena_printf(e->a, "k%d_%s", (int)number, k->name ? k->name : "");
+    e->fn = emit_function(e, name, e->task, false);
+    e->k = k;
+    LLVMPositionBuilderAtEnd(e->b, emit_block(e, ""));
+    emit_open_slots(e, k->nvar);
+    Val arg = LLVMGetParam(e->fn, 0), scratch = LLVMGetParam(e->fn, 2);
+    int32_t at = 0, nptr = lp_launch_ptrs(k);
+    e->slot[lp_grid_var(k)] = LLVMGetParam(e->fn, 1);
+    e->slot[lp_batch_var(k)] = emit_field(e, e->i64, arg, 0, "batch");
+    at++;
+    for (int32_t i = 0; i < k->nint; i++, at++) e->slot[i] = emit_field(e, e->i64, arg, 8 * (uint64_t)at, "");
+    e->pointer = ARENA_ARRAY(e->a, Val, k->nptr);
+    int64_t used = 0;
+    for (int32_t i = 0; i < k->nptr; i++, at++) {
+        const LpParam *p = &k->ptr[i];
+        const char *label = p->name ? p->name : "";
+        if (i < nptr) e->pointer[i] = emit_field(e, e->ptr, arg, 8 * (uint64_t)at, label);
+        else {
+            Val from = emit_i64(e, used);
+            e->pointer[i] = LLVMBuildInBoundsGEP2(e->b, e->i8, scratch, &from, 1, label);
+            used += (p->bytes + 63) / 64 * 64;
+        }
+    }
+    emit_list(e, k->body);
+    LLVMBuildRetVoid(e->b);
+    return e->fn;
+}
+
+void emit_kernels(Emit *e) {
+    size_t n = e->m->kernels.len;
+    uint64_t *hash = ARENA_ARRAY(e->a, uint64_t, n);
+    e->kernels = ARENA_ARRAY(e->a, Val, n);
+    for (size_t i = 0; i < n; i++) {
+        const LpKernel *k = &e->m->kernels.at[i];
+        hash[i] = loop_kernel_hash(k);
+        for (size_t j = 0; j < i && !e->kernels[i]; j++)
+            if (hash[j] == hash[i] && loop_kernel_equal(k, &e->m->kernels.at[j])) e->kernels[i] = e->kernels[j];
+        if (!e->kernels[i]) e->kernels[i] = emit_kernel(e, k, (int32_t)i);
+    }
+    e->k = NULL;
+}

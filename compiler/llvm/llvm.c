@@ -1,2 +1,0 @@
-/* (being built) */
-#include "llvm/llvm.h"
