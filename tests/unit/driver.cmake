@@ -1,0 +1,1 @@
+csc_test(driver csc_driver)
