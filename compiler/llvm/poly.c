@@ -71,9 +71,8 @@ static void philox(Emit *e, Val c[4], Val k[2]) {
     }
 }
 
-static Val unit(Emit *e, Val word, int plus) { /* its upper 24 bits, in [0, 1), or in (0, 1] */
+static Val unit(Emit *e, Val word) { /* its upper 24 bits, in [0, 1) */
     Val top = LLVMBuildLShr(e->b, word, emit_i32s(e, 8, 1), "");
-    if (plus) top = LLVMBuildAdd(e->b, top, emit_i32s(e, plus, 1), "");
     return LLVMBuildFMul(e->b, LLVMBuildUIToFP(e->b, top, e->f32, ""), emit_f32s(e, 0x1p-24, 1), "");
 }
 
@@ -87,10 +86,11 @@ static Val noise_function(Emit *e, bool normal) {
     Val c[] = {low32(e, LLVMGetParam(e->fn, 4)), low32(e, sample), low32(e, step), low32(e, index)};
     Val key[] = {low32(e, seed), high32(e, seed)};
     philox(e, c, key);
-    Val u = unit(e, c[0], normal);
+    Val u = unit(e, c[0]);
     if (normal) {
+        u = LLVMBuildFSub(e->b, emit_f32s(e, 1, 1), u, "");
         Val r = LLVMBuildFMul(e->b, emit_f32s(e, -2, 1), emit_log(e, u, 1), "");
-        Val angle = LLVMBuildFMul(e->b, emit_f32s(e, 6.28318530717958648f, 1), unit(e, c[1], 0), "");
+        Val angle = LLVMBuildFMul(e->b, emit_f32s(e, 6.28318530717958648f, 1), unit(e, c[1]), "");
         r = emit_intrinsic(e, "llvm.sqrt", &e->f32, 1, &r, 1);
         u = LLVMBuildFMul(e->b, r, emit_libm(e, "cosf", &angle, 1, 1), "");
     }

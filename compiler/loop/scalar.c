@@ -69,6 +69,6 @@ float loop_noise(int normal, uint64_t seed, uint64_t step, uint64_t sample, uint
     loop_philox((uint32_t[]){(uint32_t)entry, (uint32_t)sample, (uint32_t)step, (uint32_t)index},
                 (uint32_t[]){(uint32_t)seed, (uint32_t)(seed >> 32)}, out);
     if (!normal) return (float)(out[0] >> 8) * 0x1p-24f;
-    float u = (float)((out[0] >> 8) + 1) * 0x1p-24f, v = (float)(out[1] >> 8) * 0x1p-24f;
+    float u = 1.0f - (float)(out[0] >> 8) * 0x1p-24f, v = (float)(out[1] >> 8) * 0x1p-24f;
     return sqrtf(-2.0f * loop_log(u)) * cosf(6.28318530717958648f * v);
 }
