@@ -2,6 +2,7 @@
 #ifndef CSC_SIG_SIG_H
 #define CSC_SIG_SIG_H
 #include "sig/shape.h"
+#include <stdio.h>
 
 typedef enum OpKind {
 #define OP(id, name, inputs, linear, formula) OP_##id,
@@ -20,6 +21,8 @@ bool op_find(const char *name, OpKind *out);
 bool op_is_leaf(OpKind k);
 bool op_is_elementwise(OpKind k); /* neg .. select of the table */
 
+void op_reference_print(FILE *out); /* docs/operators.md */
+
 struct LoopAttr; /* op/graph.h */
 
 /* What a node says besides its inputs. Fields not named by its row of the table are zero. */
@@ -32,9 +35,9 @@ typedef struct Attr {
     bool flag;              /* dense, dense_grad, conv_grad, noise */
     Shape shape;            /* leaves (not nbatch), expand, reshape: the result's */
     bool batched;           /* arg: one per sample? */
-    const int32_t *list;    /* gather, scatter: indices; permute: axes. Lives as long as the graph */
+    const int32_t *list;    /* gather, scatter: indices; permute: axes */
     int64_t list_len;
-    const double *data;     /* table: shape_size(shape) entries */
+    const double *data;     /* table: shape_size(shape) entries; lives as long as the graph */
     const ConvGeom *conv;   /* conv, conv_adj, conv_grad */
     const PoolGeom *pool;
     const struct LoopAttr *loop;  /* loop */
