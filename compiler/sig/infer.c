@@ -164,7 +164,8 @@ static bool stretch_ok(Rule *r, int64_t count, int64_t size) {
     const Attr *at = r->at;
     if (at->step < 1) return no(r, "a step of %lld is not possible; steps are at least 1", ll(at->step));
     if (count < 1) return no(r, "a stretch of %lld entries is not possible", ll(count));
-    if (at->start < 0 || at->start >= size || (count - 1) > (size - 1 - at->start) / at->step)
+    if (at->start < 0 || at->start >= size) return no(r, "the first entry lies outside the %lld of axis %d", ll(size), at->axis + 1);
+    if (count - 1 > (size - 1 - at->start) / at->step)
         return no(r, "%lld entries from entry %lld on (step %lld) do not lie within the %lld of axis %d", ll(count), ll(at->start) + 1,
                   ll(at->step), ll(size), at->axis + 1);
     return true;

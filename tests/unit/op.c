@@ -100,7 +100,7 @@ TEST(damaged_text) {
             for (int k = 0; k < 8; k++) {
                 char *bad = arena_strndup(a, text, n);
                 size_t at = (size_t)rng_int(&r, 0, (int64_t)n - 1), len = n;
-                if (rng_chance(&r, 40)) bad[at] = "%{}[]=x,-0192 \n\"ar"[rng_int(&r, 0, 19)];
+                if (rng_chance(&r, 40)) bad[at] = "%{}[]=x,-0192 \n\"ar"[rng_int(&r, 0, 17)];
                 else if (rng_chance(&r, 50)) len = at;
                 else if (at + 3 < n) memmove(bad + at, bad + at + 3, n - at - 2), len = n - 3;
                 Cx *cx = cx_new();
