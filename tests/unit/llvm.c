@@ -89,6 +89,87 @@ TEST(tile) {
     arena_free(a);
 }
 
+TEST(operations) {
+    Arena *a = arena_new();
+    float special[16] = {0, -0.0f, 1, -1, 0.5f, 2, NAN, INFINITY, -INFINITY, 1e30f, -1e-30f, 88.8f, -90, 1e-40f, 0.1f, -7.5f};
+    for (int w = 1; w <= 16; w *= 2)
+        for (int turn = w < 16 ? w / 2 : 0; turn < (w < 16 ? w / 2 + 1 : 6); turn++) {
+            float x[32] = {0}, y[16], z[16];
+            for (int i = 0; i < 16; i++) {
+                float v = (float)((i * 7 + turn * 5) % 23) - 11;
+                x[i] = turn < 3 ? special[(i + turn) % 16] : v * 0.3f;
+                y[i] = turn == 1 ? special[(3 * i) % 16] : turn == 4 ? x[i] : (float)((i * 5 + turn) % 9) - 4;
+                z[i] = turn == 2 ? special[(5 * i) % 16] : (float)((i * 3 + turn) % 7) - 3;
+            }
+            compare(sample_operations(a, w), 1, (const float *[]){x, y, z}, (size_t)(SAMPLE_OPS * w), 1e-6, true);
+        }
+    arena_free(a);
+}
+
+TEST(control) {
+    Arena *a = arena_new();
+    for (int turns = 0; turns < 12; turns += 4) {
+        float x[8] = {1.5f, 2, -1, 0.25f, 5, 6, 7, 8}, y[20], work[64] __attribute__((aligned(64)));
+        compare(sample_control(a, turns), 1, (const float *[]){x}, 20, 0, true);
+        x[4] = 0;
+        compare(sample_control(a, turns), 1, (const float *[]){x}, 20, 0, true);
+        if (turns != 8) continue;
+        const char *why = "";
+        csc_call c = {.size = sizeof c, .batch = 1, .in = (const float *[]){x}, .out = (float *[]){y}, .workspace = work};
+        if (!loop_eval(a, sample_control(a, turns), 0, &c, &why)) FAIL("%s", why);
+        const float want[20] = {192, 1007, 5, 2 + 0.25f - 1.5f + 1 - 0, 0.25f, -1, 2, 1.5f, 0.25f, 0.25f, -1, -1, 2, 2, 1.5f, 1, 0.25f, -1, 2, 2};
+        for (int i = 0; i < 20; i++)
+            if (y[i] != want[i]) FAIL("entry %d is %g, not %g", i, y[i], want[i]);
+    }
+    arena_free(a);
+}
+
+TEST(wrong_calls_are_refused) {
+    Arena *a = arena_new();
+    const csc_model *model;
+    const char *why = "";
+    LlvmJit *j = llvm_jit_load(object_of(a, sample_elementwise(a, 5, 4), "native", NULL), &model, &why);
+    if (!j) FAIL("%s", why);
+    CHECK(model->version == CSC_MODEL_VERSION && model->size == sizeof *model && model->entry_count == 1);
+    CHECK_STR(model->entries[0].name, "forward");
+    CHECK_STR(model->info, "{\"made\": \"by hand\"}");
+    csc_call c = {.size = sizeof c, .batch = 0};
+    CHECK(model->entries[0].run(&c) == 1);
+    c = (csc_call){.size = sizeof c - 8, .batch = 1};
+    CHECK(model->entries[0].run(&c) == 1);
+    llvm_jit_free(j);
+    arena_free(a);
+}
+
+TEST(shared_library) {
+    if (SANITIZED) SKIP("instrumented code");
+    Arena *a = arena_new();
+    char dir[] = "/tmp/csc-test-XXXXXX";
+    CHECK(mkdtemp(dir));
+    LlvmObject *o = object_of(a, sample_operations(a, 4), "x86-64-v2", NULL);
+    FILE *f = fopen(arena_printf(a, "%s/m.o", dir), "wb");
+    CHECK(f && fwrite(o->bytes, 1, o->len, f) == o->len && !fclose(f));
+    CHECK(system(arena_printf(a, "ld -shared -z now -o %s/m.so %s/m.o -lm", dir, dir)) == 0);
+    CHECK(system(arena_printf(a, "nm -D --defined-only %s/m.so > %s/names", dir, dir)) == 0);
+    char names[200] = "";
+    f = fopen(arena_printf(a, "%s/names", dir), "r");
+    size_t n = f ? fread(names, 1, sizeof names - 1, f) : 0;
+    CHECK(n > 0 && !fclose(f));
+    CHECK(strstr(names, "T csc_model_query\n") && strchr(names, '\n') == strrchr(names, '\n')); /* nothing else is exported */
+    void *lib = dlopen(arena_printf(a, "%s/m.so", dir), RTLD_NOW | RTLD_LOCAL);
+    if (!lib) FAIL("%s", dlerror());
+    const csc_model *(*query)(uint32_t) = (const csc_model *(*)(uint32_t))(uintptr_t)dlsym(lib, "csc_model_query");
+    CHECK(query && !query(0));
+    const csc_model *model = query(CSC_MODEL_VERSION + 5);
+    float x[4] = {1, 2, 3, 4}, y[SAMPLE_OPS * 4];
+    csc_call c = {.size = sizeof c, .batch = 1, .in = (const float *[]){x, x, x}, .out = (float *[]){y}};
+    CHECK(model && model->entries[0].run(&c) == 0);
+    CHECK(y[0] == -1 && y[3] == -4);
+    dlclose(lib);
+    CHECK(system(arena_printf(a, "rm -r %s", dir)) == 0);
+    arena_free(a);
+}
+
 static int count_of(const char *text, const char *word) {
     int n = 0;
     for (const char *s = text; (s = strstr(s, word)); s += strlen(word)) n++;
@@ -131,6 +212,6 @@ TEST(relu_is_one_instruction) {
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(tile_stays_in_registers), T(relu_is_one_instruction)};
+    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(wrong_calls_are_refused), T(shared_library), T(tile_stays_in_registers), T(relu_is_one_instruction)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
