@@ -82,6 +82,7 @@ static void *producer(void *arg) {
     while (!f->ending) {
         if (f->era != seen) {
             seen = f->era;
+            csc_error_clear(&f->own);
             shuffle(f, f->epoch); /* under the lock: the consumer waits for the first batch anyway */
         }
         if (f->era == 0 || f->status != CSC_OK || f->made == f->batches || f->made >= f->used + SLOTS) pthread_cond_wait(&f->changed, &f->lock);
@@ -157,8 +158,10 @@ void feed_epoch(RtFeed *f, uint32_t epoch, int64_t first_batch) {
     f->made = f->used = first_batch;
     f->out = -1;
     f->status = CSC_OK;
-    csc_error_clear(&f->own);
-    if (!f->threaded) shuffle(f, epoch);
+    if (!f->threaded) {
+        csc_error_clear(&f->own);
+        shuffle(f, epoch);
+    }
     pthread_cond_broadcast(&f->changed);
     pthread_mutex_unlock(&f->lock);
 }
