@@ -1,0 +1,59 @@
+/* Loss and metrics of a model over a data set. */
+#include "eval.h"
+#include <math.h>
+#include <string.h>
+
+csc_status scores_check(csc_context *cx, const csc_stage *s, const csc_entry *e) {
+    if (e->nout < 1 || e->nout > MAX_METRICS + 1 || s->nmetrics > MAX_METRICS)
+        return rt_fail(cx, CSC_BAD_ARGUMENT, "entry `%s` has %u outputs; a loss and up to %d metrics are expected", e->name, e->nout, MAX_METRICS);
+    if ((int)e->nin != s->ninputs) return rt_fail(cx, CSC_BAD_ARGUMENT, "entry `%s` takes %u inputs, the stage has %d", e->name, e->nin, s->ninputs);
+    for (int i = 0; i < s->nmetrics; i++)
+        if (s->metrics[i].index < 0 || (uint32_t)(s->metrics[i].index + s->metrics[i].ratio_db) >= e->nout)
+            return rt_fail(cx, CSC_BAD_ARGUMENT, "metric `%s` is output %d of an entry with %u", s->metrics[i].name, s->metrics[i].index, e->nout);
+    return CSC_OK;
+}
+
+double score_of(const csc_metric *m, const double *sums, int64_t samples) {
+    double v = sums[m->index];
+    if (m->ratio_db) return 10 * log10(v / sums[m->index + 1]);
+    v /= (double)samples;
+    return m->psnr ? -10 * log10(v) : v;
+}
+
+csc_status eval_pass(csc_net *n, const csc_stage *s, const csc_entry *e, RtFeed *f, const volatile sig_atomic_t *interrupt, csc_eval_result *r) {
+    double sums[MAX_METRICS + 1] = {0}, start = rt_now();
+    RtScores o;
+    csc_status st = CSC_OK;
+    for (int i = 0; i <= MAX_METRICS; i++) o.out[i] = &o.value[i];
+    *r = (csc_eval_result){0};
+    feed_epoch(f, UINT32_MAX, 0);
+    for (const RtBatch *b; (st = feed_next(f, &b)) == CSC_OK && b;) {
+        if (interrupt && *interrupt) return CSC_INTERRUPTED;
+        csc_call c = {.batch = (uint32_t)b->n, .in = (const float *const *)b->in, .out = o.out, .state_out = n->spare_states.at,
+                      .first_sample = (uint64_t)b->first};
+        if ((st = net_call(n, e, &c)) != CSC_OK) return st;
+        for (uint32_t i = 0; i < e->nout; i++) sums[i] += (double)o.value[i] * (double)b->n;
+        r->samples += b->n;
+    }
+    if (st != CSC_OK) return st;
+    r->loss = sums[0] / (double)r->samples;
+    for (int i = 0; i < s->nmetrics; i++) r->metric[i] = score_of(&s->metrics[i], sums, r->samples);
+    r->seconds = rt_now() - start;
+    return CSC_OK;
+}
+
+csc_status csc_eval(csc_net *n, const csc_stage *s, csc_data *data, uint64_t seed, const volatile sig_atomic_t *interrupt, csc_eval_result *out) {
+    RtPlan plan = {0};
+    RtFeed *feed = NULL;
+    const csc_entry *e = csc_net_entry(n, s->eval_entry);
+    if (!e) return rt_fail(n->cx, CSC_BAD_ARGUMENT, "the model has no entry `%s`", s->eval_entry ? s->eval_entry : "");
+    csc_status st = scores_check(n->cx, s, e);
+    if (st == CSC_OK) st = data_sparse_bind(data, n, seed);
+    if (st == CSC_OK && s->data && s->data != data) st = data_sparse_bind(s->data, n, seed);
+    if (st == CSC_OK) st = plan_new(&plan, n->cx, s, data);
+    if (st == CSC_OK) st = feed_new(&feed, n->cx, &plan, data, s->batch, false, seed, true);
+    if (st == CSC_OK) st = eval_pass(n, s, e, feed, interrupt, out);
+    feed_free(feed);
+    plan_free(&plan);
+    return st;
+}
