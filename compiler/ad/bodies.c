@@ -26,9 +26,11 @@ NodeId loop_copy_taped(Sweep *s, NodeId at, const NodeId *in) {
     for (uint32_t i = 0; i < l.ncarry; i++) {
         NodeId arg = body_arg(l.body, i);
         tape[i] = -1;
-        if (arg == NO_NODE || l.body->outs.at[i].node == arg || graph_shape(b, map[arg]).rank == RANK_MAX) continue;
+        if (arg == NO_NODE || l.body->outs.at[i].node == arg) continue;
+        NodeId kept = map[arg]; /* a stack has one axis more */
+        if (graph_shape(b, kept).rank == RANK_MAX) kept = op_reshape(b, kept, shape_of(1, shape_size(graph_shape(b, kept))));
         tape[i] = (int32_t)emitted;
-        graph_out(b, OUT_VALUE, (int32_t)emitted++, map[arg], NULL);
+        graph_out(b, OUT_VALUE, (int32_t)emitted++, kept, NULL);
     }
     tape[l.ncarry] = -1;
     if (l.until) {

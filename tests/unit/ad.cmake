@@ -1,2 +1,3 @@
 # tests of ad: csc_test(name libraries...)
 csc_test(ad csc_ad)
+csc_test(ad_loop csc_ad)
