@@ -40,10 +40,15 @@ static NodeId one_loop(Fd *f, Kind k, bool wrt) {
     if (k.counted) in[6] = op_const(f->g, k.count, scalar);
     return op_loop(f->g, &l, in, k.counted ? 7 : 6, (Span){0});
 }
-static Fd *passes_of(Fd *f, int pass);
+/* 0: as it is; 1: simplified afterwards; 2: simplified before, unfolded and simplified afterwards; 3: the reverse of 2 */
+static Graph *unfolded(Arena *a, const Graph *g) { return op_simplify(a, op_unfold(a, g, 0)); }
+static void passes_of(Fd *f, int pass) {
+    f->pass = pass == 0 ? NULL : pass == 2 ? unfolded : op_simplify;
+    f->before = pass == 2 ? op_simplify : pass == 3 ? unfolded : NULL;
+}
 static void try_kind(Kind k, const char *what) {
     for (int64_t batch = 1; batch <= 4; batch += 3)
-        for (int pass = 0; pass < 3; pass++)
+        for (int pass = 0; pass < 4; pass++)
             for (int which = 0; which < 5; which++) { /* each result alone, then all */
                 Fd f = fd_new(batch);
                 passes_of(&f, pass);
@@ -58,7 +63,6 @@ static void try_kind(Kind k, const char *what) {
                 fd_free(&f);
             }
 }
-static Fd *passes_of(Fd *f, int pass) { return (void)pass, f; }
 
 TEST(plain) { try_kind((Kind){0}, "plain"); }
 TEST(batched_start) { try_kind((Kind){.batched_start = true, .keep = true}, "batched start"); }
@@ -110,7 +114,7 @@ static NodeId nested(Fd *f, bool inner_until) {
 }
 TEST(nested_loops) {
     for (int until = 0; until < 2; until++)
-        for (int pass = 0; pass < 3; pass++) {
+        for (int pass = 0; pass < 4; pass++) {
             Fd f = fd_new(3);
             passes_of(&f, pass);
             NodeId l = nested(&f, until);
