@@ -1,7 +1,6 @@
 /* cscc: the one command. Reads the command line, runs the command, prints what it has to say. */
 #include "driver/commands.h"
-#include <locale.h>
-#include <string.h>
+#include <signal.h>
 #include <unistd.h>
 
 static int run_command(Cx *cx, const Options *o) {
@@ -20,6 +19,7 @@ static int run_command(Cx *cx, const Options *o) {
 }
 
 int main(int argc, char **argv) {
+    signal(SIGXFSZ, SIG_IGN); /* a file that grew too large is an error of write(), not a death */
     Cx *cx = cx_new();
     Options o;
     int code = 1;
