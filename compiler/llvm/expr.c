@@ -138,6 +138,7 @@ static Val load_of(Emit *e, const Lx *x) {
 }
 
 static Val gather_of(Emit *e, const Lx *x) {
+    if (x->width == 1 && !x->c) return aligned(LLVMBuildLoad2(e->b, e->f32, place(e, x->i, x->a, 0), ""));
     LLVMTypeRef t = emit_vec(e, x->width);
     if (x->c) {
         Val args[] = {lanes_at(e, x->i, x->a, x->b, x->width), LLVMConstInt(e->i32, 4, 0), mask_of(e, x->c, x->width), LLVMConstNull(t)};
@@ -155,7 +156,7 @@ static Val gather_of(Emit *e, const Lx *x) {
 void emit_store(Emit *e, const Ls *s) {
     Val v = emit_float(e, s->value);
     int w = s->value->width;
-    bool strided = s->kind == LS_STORE_STRIDED;
+    bool strided = s->kind == LS_STORE_STRIDED && w > 1; /* a scalar has no neighbours */
     if (!s->count && !strided) {
         aligned(LLVMBuildStore(e->b, v, place(e, s->ptr, s->index, 0)));
         return;
