@@ -54,6 +54,12 @@ typedef struct Code { /* statements being written */
     int depth;
 } Code;
 
+typedef struct Pack { /* weights already packed */
+    View w, packed;
+    int32_t ntap[2], *at[2];
+    bool dots;
+} Pack;
+
 typedef struct Ent { /* one entry being written */
     Sched *s;
     Arena *a;
@@ -64,6 +70,7 @@ typedef struct Ent { /* one entry being written */
     int32_t nvar;
     int32_t blocks_var; /* into how many blocks a sample's work is cut: more than 1 when the batch is small */
     int64_t thread_bytes;
+    Vec(struct Pack) packs;
     int64_t launches, fused; /* for the remarks */
     LpEntry *out;
 } Ent;
@@ -172,6 +179,33 @@ void lower_copy(Ent *e, const View *from, const View *to); /* equal shapes */
 void lower_fill(Ent *e, double v, const View *to);
 const Lx *lower_larger(Arena *a, const Lx *x, const Lx *than); /* 1.0: x > than, a NaN being the largest */
 const Lx *lower_op(Arena *a, OpKind op, const Lx *x, const Lx *y, const Lx *z); /* one elementwise operator */
+
+/* ---- tile*.c: register tiles ---- */
+typedef struct Taps { /* along one axis: x's position is stride * out + off[t] for tap t, whose weight is number at[t]; off rises */
+    int32_t n, stride;
+    int32_t *at, *off;
+} Taps;
+typedef struct TileConv {
+    View x, out;  /* [C, H, W], [K, OH, OW] */
+    View w;       /* [K, C, kh, kw] in any order of memory; not batched */
+    Taps taps[2];
+    Ex *epilogue; /* over (K, OH, OW), reads acc; NULL: the sum itself is stored */
+    Ex *acc;
+    const char *what;
+} TileConv;
+bool tile_conv_fits(const TileConv *t);
+void tile_conv(Ent *e, const TileConv *t);
+bool tile_grad(Ent *e, const ConvGeom *g, const View *x, const View *y, const View *out); /* summed over the samples; false: cannot */
+typedef struct Shape2 { /* one choice of tile: vectors (or outputs) x rows x columns */
+    int kv, rows, cols;
+    bool dots; /* lanes run along the sum, and are added at the end */
+    double cost;
+} Shape2;
+Shape2 tile_choose(const SchedTarget *t, int64_t out_ch, int64_t rows, int64_t cols, int64_t steps, int64_t run);
+
+/* Weights in the order in which a tile reads them; made once for all uses. [vector of K][tap][C][lanes], dots: [K][tap][C]. */
+View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots);
+void pack_forget(Ent *e, size_t to); /* at the end of a loop: what was packed inside */
 
 /* ---- graphs: entry.c ---- */
 typedef enum ValKind { VAL_NONE, VAL_INLINE, VAL_STORED, VAL_LOOP } ValKind;

@@ -103,10 +103,78 @@ static void weights(Conv *c, const Lx *ch, const Lx *const *r) {
     kb_store_strided(k, c->pw, at, c->w.stride[1], A, c->count);
 }
 
+/* ---- as register tiles ---- */
+static Taps forward_taps(Arena *a, const ConvGeom *g, int d) {
+    Taps t = {.n = g->kernel[d], .stride = g->stride[d]};
+    t.at = ARENA_ARRAY(a, int32_t, t.n), t.off = ARENA_ARRAY(a, int32_t, t.n);
+    for (int i = 0; i < t.n; i++) t.at[i] = i, t.off[i] = i * g->dilation[d] - g->pad_lo[d];
+    return t;
+}
+
+/* Of the adjoint, at positions phase, phase + stride, ...: taps that meet them, from the last to the first. */
+static Taps phase_taps(Arena *a, const ConvGeom *g, int d, int phase) {
+    Taps t = {.stride = 1};
+    t.at = ARENA_ARRAY(a, int32_t, g->kernel[d]), t.off = ARENA_ARRAY(a, int32_t, g->kernel[d]);
+    for (int i = g->kernel[d] - 1; i >= 0; i--) {
+        int far = phase + g->pad_lo[d] - i * g->dilation[d], s = g->stride[d];
+        if (far % s) continue;
+        t.at[t.n] = i, t.off[t.n] = far / s;
+        t.n++;
+    }
+    return t;
+}
+
+static void group_views(const View *in, const View *out, const View *w, int64_t groups, int64_t i, View r[3]) {
+    int64_t cin = in->shape.dim[0] / groups, cout = out->shape.dim[0] / groups, rows = w->shape.dim[0] / groups;
+    r[0] = view_slice(in, 0, i * cin, 1, cin);
+    r[1] = view_slice(out, 0, i * cout, 1, cout);
+    r[2] = view_slice(w, 0, i * rows, 1, rows);
+}
+
+/* The adjoint with a stride is one convolution for each phase of the result. */
+static void tile_adjoint(Gx *x, const ConvGeom *g, TileConv t) {
+    View whole = t.out;
+    for (int py = 0; py < g->stride[0] && py < g->in[0]; py++)
+        for (int px = 0; px < g->stride[1] && px < g->in[1]; px++) {
+            t.out = view_slice(&whole, 1, py, g->stride[0], (g->in[0] - py + g->stride[0] - 1) / g->stride[0]);
+            t.out = view_slice(&t.out, 2, px, g->stride[1], (g->in[1] - px + g->stride[1] - 1) / g->stride[1]);
+            t.taps[0] = phase_taps(x->a, g, 0, py), t.taps[1] = phase_taps(x->a, g, 1, px);
+            if (t.taps[0].n && t.taps[1].n) tile_conv(x->e, &t);
+            else lower_fill(x->e, 0, &t.out);
+        }
+}
+
+enum { GROUPS_MOST = 8 };
+static bool lower_tiled(Gx *x, NodeId id) {
+    const Node *n = graph_at(x->g, id);
+    const ConvGeom *g = n->a.conv;
+    View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]);
+    bool back = n->op == OP_conv_adj;
+    if (g->groups > GROUPS_MOST || q.batched || (n->batched && !p.batched)) return false;
+    View out = gx_result(x, id);
+    for (int i = 0; i < g->groups; i++) {
+        View v[3];
+        group_views(&p, &out, &q, g->groups, i, v);
+        if (back) { /* w[K, C, ..] of the group: K is summed over */
+            v[2] = view_slice(&q, 0, i * (g->out_ch / g->groups), 1, g->out_ch / g->groups);
+            v[2] = view_permute(&v[2], (const int32_t[]){1, 0, 2, 3});
+        }
+        TileConv t = {.x = v[0], .out = v[1], .w = v[2], .what = op_info[n->op].id};
+        if (back) {
+            tile_adjoint(x, g, t);
+            continue;
+        }
+        t.taps[0] = forward_taps(x->a, g, 0), t.taps[1] = forward_taps(x->a, g, 1);
+        tile_conv(x->e, &t);
+    }
+    return true;
+}
+
 void lower_conv(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     Arena *a = x->a;
     const ConvGeom *g = n->a.conv;
+    if (n->op != OP_conv_grad && lower_tiled(x, id)) return;
     Conv c = {.a = a, .g = g};
     View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]), out = gx_result(x, id);
     Kb *k = c.k = kb_new(x->e, op_info[n->op].id, 0);

@@ -1,0 +1,317 @@
+/* The register tile: vectors of output channels x pixels, accumulators in registers, driven by a table of taps. */
+#include "sched/internal.h"
+
+enum { SCRATCH_MOST = 512 * 1024, TILE_OPS_MOST = 20 };
+
+/* ---- which tile ---- */
+static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
+static double most(double x, double y) { return x > y ? x : y; }
+
+/* Cycles by a simple model: two FMAs and two loads a cycle, a latency of four; the last tile of a row overlaps its neighbour. */
+static void consider(Shape2 *best, const SchedTarget *t, bool dots, int kv, int r, int q, int64_t blocks, int64_t rows, int64_t cols,
+                     double steps) {
+    int p = r * q;
+    if (kv * p + kv + 1 > t->registers || q > cols || r > rows || kv > blocks) return;
+    double step = most(most(kv * p / 2.0, (kv + p) / 2.0), 4) + 0.7;
+    double end = 12 + kv * p * (dots ? 8 : 1.5);
+    double cost = (double)(ceil_div(blocks, kv) * ceil_div(rows, r) * ceil_div(cols, q)) * (steps * step + end);
+    if (best->kv == 0 || cost < best->cost * 0.995) *best = (Shape2){kv, r, q, dots, cost};
+}
+
+Shape2 tile_choose(const SchedTarget *t, int64_t out_ch, int64_t rows, int64_t cols, int64_t steps, int64_t run) {
+    Shape2 best = {0};
+    int64_t L = t->lanes, vectors = ceil_div(out_ch, L);
+    for (int r = 1; r <= 4; r++)
+        for (int q = 1; q <= 28; q++)
+            for (int kv = 1; kv <= 4; kv++) {
+                consider(&best, t, false, kv, r, q, vectors, rows, cols, (double)steps * (double)run);
+                if (out_ch <= 8 && run >= L / 2)
+                    consider(&best, t, true, kv, r, q, out_ch, rows, cols, (double)steps * (double)ceil_div(run, L));
+            }
+    return best;
+}
+
+/* ---- one kernel ---- */
+typedef struct Tile {
+    const TileConv *t;
+    Ent *e;
+    Kb *k;
+    Arena *a;
+    Shape2 s;
+    int64_t L, K, C, H, W, OH, OW;
+    bool direct;          /* x is read where it lies; else from a padded copy of the block's rows */
+    bool merged;          /* the taps of a row are one run */
+    int64_t run;          /* floats of one entry of the table */
+    int32_t entries, per_row;
+    int64_t xrow, xpix;   /* strides of what is read */
+    int64_t wide;         /* columns of the copy */
+    int px, pw, po, tab, scratch;
+    int acc, wreg, xreg;
+    View packed;
+    const Lx *sample, *first_row; /* of the copy, in x's rows */
+} Tile;
+
+static bool unit_steps(const Taps *t) {
+    for (int i = 1; i < t->n; i++)
+        if (t->off[i] != t->off[i - 1] + 1) return false;
+    return true;
+}
+
+static int32_t spacing(const Taps *t) { /* of equally spaced taps; 0: they are not */
+    int32_t d = t->n > 1 ? t->off[1] - t->off[0] : 1;
+    for (int i = 2; i < t->n; i++)
+        if (t->off[i] - t->off[i - 1] != d) return 0;
+    return d;
+}
+
+static int last_off(const Taps *t) { return t->off[t->n - 1]; }
+
+static bool inside(const Taps *t, int64_t in, int64_t out) { return t->off[0] >= 0 && (out - 1) * t->stride + last_off(t) < in; }
+
+static int count_ops(const Ex *x) {
+    int n = x->op != OP_arg && x->op != OP_constant;
+    for (int i = 0; i < 3 && x->in[i]; i++) n += count_ops(x->in[i]);
+    return n;
+}
+
+bool tile_conv_fits(const TileConv *t) {
+    if (t->w.batched || (t->out.batched && !t->x.batched)) return false;
+    return !t->epilogue || count_ops(t->epilogue) <= TILE_OPS_MOST;
+}
+
+/* Rows of the copy for `tiles` rows of tiles. */
+static int64_t copy_rows(const Tile *q, int64_t tiles) {
+    int64_t rows = tiles * q->s.rows;
+    if (rows > q->OH) rows = q->OH;
+    return (rows - 1) * q->t->taps[0].stride + last_off(&q->t->taps[0]) - q->t->taps[0].off[0] + 1;
+}
+
+static void zero_run(Kb *k, int ptr, const Lx *at, const Lx *n, int64_t L) {
+    Arena *a = k->a;
+    if (n->kind == LX_INT && n->i <= 0) return;
+    const Lx *i = kb_for(k, INT(0), n, L);
+    kb_store(k, ptr, ADD(at, i), lx_float(a, 0, (int)L), n->kind == LX_INT && n->i % L == 0 ? NULL : SUB(n, i));
+    kb_end(k);
+}
+
+static void copy_run(Kb *k, int to, const Lx *dst, int from, const Lx *src, int64_t n, int64_t L) {
+    Arena *a = k->a;
+    int64_t main = n / L * L;
+    if (main) {
+        const Lx *i = kb_for(k, INT(0), INT(main), L);
+        kb_store(k, to, ADD(dst, i), lx_load(a, from, ADD(src, i), (int)L, NULL), NULL);
+        kb_end(k);
+    }
+    if (main < n) {
+        const Lx *rest = INT(n - main);
+        kb_store(k, to, ADD(dst, INT(main)), lx_load(a, from, ADD(src, INT(main)), (int)L, rest), rest);
+    }
+}
+
+/* Copies rows first_row .. first_row + rows - 1 of x, with zeros where there are none, into the scratch: [row][column][channel]. */
+static void copy_block(Tile *q, const Lx *rows) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    const View *x = &q->t->x;
+    const Taps *tx = &q->t->taps[1];
+    int64_t lo = tx->off[0] < 0 ? -tx->off[0] : 0, hi = q->W - tx->off[0], C = q->C, L = q->L;
+    if (hi > q->wide) hi = q->wide;
+    const Lx *r = kb_for(k, INT(0), rows, 1), *iy = ADD(q->first_row, r), *base = MUL(r, INT(q->xrow));
+    kb_if(k, IAND(ILT(INT(-1), iy), ILT(iy, INT(q->H))));
+    if (hi > lo) {
+        const Lx *src = ADD(q->sample ? MUL(q->sample, INT(x->sample)) : INT(0), ADD(MUL(iy, INT(x->stride[1])), INT((lo + tx->off[0]) * x->stride[2])));
+        const Lx *dst = ADD(base, INT(lo * C));
+        zero_run(k, q->scratch, base, INT(lo * C), L);
+        if ((x->stride[0] == 1 || C == 1) && x->stride[2] == C) copy_run(k, q->scratch, dst, q->px, src, (hi - lo) * C, L);
+        else if (x->stride[0] == 1) {
+            const Lx *c = kb_for(k, INT(0), INT(hi - lo), 1);
+            copy_run(k, q->scratch, ADD(dst, MUL(c, INT(C))), q->px, ADD(src, MUL(c, INT(x->stride[2]))), C, L);
+            kb_end(k);
+        } else {
+            const Lx *c = kb_for(k, INT(0), INT(C), 1), *i = kb_for(k, INT(0), INT(hi - lo), L), *n = SUB(INT(hi - lo), i);
+            const Lx *v = lx_gather(a, q->px, ADD(ADD(src, MUL(c, INT(x->stride[0]))), MUL(i, INT(x->stride[2]))), INT(x->stride[2]), (int)L, n);
+            kb_store_strided(k, q->scratch, ADD(ADD(dst, c), MUL(i, INT(C))), C, v, n);
+            kb_end(k);
+            kb_end(k);
+        }
+        zero_run(k, q->scratch, ADD(base, INT(hi * C)), INT((q->wide - hi) * C), L);
+    } else zero_run(k, q->scratch, base, INT(q->xrow), L);
+    kb_else(k);
+    zero_run(k, q->scratch, base, INT(q->xrow), L);
+    kb_end(k);
+    kb_end(k);
+}
+
+/* The epilogue of one vector (or number) at channel ch, row y, column x. */
+static const Lx *finish(Tile *q, const Ex *x, const Lx *acc, const Lx *const *at, int width, const Lx *count) {
+    Arena *a = q->a;
+    if (x == q->t->acc) return acc;
+    if (x->op == OP_constant) return lx_float(a, x->value, width);
+    if (x->op == OP_arg) {
+        const Lx *i = x->view.batched && q->sample ? MUL(q->sample, INT(x->view.sample)) : INT(0);
+        for (int d = 0; d < 3; d++) i = ADD(i, MUL(at[d], INT(x->stride[d])));
+        if (width == 1 || x->stride[0] == 0) return lx_splat(a, lx_load(a, x->ptr, i, 1, NULL), width);
+        return lx_gather(a, x->ptr, i, INT(x->stride[0]), width, count);
+    }
+    const Lx *in[3] = {0};
+    for (int i = 0; i < 3 && x->in[i]; i++) in[i] = finish(q, x->in[i], acc, at, width, count);
+    return lower_op(a, x->op, in[0], in[1], in[2]);
+}
+
+static void set_leaves(Tile *q, Ex *x) {
+    if (x == q->t->acc) return;
+    if (x->op == OP_arg) x->ptr = kb_ptr(q->k, &x->view, false);
+    for (int i = 0; i < 3 && x->in[i]; i++) set_leaves(q, (Ex *)x->in[i]);
+}
+
+/* Entries of the table whose row of taps touches the map: rows of the tile start at oy. */
+static void tap_range(Tile *q, const Lx *oy, const Lx **lo, const Lx **hi) {
+    Arena *a = q->a;
+    const Taps *t = &q->t->taps[0];
+    int32_t d = spacing(t), per = q->per_row;
+    *lo = INT(0), *hi = INT(q->entries);
+    if (!d || (inside(t, q->H, q->OH))) return;
+    const Lx *top = ADD(MUL(oy, INT(t->stride)), INT(t->off[0]));               /* x's row under the first tap of the first row */
+    const Lx *bottom = ADD(top, INT((q->s.rows - 1) * (int64_t)t->stride));     /* ... of the last row */
+    const Lx *from = DIV(IMAX(INT(0), SUB(INT(d - 1), bottom)), INT(d));
+    const Lx *to = DIV(IMAX(INT(0), SUB(INT(q->H - 1 + d), top)), INT(d));
+    *lo = MUL(from, INT(per));
+    *hi = MUL(IMIN(to, INT(t->n)), INT(per));
+}
+
+/* acc[(row * cols + column) * kv + v]; oy, ox: of the tile; kb: first vector (dots: first output). */
+static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    int kv = q->s.kv, R = q->s.rows, Q = q->s.cols, L = (int)q->L;
+    const Taps *ty = &q->t->taps[0], *tx = &q->t->taps[1];
+    const Lx *i = kb_unroll(k, kv * R * Q);
+    kb_set(k, q->acc, i, lx_float(a, 0, L));
+    kb_end(k);
+    const Lx *y0 = MUL(oy, INT(ty->stride)), *x0 = MUL(ox, INT(tx->stride));
+    const Lx *start;
+    if (q->direct) {
+        start = ADD(MUL(ADD(y0, INT(ty->off[0])), INT(q->xrow)), MUL(ADD(x0, INT(tx->off[0])), INT(q->xpix)));
+        if (q->sample) start = ADD(start, MUL(q->sample, INT(q->t->x.sample)));
+    } else start = ADD(MUL(SUB(ADD(y0, INT(ty->off[0])), q->first_row), INT(q->xrow)), MUL(x0, INT(q->C)));
+    const Lx *lo, *hi;
+    tap_range(q, oy, &lo, &hi);
+    int64_t block = q->packed.stride[0];
+    int32_t xb = kb_var(k), wb = kb_var(k);
+    const Lx *e = kb_for(k, lo, hi, 1);
+    Ls *s = code_add(a, &k->code, LS_SETVAR);
+    s->var = xb, s->cond = ADD(start, lx_itab(a, q->tab, e));
+    s = code_add(a, &k->code, LS_SETVAR);
+    s->var = wb, s->cond = ADD(MUL(kb, INT(block)), MUL(e, INT(q->run * (q->s.dots ? 1 : L))));
+    int64_t step = q->s.dots ? L : 1, main = q->run / step * step;
+    for (int part = 0; part < 2; part++) {
+        const Lx *count = part ? INT(q->run - main) : NULL, *c = INT(main);
+        if (part ? main == q->run : main == 0) continue;
+        if (!part) c = kb_for(k, INT(0), INT(main), step);
+        const Lx *v = kb_unroll(k, kv);
+        const Lx *wat = ADD(IVAR(wb), MUL(v, INT(block)));
+        kb_set(k, q->wreg, v, lx_load(a, q->pw, ADD(wat, q->s.dots ? c : MUL(c, INT(L))), L, count));
+        kb_end(k);
+        const Lx *r = kb_unroll(k, R), *p = kb_unroll(k, Q);
+        const Lx *xat = ADD(ADD(ADD(IVAR(xb), c), MUL(r, INT(q->xrow * ty->stride))), MUL(p, INT(q->xpix * tx->stride)));
+        kb_set(k, q->xreg, NULL, q->s.dots ? lx_load(a, q->px, xat, L, count) : lx_splat(a, lx_load(a, q->px, xat, 1, NULL), L));
+        v = kb_unroll(k, kv);
+        const Lx *at = ADD(MUL(ADD(MUL(r, INT(Q)), p), INT(kv)), v);
+        kb_set(k, q->acc, at, lx_f3(a, LX_FMA, lx_reg(a, q->wreg, v, L), lx_reg(a, q->xreg, NULL, L), lx_reg(a, q->acc, at, L)));
+        for (int n = 0; n < 3 + !part; n++) kb_end(k);
+    }
+    kb_end(k);
+    const Lx *r = kb_unroll(k, R), *p = kb_unroll(k, Q), *v = kb_unroll(k, kv);
+    const Lx *acc = lx_reg(a, q->acc, ADD(MUL(ADD(MUL(r, INT(Q)), p), INT(kv)), v), L), *count = NULL;
+    int width = q->s.dots ? 1 : L;
+    const Lx *ch = ADD(kb, v);
+    if (q->s.dots) acc = lx_f1(a, LX_HSUM, acc);
+    else {
+        ch = MUL(ch, INT(L));
+        if (q->K % L) count = SUB(INT(q->K), ch);
+    }
+    const Lx *at[3] = {ch, ADD(oy, r), ADD(ox, p)};
+    const Lx *value = q->t->epilogue ? finish(q, q->t->epilogue, acc, at, width, count) : acc;
+    const View *out = &q->t->out;
+    kb_store_strided(k, q->po, kb_at(k, out, q->sample, at), out->stride[0], value, count);
+    for (int n = 0; n < 3; n++) kb_end(k);
+}
+
+static void geometry(Tile *q) {
+    const TileConv *t = q->t;
+    const Taps *ty = &t->taps[0], *tx = &t->taps[1];
+    q->K = t->out.shape.dim[0], q->OH = t->out.shape.dim[1], q->OW = t->out.shape.dim[2];
+    q->C = t->x.shape.dim[0], q->H = t->x.shape.dim[1], q->W = t->x.shape.dim[2];
+    q->wide = (q->OW - 1) * tx->stride + last_off(tx) - tx->off[0] + 1;
+    q->direct = (t->x.stride[0] == 1 || q->C == 1) && inside(tx, q->W, q->OW) && inside(ty, q->H, q->OH);
+    q->xpix = q->direct ? t->x.stride[2] : q->C;
+    q->xrow = q->direct ? t->x.stride[1] : q->wide * q->C;
+    q->merged = unit_steps(tx) && q->xpix == q->C;
+    q->per_row = q->merged ? 1 : tx->n;
+    q->entries = ty->n * q->per_row;
+    q->run = q->merged ? tx->n * q->C : q->C;
+    q->s = tile_choose(&q->e->s->t, q->K, q->OH, q->OW, q->entries, q->run);
+}
+
+static const int32_t *entry_table(const Tile *q) {
+    const Taps *ty = &q->t->taps[0], *tx = &q->t->taps[1];
+    int32_t *tab = ARENA_ARRAY(q->a, int32_t, q->entries);
+    for (int i = 0; i < ty->n; i++)
+        for (int j = 0; j < q->per_row; j++)
+            tab[i * q->per_row + j] = (int32_t)((ty->off[i] - ty->off[0]) * q->xrow + (tx->off[j] - tx->off[0]) * q->xpix);
+    return tab;
+}
+
+void tile_conv(Ent *e, const TileConv *t) {
+    Arena *a = e->a;
+    Tile *q = ARENA_NEW(a, Tile);
+    *q = (Tile){.t = t, .e = e, .a = a, .L = e->s->t.lanes};
+    geometry(q);
+    q->packed = pack_weights(e, &t->w, t->taps, q->s.dots);
+
+    /* A grid point is a block of rows of tiles of one sample; large maps have several so that the copy stays near. */
+    int64_t tiles = ceil_div(q->OH, q->s.rows), least = 1;
+    while (!q->direct && least < tiles && copy_rows(q, ceil_div(tiles, least)) * q->xrow * 4 > SCRATCH_MOST) least++;
+    int64_t most_tiles = ceil_div(tiles, least);
+
+    Kb *k = q->k = kb_new(e, t->what, 1);
+    q->px = kb_ptr(k, &t->x, false);
+    q->pw = kb_ptr(k, &q->packed, false);
+    q->po = kb_ptr(k, &t->out, true);
+    q->tab = kb_table(k, entry_table(q), q->entries);
+    if (t->epilogue) set_leaves(q, t->epilogue);
+    if (!q->direct) q->scratch = kb_scratch(k, copy_rows(q, most_tiles) * q->xrow);
+    q->acc = kb_reg(k, (int)q->L, q->s.kv * q->s.rows * q->s.cols);
+    q->wreg = kb_reg(k, (int)q->L, q->s.kv);
+    q->xreg = kb_reg(k, (int)q->L, 1);
+
+    bool batched = t->out.batched;
+    const Lx *blocks = IVAR(0), *block = batched ? MOD(kb_grid(k), blocks) : kb_grid(k);
+    q->sample = batched ? DIV(kb_grid(k), blocks) : NULL;
+    const Lx *lo = DIV(MUL(block, INT(tiles)), blocks), *hi = DIV(MUL(ADD(block, INT(1)), INT(tiles)), blocks);
+    const Lx *last = INT(q->OH - q->s.rows);
+    if (!q->direct) {
+        const Lx *y0 = IMIN(MUL(lo, INT(q->s.rows)), last), *y1 = IMIN(MUL(SUB(hi, INT(1)), INT(q->s.rows)), last);
+        const Taps *ty = &t->taps[0];
+        int32_t first = kb_var(k);
+        Ls *s = code_add(a, &k->code, LS_SETVAR);
+        s->var = first, s->cond = ADD(MUL(y0, INT(ty->stride)), INT(ty->off[0]));
+        q->first_row = IVAR(first);
+        const Lx *end = ADD(MUL(ADD(y1, INT(q->s.rows - 1)), INT(ty->stride)), INT(last_off(ty) + 1));
+        kb_if(k, ILT(lo, hi));
+        copy_block(q, SUB(end, q->first_row));
+        kb_end(k);
+        q->px = q->scratch;
+    }
+    int64_t vectors = q->s.dots ? q->K : ceil_div(q->K, q->L);
+    const Lx *kt = kb_for(k, INT(0), INT(ceil_div(vectors, q->s.kv)), 1);
+    const Lx *kb = IMIN(MUL(kt, INT(q->s.kv)), INT(vectors - q->s.kv));
+    const Lx *rt = kb_for(k, lo, hi, 1), *oy = IMIN(MUL(rt, INT(q->s.rows)), last);
+    const Lx *ct = kb_for(k, INT(0), INT(ceil_div(q->OW, q->s.cols)), 1);
+    const Lx *ox = IMIN(MUL(ct, INT(q->s.cols)), INT(q->OW - q->s.cols));
+    emit_tile(q, kb, oy, ox);
+    for (int n = 0; n < 3; n++) kb_end(k);
+    if (least > 1) k->ints[0] = batched ? IMAX(INT(least), IVAR(e->blocks_var)) : INT(least);
+    else k->ints[0] = batched && tiles > 1 ? IVAR(e->blocks_var) : INT(!batched && tiles > 8 ? 8 : 1);
+    kb_launch(k, batched ? MUL(IVAR(LP_VAR_BATCH), k->ints[0]) : k->ints[0]);
+}

@@ -1,0 +1,53 @@
+/* Weights packed once for all their uses in an entry. */
+#include "sched/internal.h"
+#include <string.h>
+
+static const Pack *find(const Ent *e, const View *w, const Taps taps[2], bool dots) {
+    for (size_t i = 0; i < e->packs.len; i++) {
+        const Pack *p = &e->packs.at[i];
+        bool same = p->dots == dots && view_same(&p->w, w);
+        for (int d = 0; d < 2 && same; d++)
+            same = p->ntap[d] == taps[d].n && !memcmp(p->at[d], taps[d].at, (size_t)taps[d].n * sizeof(int32_t));
+        if (same) return p;
+    }
+    return NULL;
+}
+
+void pack_forget(Ent *e, size_t to) { e->packs.len = to; }
+
+View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots) {
+    const Pack *had = find(e, w, taps, dots);
+    if (had) return had->packed;
+    Arena *a = e->a;
+    int64_t K = w->shape.dim[0], C = w->shape.dim[1], T = (int64_t)taps[0].n * taps[1].n, L = e->s->t.lanes;
+    int64_t blocks = dots ? K : (K + L - 1) / L, unit = dots ? C : C * L;
+    View packed = view_new_row_major(e, shape_of(2, blocks, T * unit), false, NULL, (Span){0});
+    int32_t *tab = ARENA_ARRAY(a, int32_t, T);
+    for (int i = 0; i < taps[0].n; i++)
+        for (int j = 0; j < taps[1].n; j++)
+            tab[i * taps[1].n + j] = (int32_t)(taps[0].at[i] * w->stride[2] + taps[1].at[j] * w->stride[3]);
+    Kb *k = kb_new(e, "pack", 0);
+    int p = kb_ptr(k, w, false), q = kb_ptr(k, &packed, true), t = kb_table(k, tab, T);
+    const Lx *g = kb_grid(k), *tap = kb_for(k, INT(0), INT(T), 1);
+    const Lx *from = ADD(lx_itab(a, t, tap), MUL(g, INT((dots ? 1 : L) * w->stride[0])));
+    const Lx *to = MUL(ADD(MUL(g, INT(T)), tap), INT(unit));
+    const Lx *c = kb_for(k, INT(0), INT(C), dots ? L : 1);
+    if (dots) {
+        const Lx *count = C % L ? SUB(INT(C), c) : NULL;
+        kb_store(k, q, ADD(to, c), lx_gather(a, p, ADD(from, MUL(c, INT(w->stride[1]))), INT(w->stride[1]), (int)L, count), count);
+    } else {
+        const Lx *count = K % L ? SUB(INT(K), MUL(g, INT(L))) : NULL;
+        kb_store(k, q, ADD(to, MUL(c, INT(L))),
+                 lx_gather(a, p, ADD(from, MUL(c, INT(w->stride[1]))), INT(w->stride[0]), (int)L, count), NULL);
+    }
+    kb_end(k);
+    kb_end(k);
+    kb_launch(k, INT(blocks));
+    Pack made = {.w = *w, .packed = packed, .dots = dots};
+    for (int d = 0; d < 2; d++) {
+        made.ntap[d] = taps[d].n;
+        made.at[d] = arena_copy(a, taps[d].at, (size_t)taps[d].n * sizeof(int32_t));
+    }
+    vec_push(a, &e->packs, made);
+    return packed;
+}
