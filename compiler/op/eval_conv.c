@@ -27,9 +27,10 @@ static void reach(int64_t in, int64_t out, int64_t stride, int64_t shift, int64_
     while (*hi > *lo && (*hi - 1) * stride + shift >= in) --*hi;
 }
 
-/* All three products of the family are this sum, over all places where x, w and y meet; `to` says which of them receives. */
+/* All three products of the family are this sum, over all places where x, w and y meet; `to` says which of them receives. Inlined, so that each
+   has an inner loop of its own. */
 typedef enum Receiver { TO_Y, TO_X, TO_W } Receiver;
-static void conv_meet(const ConvGeom *g, Receiver to, double *x, double *w, double *y) {
+static inline __attribute__((always_inline)) void conv_meet(const ConvGeom *g, Receiver to, double *x, double *w, double *y) {
     int64_t cg = g->in_ch / g->groups, kg = g->out_ch / g->groups;
     for (int64_t k = 0; k < g->out_ch; k++)
         for (int64_t c = 0; c < cg; c++)

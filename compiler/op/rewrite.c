@@ -140,8 +140,8 @@ static NodeId per_sample_last(Build *b, const Node *n) {
 }
 
 static NodeId zero_slots(Build *b, const Node *n) {
-    unsigned linear = op_info[n->op].linear;
-    bool together = n->op == OP_select || n->op == OP_concat, any = false, all = true;
+    unsigned linear = n->op == OP_concat ? ~0u : n->op == OP_select ? 6u : op_info[n->op].linear;
+    bool together = n->op == OP_select || n->op == OP_concat, any = false, all = true; /* linear in all their values together */
     for (uint32_t i = 0; i < n->nin; i++) {
         if (!(linear >> (i < 31 ? i : 31) & 1)) continue;
         bool zero = is(b, n->in[i], 0);
