@@ -247,6 +247,7 @@ static bool read_node(Reader *r, Graph *g) {
     if (!whole(r, 0, INT32_MAX, &number)) return false;
     if (number != (int64_t)g->nodes.len) return fail(r, "this must be node %%%zu", g->nodes.len);
     Node n = {.span = here(r)};
+    const Reader start_of_node = *r;
     if (!text(r, &n.name) || !expect(r, "=")) return false;
     blanks(r);
     const char *start = r->p;
@@ -270,7 +271,9 @@ static bool read_node(Reader *r, Graph *g) {
     if (!expect(r, ":") || !expect(r, "real") || (peek(r, "[") && !shape(r, &s))) return false;
     bool batched = accept(r, "batched");
     const char *why = "";
-    if (!graph_infer(g, &n, &n.shape, &n.batched, &why)) return fail(r, "%s", why);
+    bool fits = graph_infer(g, &n, &n.shape, &n.batched, &why);
+    if (!fits || !shape_eq(s, n.shape) || batched != n.batched) *r = start_of_node; /* the message points there */
+    if (!fits) return fail(r, "%s", why);
     if (!shape_eq(s, n.shape) || batched != n.batched)
         return fail(r, "this is %s%s", shape_text(r->a, n.shape), n.batched ? " batched" : "");
     vec_push(r->a, &g->nodes, n);

@@ -136,5 +136,62 @@ TEST(refused_text) {
     arena_free(a);
 }
 
-int main(int argc, char **argv) { return run_tests(argc, argv, (Case[]){T(instances_are_valid), T(programs_are_valid), T(text_round_trip), T(names_and_odd_numbers_survive_the_text),
-                                            T(damaged_text), T(refused_text)}, 6); }
+#define LOOP(attr, body) "%0 = input : real batched\n%1 = param {shape=[2]} : real[2]\n%2 = loop %0 %1 {loop turns=2 " attr " body {" body "}} : real\n"
+TEST(bodies_are_checked) {
+    Arena *a = arena_new();
+    CHECK_STR(refusal(a, LOOP("carry=1 per=1", "%0 = arg {batched} : real batched %1 = arg {index=1} : real %2 = add %0 %1 : real batched out value 0 %2")), "");
+    CHECK_STR(refusal(a, LOOP("carry=1 per=1", "%0 = arg : real out value 0 %0")), "3: argument 0 of the body is real, it receives real batched");
+    CHECK_STR(refusal(a, LOOP("carry=1 per=1", "%0 = arg {index=1 shape=[2]} : real[2] %1 = const : real out value 0 %1")), "3: argument 1 of the body is real[2], it receives real");
+    CHECK_STR(refusal(a, LOOP("carry=1 per=1", "%0 = arg {index=3} : real out value 0 %0")), "3: a body reads argument 3 of 3");
+    CHECK_STR(refusal(a, LOOP("carry=1 per=1", "%0 = const {shape=[2]} : real[2] out value 0 %0")), "3: carried value 0 is real batched, then real[2]");
+    CHECK_STR(refusal(a, LOOP("carry=1 per=1", "%0 = const : real")), "3: the body has 0 outputs, not 1");
+    CHECK_STR(refusal(a, LOOP("carry=1 per=1", "%0 = const : real out loss 0 %0")), "3: output 0 of a body is not a value");
+    CHECK_STR(refusal(a, LOOP("carry=1", "%0 = const : real out value 0 %0")), "3: a loop takes 1 inputs, not 2");
+    CHECK_STR(refusal(a, LOOP("carry=1 counted", "%0 = const : real out value 0 %0")), "3: the count of a loop is real[2]");
+    CHECK_STR(refusal(a, LOOP("invariant=1 per=1 until reverse", "%0 = const : real out value 0 %0")), "3: a reverse loop cannot stop early");
+    CHECK_STR(refusal(a, LOOP("per=1 carry=1 until", "%0 = const : real %1 = const {shape=[2]} : real[2] out value 0 %0 out value 1 %1")), "3: the test of a loop is not a scalar");
+    CHECK_STR(refusal(a, "%0 = param {shape=[3]} : real[3]\n%1 = loop %0 {loop turns=2 per=1 body {}} : real"), "2: value 0 per turn is real[3], the loop has 2 turns");
+    CHECK_STR(refusal(a, LOOP("carry=1 per=1", "%0 = arg {batched} : real batched out value 0 %0") "%3 = neg %2 : real"), "4: only proj reads a loop");
+    CHECK_STR(refusal(a, LOOP("carry=1 per=1", "%0 = arg {batched} : real batched out value 0 %0") "%3 = proj %2 {index=1} : real"), "4: proj reads a result that the loop does not have");
+    CHECK_STR(refusal(a, "%0 = param : real %1 = proj %0 : real"), "1: proj reads something that is not a loop");
+    CHECK_STR(refusal(a, "%0 = param : real %1 = fixed_point %0 {body {%0 = const {shape=[2]} : real[2] out value 0 %0}} : real"), "1: the equation gives real[2] for real");
+    CHECK_STR(refusal(a, "%0 = param : real %1 = fixed_point %0 : real"), "1: a fixed point needs a body with one output, and a value");
+    arena_free(a);
+}
+
+/* The instances do reach the corners that they promise. */
+TEST(instances_reach_the_corners) {
+    int rounds_off = 0, one_sided = 0, dilated = 0, grouped = 0, one_pixel = 0, strided[4] = {0}, own_filters = 0, wide = 0, batch1 = 0, mixed = 0, flat = 0;
+    int until = 0, counted = 0, reverse = 0, emitted = 0, per = 0;
+    for (uint64_t seed = 0; seed < 300; seed++) {
+        Arena *a = arena_new();
+        OpTest t = optest_instance(a, OP_conv, seed);
+        const ConvGeom *g = graph_at(t.graph, t.node)->a.conv;
+        for (int i = 0; i < 2; i++) {
+            rounds_off += (g->in[i] + g->pad_lo[i] + g->pad_hi[i] - g->dilation[i] * (g->kernel[i] - 1) - 1) % g->stride[i] != 0;
+            one_sided += g->pad_lo[i] != g->pad_hi[i];
+            dilated += g->dilation[i] > 1 && g->kernel[i] > 1;
+            strided[g->stride[i]]++;
+        }
+        grouped += g->groups > 1;
+        one_pixel += g->in[0] == 1 && g->in[1] == 1;
+        flat += g->in[0] == 1 && g->in[1] > 1;
+        own_filters += graph_batched(t.graph, t.leaf[1]);
+        mixed += graph_batched(t.graph, t.leaf[0]) != graph_batched(t.graph, t.leaf[1]);
+        wide += g->out_ch > 16;
+        batch1 += t.env.batch == 1;
+        t = optest_instance(a, OP_loop, seed);
+        const LoopAttr *l = graph_at(t.graph, t.node)->a.loop;
+        until += l->until, counted += l->counted, reverse += l->reverse, emitted += l->nemit > 0, per += l->nper > 0;
+        arena_free(a);
+    }
+    CHECK(rounds_off > 20 && one_sided > 20 && dilated > 20 && grouped > 20 && one_pixel > 2 && flat > 10);
+    CHECK(strided[1] > 20 && strided[2] > 20 && strided[3] > 20 && own_filters > 10 && mixed > 50 && wide > 5 && batch1 > 50 && batch1 < 250);
+    CHECK(until > 20 && counted > 20 && reverse > 20 && emitted > 20 && per > 20);
+}
+
+int main(int argc, char **argv) {
+    Case cases[] = {T(instances_are_valid),  T(instances_reach_the_corners), T(programs_are_valid), T(text_round_trip), T(names_and_odd_numbers_survive_the_text),
+                    T(damaged_text), T(refused_text), T(bodies_are_checked)};
+    return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
+}
