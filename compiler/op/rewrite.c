@@ -37,11 +37,17 @@ bool attr_equal(const Attr *x, const Attr *y) {
            conv_equal(x->conv, y->conv) && pool_equal(x->pool, y->pool) && loop_equal(x->loop, y->loop) && body_equal(x->body, y->body);
 }
 
+static bool same_inputs(const Node *x, const Node *y) {
+    bool same = x->nin == y->nin;
+    for (uint32_t i = 0; same && i < x->nin; i++) same = x->in[i] == y->in[i];
+    return same;
+}
+
 bool graph_equal(const Graph *x, const Graph *y) {
     if (x->nodes.len != y->nodes.len || x->outs.len != y->outs.len) return false;
     for (size_t i = 0; i < x->nodes.len; i++) {
         const Node *n = &x->nodes.at[i], *m = &y->nodes.at[i];
-        if (n->op != m->op || n->nin != m->nin || memcmp(n->in, m->in, n->nin * sizeof *n->in) || !attr_equal(&n->a, &m->a)) return false;
+        if (n->op != m->op || !same_inputs(n, m) || !attr_equal(&n->a, &m->a)) return false;
     }
     for (size_t i = 0; i < x->outs.len; i++) {
         const GraphOut *o = &x->outs.at[i], *p = &y->outs.at[i];
@@ -66,7 +72,7 @@ static uint32_t *find(Build *b, const Node *n) {
     for (size_t i = hash_of(n) & (b->cap - 1);; i = (i + 1) & (b->cap - 1)) {
         if (!b->table[i]) return &b->table[i];
         const Node *m = graph_at(b->g, b->table[i] - 1);
-        if (m->op == n->op && m->nin == n->nin && !memcmp(m->in, n->in, n->nin * sizeof *n->in) && attr_equal(&m->a, &n->a)) return &b->table[i];
+        if (m->op == n->op && same_inputs(m, n) && attr_equal(&m->a, &n->a)) return &b->table[i];
     }
 }
 
@@ -265,6 +271,8 @@ static NodeId rewrite_select(Build *b, const Node *n) {
     if (build_is_const(b, c, &v)) return same(b, n, v != 0 ? x : y);
     if (x == y) return same(b, n, x);
     const Node nx = *at(b, x), ny = *at(b, y);
+    if (nx.op == OP_neg && is(b, y, 0)) return make1(b, n, OP_neg, make(b, n, OP_select, c, nx.in[0], y));
+    if (ny.op == OP_neg && is(b, x, 0)) return make1(b, n, OP_neg, make(b, n, OP_select, c, x, ny.in[0]));
     if (nx.op == OP_select && nx.in[0] == c) return same(b, n, make(b, n, OP_select, c, nx.in[1], y));
     if (ny.op == OP_select && ny.in[0] == c) return same(b, n, make(b, n, OP_select, c, x, ny.in[2]));
     return NO_NODE;

@@ -76,6 +76,7 @@ static NodeId rewrite_sum(Build *b, const Node *n) {
         y = build_node(b, OP_mul, (NodeId[]){k, y}, 2, NULL, n->span);
         return news ? make(b, n, OP_expand, y, (Attr){.axes = gather_axes(news, axes, x.shape.rank), .shape = n->shape}) : y;
     }
+    if (x.op == OP_neg) return make(b, n, OP_neg, make(b, n, OP_sum, x.in[0], n->a), (Attr){0});
     if (x.op == OP_embed && axes >> x.a.axis & 1) return make(b, n, OP_sum, x.in[0], (Attr){.axes = axes});
     return NO_NODE;
 }
@@ -223,6 +224,7 @@ NodeId rewrite_axes(Build *b, const Node *n) {
     case OP_sum: return rewrite_sum(b, n);
     case OP_amax: return dims_of(x.shape, n->a.axes) == 1 ? reshape(b, n, n->in[0], n->shape) : NO_NODE;
     case OP_batch_sum: {
+        if (x.op == OP_neg) return make(b, n, OP_neg, make(b, n, OP_batch_sum, x.in[0], (Attr){0}), (Attr){0});
         if (x.op != OP_per_sample) return NO_NODE;
         NodeId nb = build_node(b, OP_nbatch, NULL, 0, NULL, n->span);
         if (n->shape.rank) nb = make(b, n, OP_expand, nb, (Attr){.axes = (1u << n->shape.rank) - 1, .shape = n->shape});
