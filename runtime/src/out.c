@@ -96,7 +96,7 @@ csc_status rt_file_copy(csc_context *cx, const char *from, const char *to) {
 csc_status rt_tensors_write(csc_context *cx, const char *path, const RtOutTensor *t, size_t n, const char *const *meta, int nmeta) {
     RtText h = {0};
     uint64_t at = 0;
-    rt_text_add(&h, "        {\"__metadata__\":{", 24);
+    rt_text_f(&h, "        {\"__metadata__\":{"); /* eight bytes for the length */
     for (int i = 0; i < nmeta; i++) {
         if (i) rt_text_add(&h, ",", 1);
         rt_text_json(&h, meta[2 * i]);

@@ -1,1 +1,2 @@
 # tests of runtime: csc_test(name libraries...)
+csc_test(runtime csc_runtime)
