@@ -1,2 +1,3 @@
 # tests of runtime: csc_test(name libraries...)
 csc_test(runtime csc_runtime)
+csc_test(runtime_train csc_runtime)
