@@ -172,6 +172,10 @@ static void check_var(Check *c, int32_t var) {
     c->over[var] = false;
 }
 
+static void count_statement(Check *c) {
+    if (++c->statements > LOOP_MAX_UNROLLED) wrong(c, "more than %d statements once unrolled", LOOP_MAX_UNROLLED);
+}
+
 static void check_for(Check *c, const Ls *s) {
     int64_t lo, hi, step;
     check_x(c, s->lo, 0);
@@ -183,10 +187,10 @@ static void check_for(Check *c, const Ls *s) {
         if (!c->k) wrong(c, "an unrolled loop in an entry");
         if (!loop_fold(s->lo, &c->known, &lo) || !loop_fold(s->hi, &c->known, &hi))
             wrong(c, "the bounds of the unrolled loop over variable %d are not constant", (int)s->var);
-        for (int64_t i = lo; i < hi; i += step) {
+        for (int64_t i = lo; i < hi; i = i > INT64_MAX - step ? INT64_MAX : i + step) {
             c->known.known[s->var] = true;
             c->known.value[s->var] = i;
-            c->statements++;
+            count_statement(c);
             check_list(c, s->body);
         }
     } else {
@@ -221,7 +225,7 @@ static void check_store(Check *c, const Ls *s) {
 
 static void check_one(Check *c, const Ls *s) {
     c->seen.turn++;
-    if (c->k && ++c->statements > LOOP_MAX_UNROLLED) wrong(c, "more than %d statements once unrolled", LOOP_MAX_UNROLLED);
+    if (c->k) count_statement(c);
     switch (s->kind) {
     case LS_FOR: check_for(c, s); return;
     case LS_IF: {

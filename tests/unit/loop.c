@@ -108,6 +108,60 @@ TEST(tile) {
     arena_free(a);
 }
 
+static char *text_of(const LpModule *m) {
+    char *s = NULL;
+    size_t n;
+    FILE *f = open_memstream(&s, &n);
+    loop_print(m, f);
+    fclose(f);
+    return s;
+}
+
+TEST(text_round_trip) {
+    Cx *cx = cx_new();
+    Arena *a = cx->keep;
+    static const int32_t tab[] = {0, -7, 3};
+    LpModule *all[] = {sample_elementwise(a, 5, 4), sample_reduction(a, 7, 8), sample_tile(a, 16, 2, 14, 16, tab, 3), sample_operations(a, 8),
+                       sample_control(a, 5)};
+    static const float f[] = {0.1f, -INFINITY, NAN, -3};
+    LpTable t = {.f = f, .len = 4};
+    vec_push(a, &all[0]->tables, t);
+    all[0]->kernels.at[0].remark = "two \"words\"";
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char *first = text_of(all[i]);
+        LpModule *again = loop_read(cx, a, cx_add_source(cx, "text", first, strlen(first)));
+        if (!again) diag_print_all(cx, stdout, false);
+        CHECK(again);
+        char *second = text_of(again);
+        CHECK_STR(second, first);
+        for (size_t k = 0; k < again->kernels.len; k++) {
+            CHECK(loop_kernel_equal(&again->kernels.at[k], &all[i]->kernels.at[k]));
+            CHECK(loop_kernel_hash(&again->kernels.at[k]) == loop_kernel_hash(&all[i]->kernels.at[k]));
+        }
+        free(first);
+        free(second);
+    }
+    CHECK(!loop_kernel_equal(&all[0]->kernels.at[0], &sample_elementwise(a, 5, 8)->kernels.at[0]));
+    cx_free(cx);
+}
+
+TEST(broken_text_is_refused) { /* cut anywhere, or with a byte changed: a diagnostic or a module, never a crash */
+    Cx *cx = cx_new();
+    char *s = text_of(sample_control(cx->keep, 5));
+    size_t n = strlen(s);
+    for (size_t i = 0; i < n; i += 3) {
+        loop_read(cx, cx->keep, cx_add_source(cx, "cut", s, i));
+        char *t = arena_strndup(cx->keep, s, n);
+        t[i] = "0{}(x9-\"#v"[i / 3 % 10];
+        loop_read(cx, cx->keep, cx_add_source(cx, "changed", t, n));
+    }
+    CHECK(cx->errors > n / 3);
+    const char *endless = "blocks 0 0 0 kernel \"k\" ints 0 vars 3 { for v2 = 0 .. 9000000000000000000 unroll {} }";
+    CHECK(!loop_read(cx, cx->keep, cx_add_source(cx, "endless", endless, strlen(endless))));
+    free(s);
+    cx_free(cx);
+}
+
 /* Distance in units of the last place of the float nearest to the true value. */
 static double ulps(float got, double want) {
     if (isnan(want) || isnan(got)) return isnan(want) && isnan(got) ? 0 : 1e9;
@@ -143,7 +197,7 @@ TEST(philox) { /* known answers of the authors' Random123 */
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(folding), T(elementwise), T(reduction), T(accesses_are_checked), T(bad_modules_are_refused), T(tile),
+    static const Case cases[] = {T(folding), T(elementwise), T(reduction), T(accesses_are_checked), T(bad_modules_are_refused), T(tile), T(text_round_trip), T(broken_text_is_refused),
                                  T(polynomials), T(philox)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
