@@ -108,10 +108,11 @@ enum { NBUILTINS = sizeof builtin / sizeof *builtin };
 const char *const *builtin_names(size_t *n) {
     static const char *const names[] = {
 #define BUILTIN(id, name, min, max, labels, what) name,
+#define BUILTIN_NAME(name, what) name,
 #include "sig/builtins.def"
 #undef BUILTIN
     };
-    *n = NBUILTINS;
+    *n = sizeof names / sizeof *names;
     return names;
 }
 

@@ -57,8 +57,10 @@ static void option_check(Checker *c, const Option *o) {
         diag_error(c->cx, E_OPTION_FORM, o->span, "'%s' cannot be untied: it is not used in every update", o->name);
     for (uint32_t i = 0; i < o->nparams; i++) scope_add(c, mark, o->params[i], SYM_ARG, o->param_spans[i]);
     if (strcmp(o->name, "gradient") == 0) {
-        for (int i = 0; i < 4; i++) scope_add_quietly(c, name_of(c->cx, modes[i]), SYM_OPTION, o->name_span);
-        if (o->value->kind == EX_NAME && !scope_knows(c, o->value->name, o->value->span.file)) {
+        const Expr *v = o->value;
+        size_t i = 0;
+        while (i < 4 && v->kind == EX_NAME && strcmp(modes[i], v->name)) i++;
+        if (v->kind == EX_NAME && i == 4 && !scope_find(c, v->name)) {
             Diag *d = diag_error(c->cx, E_OPTION_FORM, o->value->span, "there is no gradient '%s'", o->value->name);
             const char *near = diag_nearest(o->value->name, modes, 4);
             if (near) diag_help(c->cx, d, "did you mean '%s'?", near);

@@ -2,10 +2,6 @@
 #include "sema/checker.h"
 #include <string.h>
 
-/* Names that no table or definition gives: constants, starts of params and codes, kinds of gradient. */
-static const char *const constants[] = {"true", "false", "inf", "pi", "zero", "none", "normal", "uniform", "he_normal", "he_uniform"};
-enum { NCONSTANTS = sizeof constants / sizeof *constants };
-
 static const struct {
     const char *word, *help;
 } foreign[] = {
@@ -59,12 +55,6 @@ const Sym *scope_find(const Checker *c, Name name) {
     return NULL;
 }
 
-static bool is_constant(Name name) {
-    for (int i = 0; i < NCONSTANTS; i++)
-        if (strcmp(constants[i], name) == 0) return true;
-    return false;
-}
-
 static bool is_builtin(Name name) {
     size_t n;
     const char *const *list = builtin_names(&n);
@@ -74,7 +64,7 @@ static bool is_builtin(Name name) {
 }
 
 bool scope_knows(Checker *c, Name name, uint32_t source) {
-    return scope_find(c, name) || sema_find(c->cx, c->ast, source, name) || is_builtin(name) || is_constant(name);
+    return scope_find(c, name) || sema_find(c->cx, c->ast, source, name) || is_builtin(name);
 }
 
 static const char *nearest(Checker *c, Name name) {
@@ -87,7 +77,6 @@ static const char *nearest(Checker *c, Name name) {
         for (uint32_t k = 0; k < c->ast->files[f]->ndefs; k++)
             if (c->ast->files[f]->defs[k]->kind != DEF_MODEL) vec_push(a, &all, c->ast->files[f]->defs[k]->name);
     for (size_t i = 0; i < nb; i++) vec_push(a, &all, builtins[i]);
-    for (int i = 0; i < NCONSTANTS; i++) vec_push(a, &all, constants[i]);
     return diag_nearest(name, all.at, all.len);
 }
 
