@@ -1,2 +1,6 @@
 # tests of sched: csc_test(name libraries...)
 csc_test(sched optest csc_sched csc_op csc_loop)
+if(CSC_LLVM)
+  add_executable(bench_kernels bench/kernels.c)
+  target_link_libraries(bench_kernels PRIVATE csc_sched csc_llvm)
+endif()
