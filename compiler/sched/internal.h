@@ -195,12 +195,22 @@ typedef struct TileConv {
 } TileConv;
 bool tile_conv_fits(const TileConv *t);
 void tile_conv(Ent *e, const TileConv *t);
-bool tile_grad(Ent *e, const ConvGeom *g, const View *x, const View *y, const View *out); /* summed over the samples; false: cannot */
+/* out[k, c, i, j] = sum over positions and samples of y[k] * x[c]; taps as in the convolution. False: cannot. */
+bool tile_grad(Ent *e, const View *x, const View *y, const View *out, const Taps taps[2]);
+typedef struct PadCopy {
+    View x;
+    int from, to; /* parameters: x, scratch */
+    const Lx *sample, *first_row, *rows;
+    int64_t left, wide; /* x's column of the copy's first one, columns of the copy */
+} PadCopy;
+void tile_copy_padded(Kb *k, const PadCopy *p);
 typedef struct Shape2 { /* one choice of tile: vectors (or outputs) x rows x columns */
     int kv, rows, cols;
     bool dots; /* lanes run along the sum, and are added at the end */
     double cost;
 } Shape2;
+int tile_last_off(const Taps *t);
+bool tile_unit_steps(const Taps *t);
 Shape2 tile_choose(const SchedTarget *t, int64_t out_ch, int64_t rows, int64_t cols, int64_t steps, int64_t run);
 
 /* Weights in the order in which a tile reads them; made once for all uses. [vector of K][tap][C][lanes], dots: [K][tap][C]. */

@@ -170,10 +170,30 @@ static bool lower_tiled(Gx *x, NodeId id) {
     return true;
 }
 
+static bool lower_tiled_grad(Gx *x, NodeId id) {
+    const Node *n = graph_at(x->g, id);
+    const ConvGeom *g = n->a.conv;
+    if (g->groups > GROUPS_MOST || n->batched) return false;
+    View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]), out = gx_result(x, id);
+    if (q.stride[0] != 1 && p.stride[0] != 1) { /* vectors need one side with its channels together */
+        View v = view_channels_last(buf_new(x->e, q.batched, shape_size(q.shape), NULL, n->span), q.shape, q.batched);
+        lower_copy(x->e, &q, &v);
+        q = v;
+    }
+    Taps taps[2] = {forward_taps(x->a, g, 0), forward_taps(x->a, g, 1)};
+    for (int i = 0; i < g->groups; i++) {
+        int64_t cg = g->in_ch / g->groups, kg = g->out_ch / g->groups;
+        View xs = view_slice(&p, 0, i * cg, 1, cg), ys = view_slice(&q, 0, i * kg, 1, kg), ws = view_slice(&out, 0, i * kg, 1, kg);
+        MUST(tile_grad(x->e, &xs, &ys, &ws, taps));
+    }
+    return true;
+}
+
 void lower_conv(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     Arena *a = x->a;
     const ConvGeom *g = n->a.conv;
+    if (n->op == OP_conv_grad && lower_tiled_grad(x, id)) return;
     if (n->op != OP_conv_grad && lower_tiled(x, id)) return;
     Conv c = {.a = a, .g = g};
     View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]), out = gx_result(x, id);

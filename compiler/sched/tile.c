@@ -51,7 +51,7 @@ typedef struct Tile {
     const Lx *sample, *first_row; /* of the copy, in x's rows */
 } Tile;
 
-static bool unit_steps(const Taps *t) {
+bool tile_unit_steps(const Taps *t) {
     for (int i = 1; i < t->n; i++)
         if (t->off[i] != t->off[i - 1] + 1) return false;
     return true;
@@ -64,9 +64,9 @@ static int32_t spacing(const Taps *t) { /* of equally spaced taps; 0: they are n
     return d;
 }
 
-static int last_off(const Taps *t) { return t->off[t->n - 1]; }
+int tile_last_off(const Taps *t) { return t->off[t->n - 1]; }
 
-static bool inside(const Taps *t, int64_t in, int64_t out) { return t->off[0] >= 0 && (out - 1) * t->stride + last_off(t) < in; }
+static bool inside(const Taps *t, int64_t in, int64_t out) { return t->off[0] >= 0 && (out - 1) * t->stride + tile_last_off(t) < in; }
 
 static int count_ops(const Ex *x) {
     int n = x->op != OP_arg && x->op != OP_constant;
@@ -83,63 +83,7 @@ bool tile_conv_fits(const TileConv *t) {
 static int64_t copy_rows(const Tile *q, int64_t tiles) {
     int64_t rows = tiles * q->s.rows;
     if (rows > q->OH) rows = q->OH;
-    return (rows - 1) * q->t->taps[0].stride + last_off(&q->t->taps[0]) - q->t->taps[0].off[0] + 1;
-}
-
-static void zero_run(Kb *k, int ptr, const Lx *at, const Lx *n, int64_t L) {
-    Arena *a = k->a;
-    if (n->kind == LX_INT && n->i <= 0) return;
-    const Lx *i = kb_for(k, INT(0), n, L);
-    kb_store(k, ptr, ADD(at, i), lx_float(a, 0, (int)L), n->kind == LX_INT && n->i % L == 0 ? NULL : SUB(n, i));
-    kb_end(k);
-}
-
-static void copy_run(Kb *k, int to, const Lx *dst, int from, const Lx *src, int64_t n, int64_t L) {
-    Arena *a = k->a;
-    int64_t main = n / L * L;
-    if (main) {
-        const Lx *i = kb_for(k, INT(0), INT(main), L);
-        kb_store(k, to, ADD(dst, i), lx_load(a, from, ADD(src, i), (int)L, NULL), NULL);
-        kb_end(k);
-    }
-    if (main < n) {
-        const Lx *rest = INT(n - main);
-        kb_store(k, to, ADD(dst, INT(main)), lx_load(a, from, ADD(src, INT(main)), (int)L, rest), rest);
-    }
-}
-
-/* Copies rows first_row .. first_row + rows - 1 of x, with zeros where there are none, into the scratch: [row][column][channel]. */
-static void copy_block(Tile *q, const Lx *rows) {
-    Kb *k = q->k;
-    Arena *a = q->a;
-    const View *x = &q->t->x;
-    const Taps *tx = &q->t->taps[1];
-    int64_t lo = tx->off[0] < 0 ? -tx->off[0] : 0, hi = q->W - tx->off[0], C = q->C, L = q->L;
-    if (hi > q->wide) hi = q->wide;
-    const Lx *r = kb_for(k, INT(0), rows, 1), *iy = ADD(q->first_row, r), *base = MUL(r, INT(q->xrow));
-    kb_if(k, IAND(ILT(INT(-1), iy), ILT(iy, INT(q->H))));
-    if (hi > lo) {
-        const Lx *src = ADD(q->sample ? MUL(q->sample, INT(x->sample)) : INT(0), ADD(MUL(iy, INT(x->stride[1])), INT((lo + tx->off[0]) * x->stride[2])));
-        const Lx *dst = ADD(base, INT(lo * C));
-        zero_run(k, q->scratch, base, INT(lo * C), L);
-        if ((x->stride[0] == 1 || C == 1) && x->stride[2] == C) copy_run(k, q->scratch, dst, q->px, src, (hi - lo) * C, L);
-        else if (x->stride[0] == 1) {
-            const Lx *c = kb_for(k, INT(0), INT(hi - lo), 1);
-            copy_run(k, q->scratch, ADD(dst, MUL(c, INT(C))), q->px, ADD(src, MUL(c, INT(x->stride[2]))), C, L);
-            kb_end(k);
-        } else {
-            const Lx *c = kb_for(k, INT(0), INT(C), 1), *i = kb_for(k, INT(0), INT(hi - lo), L), *n = SUB(INT(hi - lo), i);
-            const Lx *v = lx_gather(a, q->px, ADD(ADD(src, MUL(c, INT(x->stride[0]))), MUL(i, INT(x->stride[2]))), INT(x->stride[2]), (int)L, n);
-            kb_store_strided(k, q->scratch, ADD(ADD(dst, c), MUL(i, INT(C))), C, v, n);
-            kb_end(k);
-            kb_end(k);
-        }
-        zero_run(k, q->scratch, ADD(base, INT(hi * C)), INT((q->wide - hi) * C), L);
-    } else zero_run(k, q->scratch, base, INT(q->xrow), L);
-    kb_else(k);
-    zero_run(k, q->scratch, base, INT(q->xrow), L);
-    kb_end(k);
-    kb_end(k);
+    return (rows - 1) * q->t->taps[0].stride + tile_last_off(&q->t->taps[0]) - q->t->taps[0].off[0] + 1;
 }
 
 /* The epilogue of one vector (or number) at channel ch, row y, column x. */
@@ -242,11 +186,11 @@ static void geometry(Tile *q) {
     const Taps *ty = &t->taps[0], *tx = &t->taps[1];
     q->K = t->out.shape.dim[0], q->OH = t->out.shape.dim[1], q->OW = t->out.shape.dim[2];
     q->C = t->x.shape.dim[0], q->H = t->x.shape.dim[1], q->W = t->x.shape.dim[2];
-    q->wide = (q->OW - 1) * tx->stride + last_off(tx) - tx->off[0] + 1;
+    q->wide = (q->OW - 1) * tx->stride + tile_last_off(tx) - tx->off[0] + 1;
     q->direct = (t->x.stride[0] == 1 || q->C == 1) && inside(tx, q->W, q->OW) && inside(ty, q->H, q->OH);
     q->xpix = q->direct ? t->x.stride[2] : q->C;
     q->xrow = q->direct ? t->x.stride[1] : q->wide * q->C;
-    q->merged = unit_steps(tx) && q->xpix == q->C;
+    q->merged = tile_unit_steps(tx) && q->xpix == q->C;
     q->per_row = q->merged ? 1 : tx->n;
     q->entries = ty->n * q->per_row;
     q->run = q->merged ? tx->n * q->C : q->C;
@@ -297,9 +241,11 @@ void tile_conv(Ent *e, const TileConv *t) {
         Ls *s = code_add(a, &k->code, LS_SETVAR);
         s->var = first, s->cond = ADD(MUL(y0, INT(ty->stride)), INT(ty->off[0]));
         q->first_row = IVAR(first);
-        const Lx *end = ADD(MUL(ADD(y1, INT(q->s.rows - 1)), INT(ty->stride)), INT(last_off(ty) + 1));
+        const Lx *end = ADD(MUL(ADD(y1, INT(q->s.rows - 1)), INT(ty->stride)), INT(tile_last_off(ty) + 1));
         kb_if(k, ILT(lo, hi));
-        copy_block(q, SUB(end, q->first_row));
+        PadCopy c = {.x = t->x, .from = q->px, .to = q->scratch, .sample = q->sample, .first_row = q->first_row,
+                     .rows = SUB(end, q->first_row), .left = t->taps[1].off[0], .wide = q->wide};
+        tile_copy_padded(k, &c);
         kb_end(k);
         q->px = q->scratch;
     }

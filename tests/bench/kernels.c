@@ -1,5 +1,5 @@
-/* Speed of single operators as scheduled and compiled, one thread. bench_kernels [word]: only the rows whose name holds it.
-   The time is that of the operator, a copy of each input before it and a sum over the batch after it. */
+/* Speed of single operators as scheduled and compiled, one thread, processor time. bench_kernels [word]: only the rows whose name holds it.
+   The time is that of the operator, a copy of each input before it and a sum of one channel over the batch after it. */
 #include "llvm/llvm.h"
 #include "sched/sched.h"
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 static double now(void) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -111,7 +111,7 @@ static void row(const Row *r) {
     InputDecl in[2] = {0};
     double flop, best = 1e9;
     NodeId v = operator_of(g, r, &c, &p, in, &flop);
-    if (graph_batched(g, v)) v = op1(g, OP_batch_sum, v);
+    if (graph_batched(g, v)) v = op1(g, OP_batch_sum, op_slice(g, v, 0, 0, 1)); /* what keeps it alive costs little */
     graph_out(g, OUT_GRAD, 1, v, NULL);
     p.params.at[1].shape = graph_shape(g, v);
     p.param_floats = p.params.at[1].offset + shape_size(graph_shape(g, v)) + shape_size(in[1].shape) + 16;
@@ -133,7 +133,7 @@ static void row(const Row *r) {
     const float *ins[2] = {floats(shape_size(in[0].shape) * r->batch), floats(shape_size(in[1].shape) * r->batch)};
     csc_call call = {.size = sizeof call, .batch = (uint32_t)r->batch, .in = ins, .params = floats(p.param_floats),
                      .grads = floats(p.param_floats), .workspace = floats(l->fixed_floats + l->batch_floats * r->batch + l->thread_bytes / 4)};
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 20; i++) {
         double t = now();
         if (m->entries[0].run(&call)) exit(1);
         t = now() - t;

@@ -1,0 +1,197 @@
+/* Gradients of weights as register tiles: vectors of channels of one side x channels of the other, summed over positions. A grid point
+   owns a slice of the weights over all samples, so the order of every sum is that of samples, rows, columns for any number of threads.
+   The image stays near while all taps of the slice are done; their sums wait in the scratch. */
+#include "sched/internal.h"
+#include <string.h>
+
+enum { POINTS_WANTED = 12, PADDED_MOST = 4 * 1024 * 1024 };
+
+typedef struct Side { /* what a tile reads at a position */
+    View v;
+    int ptr;
+    int64_t row, pix, ch; /* strides along output rows, output columns, channels */
+    bool taps;            /* it is x: shifted by the tap */
+} Side;
+
+typedef struct Grad {
+    Ent *e;
+    Kb *k;
+    Arena *a;
+    int64_t L, OH, OW;
+    const Taps *taps;
+    Side vec, one;      /* read as vectors; as single numbers */
+    int64_t nvec, none; /* channels of each; none: floats of a row of taps in run mode */
+    bool run;           /* the taps of a row and x's channels are one run of a padded copy */
+    int kv, p;
+    int acc, vreg, oreg, scratch, padded;
+    int64_t wide, high;
+    int tabs[2];
+} Grad;
+
+static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
+static double most(double x, double y) { return x > y ? x : y; }
+
+/* kv vectors x p numbers; see tile.c for the model. */
+static double choose(const Grad *g, int64_t vectors, int64_t numbers, int64_t pixels, int *kv, int *p) {
+    double best = 0;
+    int regs = g->e->s->t.registers;
+    for (int v = 1; v <= 4 && v <= vectors; v++)
+        for (int n = 1; n <= numbers && v * n + v + 1 <= regs; n++) {
+            double step = most(most(v * n / 2.0, (v + n) / 2.0), 4) + 0.7;
+            double cost = (double)(ceil_div(vectors, v) * ceil_div(numbers, n)) * ((double)pixels * step + v * n * 2 + 30);
+            if (best == 0 || cost < best * 0.995) best = cost, *kv = v, *p = n;
+        }
+    return best;
+}
+
+/* For each tap: its shift, and the outputs first .. end-1 that it meets inside of the map. */
+static int range_table(Grad *g, int d, int64_t in, int64_t out) {
+    const Taps *t = &g->taps[d];
+    int32_t *tab = ARENA_ARRAY(g->a, int32_t, 3 * t->n);
+    for (int i = 0; i < t->n; i++) {
+        int64_t lo = 0, hi = out;
+        while (!g->run && lo < hi && lo * t->stride + t->off[i] < 0) lo++;
+        while (!g->run && hi > lo && (hi - 1) * t->stride + t->off[i] >= in) hi--;
+        tab[3 * i] = g->run ? t->off[i] - t->off[0] : t->off[i];
+        tab[3 * i + 1] = (int32_t)lo, tab[3 * i + 2] = (int32_t)hi;
+    }
+    return kb_table(g->k, tab, 3 * t->n);
+}
+
+static const Lx *place(Grad *g, const Side *s, const Lx *sample, const Lx *shift) {
+    Arena *a = g->a;
+    const Lx *at = sample && s->v.batched && !(s->taps && g->run) ? MUL(sample, INT(s->v.sample)) : INT(0);
+    return s->taps ? ADD(at, shift) : at;
+}
+
+/* One tile: sums over the positions of one sample, added to what waits at `wait` of the scratch. */
+static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti, const Lx *tj, const Lx *sample, const Lx *wait) {
+    Kb *k = g->k;
+    Arena *a = g->a;
+    int L = (int)g->L;
+    const Side *xs = g->vec.taps ? &g->vec : &g->one;
+    const Taps *ty = &g->taps[0], *tx = &g->taps[1];
+    const Lx *i = kb_unroll(k, g->kv * g->p);
+    kb_set(k, g->acc, i, lx_load(a, g->scratch, ADD(wait, MUL(i, INT(L))), L, NULL));
+    kb_end(k);
+    const Lx *row3 = MUL(ti, INT(3)), *col3 = MUL(tj, INT(3));
+    const Lx *shift = MUL(lx_itab(a, g->tabs[0], row3), INT(xs->row / ty->stride));
+    if (!g->run) shift = ADD(shift, MUL(lx_itab(a, g->tabs[1], col3), INT(xs->pix / tx->stride)));
+    int32_t vb = kb_var(k), ob = kb_var(k), x0 = kb_var(k), x1 = kb_var(k);
+    Ls *s = code_add(a, &k->code, LS_SETVAR);
+    s->var = x0, s->cond = g->run ? INT(0) : lx_itab(a, g->tabs[1], ADD(col3, INT(1)));
+    s = code_add(a, &k->code, LS_SETVAR);
+    s->var = x1, s->cond = g->run ? INT(g->OW) : lx_itab(a, g->tabs[1], ADD(col3, INT(2)));
+    const Lx *oy = kb_for(k, lx_itab(a, g->tabs[0], ADD(row3, INT(1))), lx_itab(a, g->tabs[0], ADD(row3, INT(2))), 1);
+    s = code_add(a, &k->code, LS_SETVAR);
+    s->var = vb, s->cond = ADD(ADD(place(g, &g->vec, sample, shift), MUL(oy, INT(g->vec.row))), MUL(vfirst, INT(g->L)));
+    s = code_add(a, &k->code, LS_SETVAR);
+    s->var = ob, s->cond = ADD(ADD(place(g, &g->one, sample, shift), MUL(oy, INT(g->one.row))), MUL(ofirst, INT(g->one.ch)));
+    const Lx *ox = kb_for(k, IVAR(x0), IVAR(x1), 1);
+    const Lx *v = kb_unroll(k, g->kv);
+    const Lx *count = g->nvec % L ? SUB(INT(g->nvec), MUL(ADD(vfirst, v), INT(L))) : NULL;
+    kb_set(k, g->vreg, v, lx_load(a, g->vec.ptr, ADD(ADD(IVAR(vb), MUL(ox, INT(g->vec.pix))), MUL(v, INT(L))), L, count));
+    kb_end(k);
+    const Lx *p = kb_unroll(k, g->p);
+    const Lx *at = ADD(ADD(IVAR(ob), MUL(ox, INT(g->one.pix))), MUL(p, INT(g->one.ch)));
+    kb_set(k, g->oreg, NULL, lx_splat(a, lx_load(a, g->one.ptr, at, 1, NULL), L));
+    v = kb_unroll(k, g->kv);
+    const Lx *r = ADD(MUL(p, INT(g->kv)), v), *acc = lx_reg(a, g->acc, r, L);
+    kb_set(k, g->acc, r, lx_f3(a, LX_FMA, lx_reg(a, g->vreg, v, L), lx_reg(a, g->oreg, NULL, L), acc));
+    for (int n = 0; n < 4; n++) kb_end(k);
+    i = kb_unroll(k, g->kv * g->p);
+    kb_store(k, g->scratch, ADD(wait, MUL(i, INT(L))), lx_reg(a, g->acc, i, L), NULL);
+    kb_end(k);
+}
+
+/* The sums of one tile to where the gradient lies. */
+static void write_out(Grad *g, int po, const View *out, const Lx *vfirst, const Lx *ofirst, const Lx *ti, const Lx *tj, const Lx *wait) {
+    Kb *k = g->k;
+    Arena *a = g->a;
+    int vaxis = g->vec.taps ? 1 : 0;
+    int64_t C = out->shape.dim[1];
+    const Lx *p = kb_for(k, INT(0), INT(g->p), 1), *v = kb_for(k, INT(0), INT(g->kv), 1);
+    const Lx *value = lx_load(a, g->scratch, ADD(wait, MUL(ADD(MUL(p, INT(g->kv)), v), INT(g->L))), (int)g->L, NULL);
+    const Lx *lane = MUL(ADD(vfirst, v), INT(g->L)), *n = ADD(ofirst, p), *at[4];
+    at[vaxis] = lane, at[1 - vaxis] = g->run ? MOD(n, INT(C)) : n, at[2] = ti, at[3] = g->run ? DIV(n, INT(C)) : tj;
+    kb_store_strided(k, po, kb_at(k, out, NULL, at), out->stride[vaxis], value, SUB(INT(g->nvec), lane));
+    kb_end(k);
+    kb_end(k);
+}
+
+static bool set_sides(Grad *g, const View *x, const View *y) {
+    const Taps *ty = &g->taps[0], *tx = &g->taps[1];
+    int64_t C = x->shape.dim[0], K = y->shape.dim[0], L = g->L, pixels = g->OH * g->OW;
+    g->wide = (g->OW - 1) * tx->stride + tile_last_off(tx) - tx->off[0] + 1;
+    g->high = (g->OH - 1) * ty->stride + tile_last_off(ty) - ty->off[0] + 1;
+    Side xs = {.v = *x, .row = x->stride[1] * ty->stride, .pix = x->stride[2] * tx->stride, .ch = x->stride[0], .taps = true};
+    Side ys = {.v = *y, .row = y->stride[1], .pix = y->stride[2], .ch = y->stride[0]};
+    int kv[3], p[3];
+    double cost[3] = {0};
+    if (y->stride[0] == 1) {
+        cost[0] = (double)tx->n * choose(g, ceil_div(K, L), C, pixels, &kv[0], &p[0]);
+        if (tile_unit_steps(tx) && tx->n > 1 && g->wide * g->high * C * 4 <= PADDED_MOST)
+            cost[1] = choose(g, ceil_div(K, L), C * tx->n, pixels, &kv[1], &p[1]) + (double)(g->wide * g->high * C) / 4;
+    }
+    if (x->stride[0] == 1) cost[2] = (double)tx->n * choose(g, ceil_div(C, L), K, pixels, &kv[2], &p[2]);
+    int best = -1;
+    for (int i = 0; i < 3; i++)
+        if (cost[i] > 0 && (best < 0 || cost[i] < cost[best])) best = i;
+    if (best < 0) return false;
+    g->kv = kv[best], g->p = p[best], g->run = best == 1;
+    if (g->run) xs.row = g->wide * C * ty->stride, xs.pix = C * tx->stride, xs.ch = 1;
+    g->vec = best == 2 ? xs : ys;
+    g->one = best == 2 ? ys : xs;
+    g->nvec = best == 2 ? C : K;
+    g->none = best == 2 ? K : g->run ? C * tx->n : C;
+    return true;
+}
+
+bool tile_grad(Ent *e, const View *x, const View *y, const View *out, const Taps taps[2]) {
+    Arena *a = e->a;
+    Grad *g = ARENA_NEW(a, Grad);
+    *g = (Grad){.e = e, .a = a, .L = e->s->t.lanes, .taps = taps, .OH = y->shape.dim[1], .OW = y->shape.dim[2]};
+    if (!set_sides(g, x, y)) return false;
+    int64_t nvb = ceil_div(ceil_div(g->nvec, g->L), g->kv), npb = ceil_div(g->none, g->p), tile = (int64_t)g->kv * g->p * g->L;
+    int64_t groups = ceil_div(POINTS_WANTED, nvb), rows = taps[0].n, cols = g->run ? 1 : taps[1].n, row_groups = 1;
+    if (groups > npb) groups = npb;
+    if (nvb * groups < POINTS_WANTED / 2) row_groups = rows;
+
+    Kb *k = g->k = kb_new(e, "conv_grad", 0);
+    int px = kb_ptr(k, x, false), py = kb_ptr(k, y, false), po = kb_ptr(k, out, true);
+    g->tabs[0] = range_table(g, 0, x->shape.dim[1], g->OH);
+    g->tabs[1] = range_table(g, 1, x->shape.dim[2], g->OW);
+    int64_t per_point = ceil_div(npb, groups), row_share = ceil_div(rows, row_groups);
+    g->scratch = kb_scratch(k, row_share * cols * per_point * tile);
+    if (g->run) g->padded = kb_scratch(k, g->wide * g->high * x->shape.dim[0]);
+    g->vec.ptr = g->vec.taps ? px : py;
+    g->one.ptr = g->vec.taps ? py : g->run ? g->padded : px;
+    g->acc = kb_reg(k, (int)g->L, g->kv * g->p), g->vreg = kb_reg(k, (int)g->L, g->kv), g->oreg = kb_reg(k, (int)g->L, 1);
+
+    const Lx *point = kb_grid(k), *rg = MOD(point, INT(row_groups)), *rest = DIV(point, INT(row_groups));
+    const Lx *gr = MOD(rest, INT(groups)), *vb = DIV(rest, INT(groups));
+    const Lx *i0 = DIV(MUL(rg, INT(rows)), INT(row_groups)), *i1 = DIV(MUL(ADD(rg, INT(1)), INT(rows)), INT(row_groups));
+    const Lx *p0 = DIV(MUL(gr, INT(npb)), INT(groups)), *p1 = DIV(MUL(ADD(gr, INT(1)), INT(npb)), INT(groups));
+    const Lx *vfirst = IMIN(MUL(vb, INT(g->kv)), INT(ceil_div(g->nvec, g->L) - g->kv));
+    const Lx *z = kb_for(k, INT(0), INT(row_share * cols * per_point * tile), g->L);
+    kb_store(k, g->scratch, z, lx_float(a, 0, (int)g->L), NULL);
+    kb_end(k);
+    bool batched = x->batched || y->batched;
+    for (int pass = 0; pass < 2; pass++) { /* sums, then their way out */
+        const Lx *sample = NULL;
+        if (!pass && batched) sample = kb_for(k, INT(0), kb_batch(k), 1);
+        if (!pass && g->run) {
+            PadCopy c = {.x = *x, .from = px, .to = g->padded, .sample = sample, .first_row = INT(taps[0].off[0]), .rows = INT(g->high),
+                         .left = taps[1].off[0], .wide = g->wide};
+            tile_copy_padded(k, &c);
+        }
+        const Lx *i = kb_for(k, i0, i1, 1), *j = kb_for(k, INT(0), INT(cols), 1), *pb = kb_for(k, p0, p1, 1);
+        const Lx *ofirst = IMIN(MUL(pb, INT(g->p)), INT(g->none - g->p));
+        const Lx *wait = MUL(ADD(MUL(ADD(MUL(SUB(i, i0), INT(cols)), j), INT(per_point)), SUB(pb, p0)), INT(tile));
+        if (pass) write_out(g, po, out, vfirst, ofirst, i, j, wait);
+        else emit_tile(g, vfirst, ofirst, i, j, sample, wait);
+        for (int n = 0; n < 3 + (!pass && batched); n++) kb_end(k);
+    }
+    kb_launch(k, INT(nvb * groups * row_groups));
+    return true;
+}
