@@ -128,6 +128,39 @@ TEST(sums_over_axes_come_before_sums_over_the_batch) {
     fd_free(&f);
 }
 
+/* The mean of a loss: its cotangent is one number for all samples, whatever it meets on its way. */
+TEST(one_cotangent_for_all_samples) {
+    for (int way = 0; way < 4; way++) {
+        Fd f = fd_new(3);
+        NodeId w = fd_leaf(&f, false, S(2, 2), true), x = fd_leaf(&f, true, S(2, 2), true), y = op2(f.g, OP_add, x, op1(f.g, OP_tanh, w));
+        if (way == 1) y = op2(f.g, OP_sub, op1(f.g, OP_per_sample, w), x);
+        if (way == 2) y = op2(f.g, OP_dense, w, op1(f.g, OP_floor, x));
+        if (way == 3) y = graph_add(f.g, OP_concat, (NodeId[]){w, op1(f.g, OP_exp, x)}, 2, &(Attr){.axis = 0}, (Span){0});
+        NodeId sum = op1(f.g, OP_batch_sum, op_sum_all(f.g, y));
+        const char *why = fd_check(&f, op2(f.g, OP_div, sum, graph_add(f.g, OP_nbatch, NULL, 0, NULL, (Span){0})), 12, 1e-6);
+        if (why) FAIL("way %d: %s", way, why);
+        fd_free(&f);
+    }
+}
+
+/* Gradients of weights are summed where they are made. */
+TEST(no_gradient_of_a_weight_per_sample) {
+    static const ConvGeom c = {{2, 3}, {1, 1}, {1, 1}, {0, 1}, {1, 1}, 1, {4, 5}, {4, 5}, 2, 3};
+    Fd f = fd_new(3);
+    NodeId x = fd_leaf(&f, true, S(2, 4, 5), true), w = fd_leaf(&f, false, S(3, 2, 2, 3), true), m = fd_leaf(&f, false, S(3, 3), true);
+    NodeId y = graph_add(f.g, OP_conv, (NodeId[]){x, w}, 2, &(Attr){.conv = &c}, (Span){0}), grads[3];
+    y = op2(f.g, OP_dense, m, op1(f.g, OP_tanh, graph_add(f.g, OP_dense, (NodeId[]){m, y}, 2, &(Attr){.flag = true}, (Span){0})));
+    NodeId back = graph_add(f.g, OP_conv_adj, (NodeId[]){y, w}, 2, &(Attr){.conv = &c}, (Span){0}), loss = fd_loss(&f, back);
+    Graph *d = ad_reverse(f.a, f.g, &loss, NULL, 1, f.wrt, 3, grads);
+    for (size_t i = 0; i < d->nodes.len; i++) {
+        const Node *n = &d->nodes.at[i];
+        CHECK((n->op != OP_conv_grad && n->op != OP_dense_grad) || !n->batched);
+    }
+    const char *why = fd_check(&f, loss, 12, 1e-6);
+    if (why) FAIL("%s", why);
+    fd_free(&f);
+}
+
 TEST(stop_hides_and_unreached_is_zero) {
     Fd f = fd_new(2);
     NodeId x = fd_leaf(&f, true, S(3), true), w = fd_leaf(&f, false, S(3), true), u = fd_leaf(&f, false, S(2), true), grads[3];
@@ -183,8 +216,8 @@ TEST(every_operator_was_tried) {
 }
 
 int main(int argc, char **argv) {
-    return run_tests(argc, argv,
-                     (Case[]){T(elementwise), T(axes), T(labels), T(products), T(sums_over_axes_come_before_sums_over_the_batch),
-                              T(stop_hides_and_unreached_is_zero), T(corners), T(cotangents_may_be_given), T(every_operator_was_tried)},
-                     argc < 2 ? 9 : 8);
+    Case cases[] = {T(elementwise), T(axes), T(labels), T(products), T(sums_over_axes_come_before_sums_over_the_batch),
+                    T(one_cotangent_for_all_samples), T(no_gradient_of_a_weight_per_sample), T(stop_hides_and_unreached_is_zero), T(corners),
+                    T(cotangents_may_be_given), T(every_operator_was_tried)};
+    return run_tests(argc, argv, cases, sizeof cases / sizeof *cases - (argc > 1)); /* the last one needs all before it */
 }

@@ -123,6 +123,24 @@ TEST(nested_loops) {
         }
 }
 
+/* What influences the result only after several turns. */
+TEST(carried_values_that_pass_each_other_on) {
+    for (int pass = 0; pass < 4; pass++) {
+        Fd f = fd_new(2);
+        passes_of(&f, pass);
+        Graph *b = graph_new(f.a);
+        NodeId c[4], init[5];
+        for (int i = 0; i < 4; i++) c[i] = arg(b, i, S(2), true), init[i] = fd_leaf(&f, true, S(2), true);
+        init[4] = fd_leaf(&f, false, S(2), true);
+        for (int i = 0; i < 3; i++) out(b, op1(b, OP_sin, op2(b, OP_add, c[i + 1], i == 1 ? c[0] : c[i + 1])));
+        out(b, op2(b, OP_mul, c[3], arg(b, 4, S(2), false)));
+        LoopAttr l = {.body = b, .turns = 3, .ncarry = 4, .ninvariant = 1, .keep = pass == 1};
+        NodeId loop = op_loop(f.g, &l, init, 5, (Span){0});
+        must("passed on", fd_check(&f, fd_loss(&f, op_proj(f.g, loop, 0)), 9, 1e-6));
+        fd_free(&f);
+    }
+}
+
 /* A test for all samples alike (power iteration): nothing per sample is kept or chosen. */
 TEST(until_for_all) {
     Fd f = fd_new(2);
@@ -205,6 +223,6 @@ TEST(implicit_is_unrolled_at_convergence) {
 
 int main(int argc, char **argv) {
     Case cases[] = {T(plain), T(batched_start), T(reverse), T(counted), T(counted_reverse), T(until), T(until_counted), T(stopped_samples_make_no_nan),
-                    T(nested_loops), T(until_for_all), T(carried_values_of_the_highest_rank), T(implicit_is_unrolled_at_convergence)};
+                    T(nested_loops), T(carried_values_that_pass_each_other_on), T(until_for_all), T(carried_values_of_the_highest_rank), T(implicit_is_unrolled_at_convergence)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
