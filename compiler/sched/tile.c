@@ -215,8 +215,8 @@ void tile_conv(Ent *e, const TileConv *t) {
 
     /* A grid point is a block of rows of tiles of one sample; large maps have several so that the copy stays near. */
     int64_t tiles = ceil_div(q->OH, q->s.rows), least = 1;
-    while (!q->direct && least < tiles && copy_rows(q, ceil_div(tiles, least)) * q->xrow * 4 > SCRATCH_MOST) least++;
-    int64_t most_tiles = ceil_div(tiles, least);
+    while (!q->direct && least < tiles && copy_rows(q, ceil_div(tiles, least) + 1) * q->xrow * 4 > SCRATCH_MOST) least++;
+    int64_t most_tiles = ceil_div(tiles, least) + (least > 1);
 
     Kb *k = q->k = kb_new(e, t->what, 1);
     q->px = kb_ptr(k, &t->x, false);
@@ -232,7 +232,9 @@ void tile_conv(Ent *e, const TileConv *t) {
     bool batched = t->out.batched;
     const Lx *blocks = IVAR(0), *block = batched ? MOD(kb_grid(k), blocks) : kb_grid(k);
     q->sample = batched ? DIV(kb_grid(k), blocks) : NULL;
-    const Lx *lo = DIV(MUL(block, INT(tiles)), blocks), *hi = DIV(MUL(ADD(block, INT(1)), INT(tiles)), blocks);
+    /* the last tile overlaps the one before it: both belong to one block */
+    const Lx *next = ADD(block, INT(1)), *units = INT(q->OH % q->s.rows ? tiles - 1 : tiles);
+    const Lx *lo = DIV(MUL(block, units), blocks), *hi = lx_iselect(a, IEQ(next, blocks), INT(tiles), DIV(MUL(next, units), blocks));
     const Lx *last = INT(q->OH - q->s.rows);
     if (!q->direct) {
         const Lx *y0 = IMIN(MUL(lo, INT(q->s.rows)), last), *y1 = IMIN(MUL(SUB(hi, INT(1)), INT(q->s.rows)), last);

@@ -105,16 +105,20 @@ static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti,
 }
 
 /* The sums of one tile to where the gradient lies. */
-static void write_out(Grad *g, int po, const View *out, const Lx *vfirst, const Lx *ofirst, const Lx *ti, const Lx *tj, const Lx *wait) {
+static void write_out(Grad *g, int po, const View *out, const Lx *vb, const Lx *vfirst, const Lx *pb, const Lx *ofirst, const Lx *ti,
+                      const Lx *tj, const Lx *wait) {
     Kb *k = g->k;
     Arena *a = g->a;
     int vaxis = g->vec.taps ? 1 : 0;
     int64_t C = out->shape.dim[1];
     const Lx *p = kb_for(k, INT(0), INT(g->p), 1), *v = kb_for(k, INT(0), INT(g->kv), 1);
+    /* the last tiles overlap their neighbours, which write what both have */
+    kb_if(k, IAND(ILT(SUB(MUL(vb, INT(g->kv)), INT(1)), ADD(vfirst, v)), ILT(SUB(MUL(pb, INT(g->p)), INT(1)), ADD(ofirst, p))));
     const Lx *value = lx_load(a, g->scratch, ADD(wait, MUL(ADD(MUL(p, INT(g->kv)), v), INT(g->L))), (int)g->L, NULL);
     const Lx *lane = MUL(ADD(vfirst, v), INT(g->L)), *n = ADD(ofirst, p), *at[4];
     at[vaxis] = lane, at[1 - vaxis] = g->run ? MOD(n, INT(C)) : n, at[2] = ti, at[3] = g->run ? DIV(n, INT(C)) : tj;
     kb_store_strided(k, po, kb_at(k, out, NULL, at), out->stride[vaxis], value, SUB(INT(g->nvec), lane));
+    kb_end(k);
     kb_end(k);
     kb_end(k);
 }
@@ -188,7 +192,7 @@ bool tile_grad(Ent *e, const View *x, const View *y, const View *out, const Taps
         const Lx *i = kb_for(k, i0, i1, 1), *j = kb_for(k, INT(0), INT(cols), 1), *pb = kb_for(k, p0, p1, 1);
         const Lx *ofirst = IMIN(MUL(pb, INT(g->p)), INT(g->none - g->p));
         const Lx *wait = MUL(ADD(MUL(ADD(MUL(SUB(i, i0), INT(cols)), j), INT(per_point)), SUB(pb, p0)), INT(tile));
-        if (pass) write_out(g, po, out, vfirst, ofirst, i, j, wait);
+        if (pass) write_out(g, po, out, vb, vfirst, pb, ofirst, i, j, wait);
         else emit_tile(g, vfirst, ofirst, i, j, sample, wait);
         for (int n = 0; n < 3 + (!pass && batched); n++) kb_end(k);
     }

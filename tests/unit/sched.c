@@ -1,8 +1,12 @@
 /* Scheduled programs against the evaluator of graphs: every operator and random programs, batches of 1, 3 and 5. */
 #include "check.h"
+#include "ad/ad.h"
 #include "csc_model.h"
 #include "optest.h"
 #include "sched/sched.h"
+#ifdef CSC_HAVE_LLVM
+#include "llvm/llvm.h"
+#endif
 
 /* A program with the leaves of the test, and one entry. */
 typedef struct Rig {
@@ -108,7 +112,8 @@ static void compare(const Rig *r, const char *how, const char *what, uint64_t se
         double most = 0;
         for (int64_t k = 0; k < n * (v->batched ? r->t.env.batch : 1); k++)
             if (isfinite(v->at[k]) && fabs(v->at[k]) > most) most = fabs(v->at[k]);
-        for (int64_t k = 0; k < n * r->t.env.batch; k++) {
+        bool once = r->t.graph->outs.at[i].role == OUT_LOSS;
+        for (int64_t k = 0; k < n * (once ? 1 : r->t.env.batch); k++) {
             double want = v->at[v->batched ? k : k % n], got = r->out[i][k];
             if (isnan(want) ? isnan(got) : isinf(want) ? got == want : fabs(got - want) <= 2e-5 * (1 + most)) continue;
             FAIL("%s, %s seed %llu, batch %lld: output %zu entry %lld is %.9g, expected %.9g", how, what, (unsigned long long)seed,
@@ -121,10 +126,34 @@ static SchedResult *schedule(Rig *r, int lanes) {
     SchedTarget target = {lanes, lanes == 16 ? 32 : 16};
     SchedResult *s = sched_program(r->cx, r->a, &r->p, &r->entry, 1, &target);
     const char *why = "";
-    if (!loop_check(r->a, s->module, &why)) FAIL("loop_check: %s", why);
+    if (!loop_check(r->a, s->module, &why)) {
+        if (getenv("CSC_SHOW")) loop_print(s->module, stdout);
+        FAIL("loop_check: %s", why);
+    }
     const LpEntry *e = &s->module->entries.at[0];
     r->call.workspace = floats(r->a, e->fixed_floats + e->batch_floats * r->t.env.batch + e->thread_bytes / 4);
     return s;
+}
+
+/* The same entry as machine code for processors of 4, 8 and 16 lanes, where they run here. */
+static void run_compiled(Rig *r, const SchedResult *s, int lanes, const char *what, uint64_t seed) {
+#ifdef CSC_HAVE_LLVM
+    const char *cpu = lanes == 4 ? "x86-64-v2" : lanes == 8 ? "x86-64-v3" : "x86-64-v4", *why = "";
+    if (lanes == 8 && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))) return;
+    if (lanes == 16 && !__builtin_cpu_supports("avx512dq")) return;
+    LlvmModelInfo info = {.json = "{}", .param_floats = (uint64_t)r->p.param_floats, .state_floats = (uint64_t)r->p.state_floats};
+    LlvmObject *o = llvm_emit(r->a, s->module, &info, &(LlvmOptions){.cpu = cpu, .level = 1}, NULL, NULL);
+    const csc_model *m;
+    LlvmJit *j = llvm_jit_load(o, &m, &why);
+    if (!j) FAIL("%s", why);
+    for (size_t i = 0; i < r->t.graph->outs.len; i++)
+        for (int64_t k = 0; k < shape_size(r->want[i].shape) * r->t.env.batch; k++) r->out[i][k] = NAN;
+    CHECK(m->entries[0].run(&r->call) == 0);
+    llvm_jit_free(j);
+    compare(r, "compiled", what, seed);
+#else
+    (void)r, (void)s, (void)lanes, (void)what, (void)seed;
+#endif
 }
 
 static void run_one(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t batch) {
@@ -132,10 +161,20 @@ static void run_one(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t
     rig_open(&r, t);
     rig_set_batch(&r, batch);
     rig_fill(&r);
-    SchedResult *s = schedule(&r, seed % 3 == 0 ? 16 : seed % 3 == 1 ? 8 : 4);
+    if (getenv("CSC_SHOW")) {
+        printf("%s %llu\n", what, (unsigned long long)seed);
+        graph_print(r.t.graph, stdout);
+        fflush(stdout);
+    }
+    int lanes = seed % 3 == 0 ? 16 : seed % 3 == 1 ? 8 : 4;
+    SchedResult *s = schedule(&r, lanes);
     const char *why = "";
-    if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, %s seed %llu: %s", what, (unsigned long long)seed, why);
+    if (!loop_eval(a, s->module, 0, &r.call, &why)) {
+        if (getenv("CSC_SHOW")) loop_print(s->module, stdout);
+        FAIL("loop_eval, %s seed %llu: %s", what, (unsigned long long)seed, why);
+    }
     compare(&r, "loop_eval", what, seed);
+    if (seed % 7 == 0) run_compiled(&r, s, lanes, what, seed);
     cx_free(r.cx);
 }
 
@@ -150,7 +189,40 @@ TEST(every_operator) {
         }
 }
 
+TEST(random_programs) {
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        Arena *a = arena_new();
+        run_one(optest_program(a, seed), a, "program", seed, batches[seed / 3 % 3]);
+        arena_free(a);
+    }
+}
+
+/* The graph and the gradients of the sum of all its outputs. */
+static OpTest with_gradients(Arena *a, OpTest t) {
+    Graph *g = t.graph;
+    NodeId sum = op_const(g, 0, (Shape){0});
+    for (size_t i = 0; i < g->outs.len; i++) {
+        NodeId v = op_sum_all(g, g->outs.at[i].node);
+        sum = op2(g, OP_add, sum, graph_batched(g, v) ? op1(g, OP_batch_sum, v) : v);
+    }
+    NodeId *wrt = ARENA_ARRAY(a, NodeId, t.nleaf + 1), *grads = ARENA_ARRAY(a, NodeId, t.nleaf + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t.nleaf; i++)
+        if (t.real[i]) wrt[n++] = t.leaf[i];
+    t.graph = ad_reverse(a, g, &sum, NULL, 1, wrt, n, grads);
+    for (uint32_t i = 0; i < n; i++) graph_out(t.graph, OUT_VALUE, (int32_t)t.graph->outs.len, grads[i], NULL);
+    return t;
+}
+
+TEST(random_gradients) {
+    for (uint64_t seed = 100; seed < 130; seed++) {
+        Arena *a = arena_new();
+        run_one(with_gradients(a, optest_program(a, seed)), a, "gradients of program", seed, batches[seed / 3 % 3]);
+        arena_free(a);
+    }
+}
+
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(every_operator)};
+    static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
