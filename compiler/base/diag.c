@@ -198,6 +198,7 @@ static void print_line(const Cx *cx, FILE *out, Span at, bool colour) {
     const char *p = line_start(s, at.line), *end = s->text + s->len;
     size_t n = 0;
     while (p + n < end && p[n] != '\n') n++;
+    if (n && p[n - 1] == '\r') n--;
     size_t from = at.col > 100 ? at.col - 60 : 0, to = n > from + 140 ? from + 140 : n;
     if (from > n) from = n;
     size_t stop = at.end_line == at.line && at.end_col > at.col ? at.end_col : (at.end_line > at.line ? n + 1 : at.col + 1);

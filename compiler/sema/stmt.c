@@ -24,6 +24,7 @@ void type_check(Checker *c, const TypeRef *t, bool free_sizes) {
         const char *near = near_of(t->name, types);
         if (strcmp(t->name, "float") == 0 || strcmp(t->name, "double") == 0 || strcmp(t->name, "Tensor") == 0) near = "real";
         if (strcmp(t->name, "str") == 0) near = "string";
+        if (strcmp(t->name, "integer") == 0) near = "int";
         if (near) diag_help(c->cx, d, "did you mean '%s'?", near);
     }
     for (uint32_t i = 0; i < t->n; i++) {
@@ -131,8 +132,8 @@ static void target_check(Checker *c, const Expr *e) {
     }
     const Sym *s = scope_find(c, e->name);
     if (!s) {
-        if (sema_find(c->cx, c->ast, e->span.file, e->name)) {
-            Diag *d = diag_error(c->cx, E_CONSTANT, e->span, "'%s' is a definition and cannot be given a value", e->name);
+        if (scope_knows(c, e->name, e->span.file)) {
+            Diag *d = diag_error(c->cx, E_CONSTANT, e->span, "'%s' is a name of the library or of a definition and cannot be given a value", e->name);
             diag_help(c->cx, d, "a new name begins with 'let' or 'var'");
             return;
         }

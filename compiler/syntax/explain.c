@@ -120,6 +120,10 @@ static const char *find_help(Reader *r, const bool *expected, bool top) {
     size_t n;
     const char *const *keywords = syntax_keywords(&n);
     if (now->kind == TOK_EQ && expected['=']) return "'=' gives a value; '==' asks whether two are equal";
+    if (now->kind == '=' && expected['~']) return "a problem is written 'signal ~ dictionary * code'";
+    if (now->kind == '=' && expected[TOK_IN]) return "it is written 'for NAME in 1..n { ... }'";
+    if (now->kind == TOK_SOLVER && expected[TOK_UNTIED]) return "did you mean 'solve'?";
+    if (now->kind == TOK_TUNABLE && prev->kind == TOK_UNTIED) return "a tunable cannot be untied";
     if (now->kind == '=' && expected[TOK_EQ]) return "'==' asks whether two values are equal; '=' gives a value to a name";
     if (!r->fresh_now && (help = FIND(between, now_name))) return help;
     if (!r->fresh_now && prev_name && (help = FIND(between, prev_name))) return help;
@@ -130,8 +134,7 @@ static const char *find_help(Reader *r, const bool *expected, bool top) {
     if (r->fresh_now && is_operator(now->kind)) return "a line goes on when it ends with an operator or a comma: put this sign at the end of the line before";
     if (now->kind == TOK_ELSE) return "'else' stands behind the '}' of an 'if'";
     if (now->kind == '(' && prev_name && r->fresh_prev && !top) {
-        help = diag_nearest(prev_name, keywords, n);
-        return help && strcmp(help, "if") == 0 ? NULL : "a call alone does nothing: give its value a name, as in 'let y = f(x)'";
+        return "a call alone does nothing: give its value a name, as in 'let y = f(x)'";
     }
     if (top && r->fresh_now && now_name) {
         help = diag_nearest(now_name, keywords, 8);
@@ -158,6 +161,7 @@ static const char *find_help(Reader *r, const bool *expected, bool top) {
 static const char *list_expected(Reader *r, const bool *expected, bool top) {
     const char *item[8];
     int n = 0;
+    if (expected[TOK_NAME] && expected[TOK_LASSO] && expected[TOK_DICTIONARY] && !expected[TOK_LET] && !expected[TOK_MODEL]) return "a type";
     bool value = expected[TOK_NAME] && expected[TOK_INT] && expected['('];
     if (value) {
         if (!expected[')'] && !expected[']']) return "an expression";
@@ -199,10 +203,10 @@ void syntax_report(Reader *r, const bool *expected) {
     bool at_end = (now->kind == TOK_NL || now->kind == ';') && r->depth == level;
     if (!at_end && now->kind != 0 && !(now->kind == '}' && r->depth == level)) r->skip = level;
     if (now->kind == '}' && !now->made) r->skip = -1;
-    if (now->made || r->stop) return;
+    if (now->made || r->stop || now->kind == TOK_SYNTAX_YYUNDEF) return;
 
     Span at = now->span;
-    bool after = prev->kind && prev->kind != TOK_NL && prev->kind != ';' && !prev->made;
+    bool after = prev->kind && prev->kind != TOK_NL && prev->kind != ';' && prev->kind != '{' && !prev->made;
     if (now->kind == TOK_NL || now->kind == 0) /* point behind the last word, not at the next line */
         at = after ? (Span){at.file, prev->span.end_line, prev->span.end_col, prev->span.end_line, prev->span.end_col + 1}
                    : (Span){at.file, at.line, at.col, at.line, at.col + 1};

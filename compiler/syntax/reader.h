@@ -30,6 +30,7 @@ typedef struct Token {
     int kind;
     Span span;
     Value value;
+    bool broken; /* a string that does not end: what it was to stand in ends with the line */
     bool made; /* inserted by us where a closing bracket is missing; nothing is reported there again */
 } Token;
 typedef struct Opening {
@@ -59,6 +60,7 @@ typedef struct Reader {
     int before_prev; /* kind of the one before prev */
     bool fresh_now, fresh_prev; /* does it begin a statement? */
     int skip;        /* >= 0: words are dropped up to the end of the statement at this depth */
+    bool broken_line;
     bool told_height;
     List *imports, *defs, *trains;
 } Reader;
@@ -77,7 +79,7 @@ int syntax_take_name(Reader *r, const char *text, size_t len, Span at, Value *v)
 int syntax_take_int(Reader *r, const char *text, Span at, Value *v);
 int syntax_take_real(Reader *r, const char *text, Span at, Value *v);
 int syntax_take_string(Reader *r, const char *text, size_t len, Span at, Value *v); /* with its quotes */
-int syntax_take_sign(Reader *r, const char *text, size_t len, Span at, Value *v);   /* a sign that the language lacks; 0: drop it */
+int syntax_take_sign(Reader *r, const char *text, Span at); /* one that the language lacks */
 
 /* tokens.c: the parser's lexer */
 int syntax_next(Value *v, Span *at, Reader *r);

@@ -79,7 +79,8 @@ static bool pop(Reader *r, Token *t) {
     }
     int k = r->depth;
     while (k && r->open[k - 1].kind != want) k--;
-    if (k) { /* something inside is not closed */
+    bool slip = k && t->kind == '}' && r->open[r->depth - 1].span.line == t->span.line && r->open[k - 1].span.line != t->span.line;
+    if (k && !slip) { /* something inside is not closed */
         report_open(r, t);
         close_down_to(r, k, t->span);
         for (int i = r->nahead++; i > 0; i--) r->ahead[i] = r->ahead[i - 1];
@@ -101,7 +102,7 @@ static bool pop(Reader *r, Token *t) {
 static Token next_balanced(Reader *r) {
     for (;;) {
         if (r->close_to >= 0) {
-            if (r->depth > r->close_to) return (Token){closing_of(r->open[--r->depth].kind), r->close_at, {0}, true};
+            if (r->depth > r->close_to) return (Token){closing_of(r->open[--r->depth].kind), r->close_at, {0}, false, true};
             r->close_to = -1;
         }
         Token t = take(r);
@@ -120,20 +121,26 @@ static Token next_balanced(Reader *r) {
                 report_open(r, peek(r, 0));
                 close_down_to(r, 0, t.span);
             } else if (r->depth && r->open[r->depth - 1].kind != '{') {
-                if (!begins_statement(first->kind) || peek(r, 1)->kind == ':' || r->now.kind == ':') continue;
-                report_open(r, peek(r, 0));
+                if (!r->broken_line) {
+                    if (!begins_statement(first->kind) || peek(r, 1)->kind == ':' || r->now.kind == ':') continue;
+                    report_open(r, peek(r, 0));
+                }
                 int k = r->depth;
                 while (k && r->open[k - 1].kind != '{') k--;
                 close_down_to(r, k, t.span);
             } else {
-                int after = peek(r, 0)->kind;
-                if (goes_on_after(r->now.kind) || after == TOK_ELSE || after == TOK_WHERE || after == '{') continue;
+                int now = r->now.kind, after = peek(r, 0)->kind;
+                bool ends = now == 0 || now == TOK_NL || now == ';' || now == '{'; /* there is nothing to be ended */
+                if (ends || (after == TOK_ELSE && now == '}') || after == TOK_WHERE || after == '{') continue;
+                if (goes_on_after(now) && !begins_statement(after)) continue;
+                r->broken_line = false;
                 return t;
             }
             for (int i = r->nahead++; i > 0; i--) r->ahead[i] = r->ahead[i - 1]; /* the line end comes after what was inserted */
             r->ahead[0] = t;
             continue;
         }
+        if (t.broken) r->broken_line = true;
         if (t.kind == '(' || t.kind == '[' || t.kind == '{') push(r, &t);
         else if ((t.kind == ')' || t.kind == ']' || t.kind == '}') && !pop(r, &t)) continue;
         return t;

@@ -121,11 +121,9 @@ int syntax_take_string(Reader *r, const char *text, size_t len, Span at, Value *
     return TOK_STRING;
 }
 
-int syntax_take_sign(Reader *r, const char *text, size_t len, Span at, Value *v) {
-    (void)len;
-    (void)v;
+int syntax_take_sign(Reader *r, const char *text, Span at) {
     unsigned char c = (unsigned char)*text;
     if (c < 32 || c == 127) diag_error(r->cx, E_SIGN, at, "the control character %d cannot stand here", c);
     else diag_error(r->cx, E_SIGN, at, "the sign '%c' has no meaning here", c);
-    return 0;
+    return TOK_SYNTAX_YYUNDEF; /* the statement is given up without a further word */
 }

@@ -1,0 +1,3 @@
+model m {
+    input x : real[3]
+    output y = x

@@ -1,0 +1,5 @@
+model m {
+    input x : real[3]
+    relu(x)
+    output y = x
+}

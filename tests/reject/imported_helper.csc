@@ -1,0 +1,1 @@
+function helper(x) = 2 * x

@@ -1,0 +1,4 @@
+model m {
+    input x : real[3]   # été
+    output y = x
+}

@@ -1,0 +1,8 @@
+model denoise {
+    input x : real[3]
+    output y = x
+}
+train denoize {
+    minimize = sum(x)
+    epochs = 3
+}
