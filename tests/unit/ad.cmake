@@ -2,3 +2,4 @@
 csc_test(ad csc_ad)
 csc_test(ad_loop csc_ad)
 csc_test(ad_random csc_ad optest)
+csc_test(ad_promises csc_ad)
