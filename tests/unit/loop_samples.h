@@ -3,6 +3,7 @@
 #define CSC_TESTS_LOOP_SAMPLES_H
 #include "csc_model.h"
 #include "loop/loop.h"
+#include <stdlib.h>
 
 static inline LpModule *sample_module(Arena *a) {
     LpModule *m = ARENA_NEW(a, LpModule);
@@ -81,7 +82,7 @@ static inline LpModule *sample_tile(Arena *a, int width, int kv, int pw, int64_t
     const Lx *v = lx_var(a, V), *p = lx_var(a, P), *c = lx_var(a, C), *e = lx_var(a, E), *w8 = lx_var(a, 8);
     const Lx *accat = lx_i2(a, LX_IADD, lx_mulk(a, p, kv), v);
     LsList in = {0}, perp = {0}, pere = {0}, all = {0};
-    ls_add(&perp, ls_set(a, xreg, NULL, lx_splat(a, lx_load(a, X, lx_i2(a, LX_IADD, lx_i2(a, LX_IADD, w8, c), lx_i2(a, LX_IMUL, p, lx_var(a, CI))), 1, NULL), width)));
+    ls_add(&perp, ls_set(a, xreg, NULL, lx_splat(a, lx_load(a, X, lx_i2(a, LX_IADD, lx_i2(a, LX_IADD, w8, c), lx_mulk(a, p, channels)), 1, NULL), width)));
     ls_add(&perp, ls_for_n(a, V, kv, true, ls_set(a, acc, accat, lx_f3(a, LX_FMA, lx_reg(a, wreg, v, width), lx_reg(a, xreg, NULL, width), lx_reg(a, acc, accat, width)))));
     const Lx *wat = lx_mulk(a, lx_i2(a, LX_IADD, lx_i2(a, LX_IMUL, e, lx_var(a, CI)), c), kv * width);
     ls_add(&in, ls_for_n(a, V, kv, true, ls_set(a, wreg, v, lx_load(a, W, lx_i2(a, LX_IADD, wat, lx_mulk(a, v, width)), width, NULL))));
