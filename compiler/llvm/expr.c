@@ -129,16 +129,16 @@ static Val lanes_at(Emit *e, int64_t ptr, const Lx *index, const Lx *stride, int
 
 static LLVMTypeRef masked_type(Emit *e, int width) { return LLVMVectorType(e->f32, (unsigned)width); }
 
-static Val load_of(Emit *e, const Lx *x) {
-    if (!x->b) return aligned(LLVMBuildLoad2(e->b, emit_vec(e, x->width), place(e, x->i, x->a, 0), ""));
+static Val load_of(Emit *e, const Lx *x, const Lx *count) {
+    if (!count) return aligned(LLVMBuildLoad2(e->b, emit_vec(e, x->width), place(e, x->i, x->a, 0), ""));
     LLVMTypeRef t = masked_type(e, x->width);
-    Val args[] = {place(e, x->i, x->a, 0), LLVMConstInt(e->i32, 4, 0), mask_of(e, x->b, x->width), LLVMConstNull(t)};
+    Val args[] = {place(e, x->i, x->a, 0), LLVMConstInt(e->i32, 4, 0), mask_of(e, count, x->width), LLVMConstNull(t)};
     Val v = emit_intrinsic(e, "llvm.masked.load", (LLVMTypeRef[]){t, e->ptr}, 2, args, 4);
     return x->width == 1 ? LLVMBuildBitCast(e->b, v, e->f32, "") : v;
 }
 
 static Val gather_of(Emit *e, const Lx *x) {
-    if (x->width == 1 && !x->c) return aligned(LLVMBuildLoad2(e->b, e->f32, place(e, x->i, x->a, 0), ""));
+    if (x->width == 1) return load_of(e, x, x->c);
     LLVMTypeRef t = emit_vec(e, x->width);
     if (x->c) {
         Val args[] = {lanes_at(e, x->i, x->a, x->b, x->width), LLVMConstInt(e->i32, 4, 0), mask_of(e, x->c, x->width), LLVMConstNull(t)};
@@ -240,7 +240,7 @@ static Val float_of(Emit *e, const Lx *x) {
     int w = x->width;
     switch ((int)x->kind) {
     case LX_LANES: return lanes_of(e, w);
-    case LX_LOAD: return load_of(e, x);
+    case LX_LOAD: return load_of(e, x, x->b);
     case LX_GATHER: return gather_of(e, x);
     case LX_SPLAT: return emit_splat(e, emit_float(e, x->a), w);
     case LX_I2F: return emit_splat(e, LLVMBuildSIToFP(e->b, emit_int(e, x->a), e->f32, ""), w);

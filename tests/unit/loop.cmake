@@ -2,6 +2,7 @@
 csc_test(loop csc_loop)
 if(CSC_LLVM)
   csc_test(llvm csc_llvm)
+  csc_test(codegen optest csc_sched csc_llvm csc_op)
 endif()
 if(CSC_LLVM) # a measurement, not a test
   add_executable(bench_tile EXCLUDE_FROM_ALL bench/tile.c)
