@@ -1,4 +1,5 @@
-/* Reverse mode: copy the graph, then walk it backwards. Only nodes that depend on `wrt` and reach a root get cotangents. */
+/* Reverse mode: copy the graph, then walk it backwards. Only nodes that depend on `wrt` and reach a root get
+ * cotangents. */
 #include "ad/ad.h"
 #include "ad/sweep.h"
 #include "base/trouble.h"
@@ -49,7 +50,8 @@ static NodeId copy_node(Sweep *s, NodeId at) {
     return graph_add(s->dst, n->op, in, n->nin, &attr, n->span);
 }
 
-Sweep *sweep_new(Arena *a, const Graph *src, Graph *dst, NodeId *map, const bool *wrt, const NodeId *roots, uint32_t nroots) {
+Sweep *sweep_new(Arena *a, const Graph *src, Graph *dst, NodeId *map, const bool *wrt, const NodeId *roots,
+                 uint32_t nroots) {
     Sweep *s = ARENA_NEW(a, Sweep);
     size_t len = src->nodes.len;
     *s = (Sweep){.a = a, .src = src, .dst = dst, .map = map};
@@ -106,7 +108,8 @@ static void reverse_node(Sweep *s, NodeId at) {
     s->at = at;
     if (n->op == OP_loop) {
         bool any = false;
-        for (uint32_t k = 0; s->res_cot[at] && k < loop_results(n->a.loop); k++) any |= s->res_cot[at][k] != NO_NODE;
+        for (uint32_t k = 0; s->res_cot[at] && k < loop_results(n->a.loop); k++)
+            any |= s->res_cot[at][k] != NO_NODE;
         if (any) loop_reverse(s, n, s->res_cot[at]);
         return;
     }
@@ -124,18 +127,23 @@ void sweep_run(Sweep *s) {
         if (s->varied[i] && s->reached[i]) reverse_node(s, i);
 }
 
-static bool is_numbered(const Node *x) { return x->op == OP_input || x->op == OP_param || x->op == OP_tunable || x->op == OP_arg; }
-static bool same_leaf(const Node *x, const Node *y) { return is_numbered(x) && x->op == y->op && x->a.index == y->a.index; }
+static bool is_numbered(const Node *x) {
+    return x->op == OP_input || x->op == OP_param || x->op == OP_tunable || x->op == OP_arg;
+}
+static bool same_leaf(const Node *x, const Node *y) {
+    return is_numbered(x) && x->op == y->op && x->a.index == y->a.index;
+}
 
-Graph *ad_reverse(Arena *a, const Graph *g, const NodeId *roots, const NodeId *seeds, uint32_t nroots, const NodeId *wrt, uint32_t nwrt,
-                  NodeId *grads) {
+Graph *ad_reverse(Arena *a, const Graph *g, const NodeId *roots, const NodeId *seeds, uint32_t nroots,
+                  const NodeId *wrt, uint32_t nwrt, NodeId *grads) {
     size_t len = g->nodes.len;
     Graph *dst = graph_new(a);
     NodeId *map = ARENA_ARRAY(a, NodeId, len);
     bool *mark = ARENA_ARRAY(a, bool, len);
     for (size_t i = 0; i < len; i++) {
         map[i] = NO_NODE;
-        for (uint32_t k = 0; k < nwrt; k++) mark[i] |= i == wrt[k] || same_leaf(&g->nodes.at[i], graph_at(g, wrt[k]));
+        for (uint32_t k = 0; k < nwrt; k++)
+            mark[i] |= i == wrt[k] || same_leaf(&g->nodes.at[i], graph_at(g, wrt[k]));
     }
     Sweep *s = sweep_new(a, g, dst, map, mark, roots, nroots);
     for (size_t i = 0; i < g->outs.len; i++) {
@@ -144,15 +152,18 @@ Graph *ad_reverse(Arena *a, const Graph *g, const NodeId *roots, const NodeId *s
     }
     for (uint32_t i = 0; i < nroots; i++) {
         NodeId c = seeds ? map[seeds[i]] : op_const(dst, 1, graph_shape(g, roots[i]));
-        if (!shape_eq(graph_shape(dst, c), graph_shape(g, roots[i]))) BUG("the cotangent of root %u has another shape", i);
+        if (!shape_eq(graph_shape(dst, c), graph_shape(g, roots[i])))
+            BUG("the cotangent of root %u has another shape", i);
         sweep_seed(s, roots[i], c);
     }
     sweep_run(s);
     for (uint32_t i = 0; i < nwrt; i++) {
         const Node *n = graph_at(g, wrt[i]);
         NodeId c = is_numbered(n) ? sweep_grad_leaf(s, n->op, n->a.index) : sweep_grad(s, wrt[i]);
-        if (c == NO_NODE) c = zeros(dst, n->shape, n->batched);
-        else if (n->batched && !graph_batched(dst, c)) c = op1(dst, OP_per_sample, c);
+        if (c == NO_NODE)
+            c = zeros(dst, n->shape, n->batched);
+        else if (n->batched && !graph_batched(dst, c))
+            c = op1(dst, OP_per_sample, c);
         grads[i] = c;
     }
     return dst;

@@ -1,4 +1,5 @@
-/* The reverse of a loop is a loop, the reverse of a fixed point is the solution of a linear equation. See docs/autodiff.md. */
+/* The reverse of a loop is a loop, the reverse of a fixed point is the solution of a linear equation. See
+ * docs/autodiff.md. */
 #include "ad/sweep.h"
 #include "base/trouble.h"
 #include "op/loops.h"
@@ -11,7 +12,7 @@ static NodeId body_arg(const Graph *b, uint32_t index) {
     return NO_NODE;
 }
 
-/* ---- the forward loop: also emits the carried values at the start of each turn, and where each sample ran ---- */
+/* ---- the forward loop: also emits what each turn started from, and where each sample ran ---- */
 
 NodeId loop_copy_taped(Sweep *s, NodeId at, const NodeId *in) {
     const Node *n = graph_at(s->src, at);
@@ -21,14 +22,16 @@ NodeId loop_copy_taped(Sweep *s, NodeId at, const NodeId *in) {
     for (size_t i = 0; i < l.body->nodes.len; i++) map[i] = NO_NODE;
     graph_inline(b, l.body, map);
     uint32_t emitted = l.ncarry + l.nemit;
-    for (uint32_t i = 0; i < emitted; i++) graph_out(b, OUT_VALUE, (int32_t)i, map[l.body->outs.at[i].node], l.body->outs.at[i].name);
+    for (uint32_t i = 0; i < emitted; i++)
+        graph_out(b, OUT_VALUE, (int32_t)i, map[l.body->outs.at[i].node], l.body->outs.at[i].name);
     int32_t *tape = s->tape[at] = ARENA_ARRAY(s->a, int32_t, l.ncarry + 1);
     for (uint32_t i = 0; i < l.ncarry; i++) {
         NodeId arg = body_arg(l.body, i);
         tape[i] = -1;
         if (arg == NO_NODE || l.body->outs.at[i].node == arg) continue;
         NodeId kept = map[arg]; /* a stack has one axis more */
-        if (graph_shape(b, kept).rank == RANK_MAX) kept = op_reshape(b, kept, shape_of(1, shape_size(graph_shape(b, kept))));
+        if (graph_shape(b, kept).rank == RANK_MAX)
+            kept = op_reshape(b, kept, shape_of(1, shape_size(graph_shape(b, kept))));
         tape[i] = (int32_t)emitted;
         graph_out(b, OUT_VALUE, (int32_t)emitted++, kept, NULL);
     }
@@ -57,7 +60,8 @@ static NodeId feed(Sweep *s, Graph *r, Nodes *in, NodeId from, bool per_turn, bo
         for (int i = 0; i + 1 < shape.rank; i++) shape.dim[i] = shape.dim[i + 1];
         shape.dim[--shape.rank] = 0;
     }
-    NodeId arg = op_leaf(r, OP_arg, (int32_t)in->len, shape, batched || graph_batched(s->dst, from), graph_at(s->dst, from)->span, NULL);
+    NodeId arg = op_leaf(r, OP_arg, (int32_t)in->len, shape, batched || graph_batched(s->dst, from),
+                         graph_at(s->dst, from)->span, NULL);
     vec_push(s->a, in, from);
     return arg;
 }
@@ -76,10 +80,12 @@ void loop_reverse(Sweep *s, const Node *n, const NodeId *res_cot) {
     const int32_t *tape = s->tape[s->at];
     uint32_t nvalues = l->ncarry + l->ninvariant + l->nper, nargs = loop_args(l);
     SigIn *sig = ARENA_ARRAY(s->a, SigIn, nargs), *ins = ARENA_ARRAY(s->a, SigIn, n->nin);
-    for (uint32_t i = 0; i < n->nin; i++) ins[i] = (SigIn){graph_shape(s->src, n->in[i]), graph_batched(s->src, n->in[i])};
+    for (uint32_t i = 0; i < n->nin; i++)
+        ins[i] = (SigIn){graph_shape(s->src, n->in[i]), graph_batched(s->src, n->in[i])};
     for (uint32_t i = 0; i < nargs; i++) sig[i] = loop_arg(l, ins, i);
 
-    /* which arguments have a gradient: they depend on what is differentiated by, and reach a result that has a cotangent */
+    /* which arguments have a gradient: they depend on what is differentiated by, and reach a result that has
+     * a cotangent */
     bool *has = ARENA_ARRAY(s->a, bool, nargs), *reach = ARENA_ARRAY(s->a, bool, nargs);
     bool *result = ARENA_ARRAY(s->a, bool, loop_results(l));
     for (uint32_t i = 0; i < nvalues; i++) has[i] = s->varied[n->in[i]];
@@ -88,7 +94,8 @@ void loop_reverse(Sweep *s, const Node *n, const NodeId *res_cot) {
     loop_depend_backward(s->a, l, result, reach);
     for (uint32_t i = 0; i < nvalues; i++) has[i] &= reach[i];
 
-    /* arguments of the reverse body: cotangents of carried values, sums for invariants; then what each turn reads */
+    /* arguments of the reverse body: cotangents of carried values, sums for invariants; then what each turn
+     * reads */
     Graph *r = graph_new(s->a);
     Nodes in = {0};
     NodeId *acc = ARENA_ARRAY(s->a, NodeId, nargs), *val = ARENA_ARRAY(s->a, NodeId, nargs);
@@ -96,26 +103,31 @@ void loop_reverse(Sweep *s, const Node *n, const NodeId *res_cot) {
     for (uint32_t i = 0; i < l->ncarry + l->ninvariant; i++) {
         if (!has[i]) continue;
         NodeId c = i < l->ncarry ? res_cot[i] : NO_NODE;
-        c = c == NO_NODE ? zeros(s->dst, sig[i].shape, sig[i].batched) : as_batched(s->dst, c, sig[i].batched);
+        c = c == NO_NODE ? zeros(s->dst, sig[i].shape, sig[i].batched)
+                         : as_batched(s->dst, c, sig[i].batched);
         acc[i] = feed(s, r, &in, c, false, sig[i].batched);
     }
     rl.ncarry = (uint32_t)in.len;
     bool ragged = tape[l->ncarry] >= 0;
     for (uint32_t i = 0; i < l->ncarry; i++)
-        if (tape[i] < 0 || ragged) val[i] = feed(s, r, &in, as_batched(s->dst, s->map[n->in[i]], sig[i].batched), false, false);
-    for (uint32_t i = l->ncarry; i < l->ncarry + l->ninvariant; i++) val[i] = feed(s, r, &in, s->map[n->in[i]], false, false);
+        if (tape[i] < 0 || ragged)
+            val[i] = feed(s, r, &in, as_batched(s->dst, s->map[n->in[i]], sig[i].batched), false, false);
+    for (uint32_t i = l->ncarry; i < l->ncarry + l->ninvariant; i++)
+        val[i] = feed(s, r, &in, s->map[n->in[i]], false, false);
     rl.ninvariant = (uint32_t)in.len - rl.ncarry;
     NodeId ran = ragged ? feed(s, r, &in, op_proj(s->dst, fwd, tape[l->ncarry]), true, false) : NO_NODE;
     for (uint32_t i = 0; i < l->ncarry; i++) {
         if (tape[i] < 0) continue;
         NodeId was = op_reshape(r, feed(s, r, &in, op_proj(s->dst, fwd, tape[i]), true, false), sig[i].shape);
-        /* a sample that did not run this turn: its first values, which it did run with, so that no NaN arises from values nobody
-           computed with (0 * NaN would reach the gradients that are summed over the batch) */
+        /* a sample that did not run this turn: its first values, which it did run with, so that no NaN arises
+           from values nobody computed with (0 * NaN would reach the gradients summed over the batch) */
         val[i] = ragged ? choose(r, ran, was, val[i]) : was;
     }
-    for (uint32_t i = l->ncarry + l->ninvariant; i < nvalues; i++) val[i] = feed(s, r, &in, s->map[n->in[i]], true, false);
+    for (uint32_t i = l->ncarry + l->ninvariant; i < nvalues; i++)
+        val[i] = feed(s, r, &in, s->map[n->in[i]], true, false);
     NodeId *ecot = ARENA_ARRAY(s->a, NodeId, l->nemit + 1);
-    for (uint32_t i = 0; i < l->nemit; i++) ecot[i] = result[l->ncarry + i] ? feed(s, r, &in, res_cot[l->ncarry + i], true, false) : NO_NODE;
+    for (uint32_t i = 0; i < l->nemit; i++)
+        ecot[i] = result[l->ncarry + i] ? feed(s, r, &in, res_cot[l->ncarry + i], true, false) : NO_NODE;
     rl.nper = (uint32_t)in.len - rl.ncarry - rl.ninvariant;
     val[nargs - 1] = op_leaf(r, OP_arg, (int32_t)in.len, (Shape){0}, false, n->span, NULL);
 
@@ -143,7 +155,8 @@ void loop_reverse(Sweep *s, const Node *n, const NodeId *res_cot) {
     for (uint32_t i = 0; i < l->ncarry + l->ninvariant; i++) {
         if (!has[i]) continue;
         NodeId c = sweep_grad_leaf(b, OP_arg, (int32_t)i);
-        if (i >= l->ncarry) c = c == NO_NODE ? acc[i] : op2(r, OP_add, acc[i], c);
+        if (i >= l->ncarry)
+            c = c == NO_NODE ? acc[i] : op2(r, OP_add, acc[i], c);
         else {
             if (c == NO_NODE) c = zeros(r, sig[i].shape, sig[i].batched);
             c = choose(r, ran, c, acc[i]);
@@ -160,7 +173,9 @@ void loop_reverse(Sweep *s, const Node *n, const NodeId *res_cot) {
     rl.counted = l->counted || l->until;
     if (rl.counted) {
         const LoopAttr *fl = graph_at(s->dst, fwd)->a.loop;
-        vec_push(s->a, &in, l->until ? op_proj(s->dst, fwd, (int32_t)(fl->ncarry + fl->nemit)) : s->map[n->in[n->nin - 1]]);
+        vec_push(s->a, &in,
+                 l->until ? op_proj(s->dst, fwd, (int32_t)(fl->ncarry + fl->nemit))
+                          : s->map[n->in[n->nin - 1]]);
     }
     if (!outs) return;
     NodeId rev = op_loop(s->dst, &rl, in.at, (uint32_t)in.len, n->span);
@@ -171,12 +186,14 @@ void loop_reverse(Sweep *s, const Node *n, const NodeId *res_cot) {
 
 /* ---- fixed points ---- */
 
-/* Change between two turns, against the size of the value, at which the linear equation counts as solved; and the most turns. */
+/* Change between two turns, against the size of the value, at which the linear equation counts as solved; and
+ * the most turns. */
 static const double SOLVED = 1e-6;
 enum { SOLVE_TURNS = 200 };
 
 /* Inlines the body at the given values and sweeps it from its output; the sweep holds the gradients. */
-static Sweep *body_sweep(Sweep *s, const Graph *f, Graph *g, const NodeId *val, const bool *has, NodeId seed) {
+static Sweep *body_sweep(Sweep *s, const Graph *f, Graph *g, const NodeId *val, const bool *has,
+                         NodeId seed) {
     NodeId *map = ARENA_ARRAY(s->a, NodeId, f->nodes.len);
     bool *wrt = ARENA_ARRAY(s->a, bool, f->nodes.len);
     for (NodeId i = 0; i < f->nodes.len; i++) {
@@ -191,7 +208,8 @@ static Sweep *body_sweep(Sweep *s, const Graph *f, Graph *g, const NodeId *val, 
     return b;
 }
 
-/* g = F(g, rest) gives dg = (1 - dF/dg)^-1 dF/drest drest: solve w = gbar + (dF/dg)' w by iteration, then restbar = (dF/drest)' w. */
+/* g = F(g, rest) gives dg = (1 - dF/dg)^-1 dF/drest drest: solve w = gbar + (dF/dg)' w by iteration, then
+ * restbar = (dF/drest)' w. */
 void fixed_point_reverse(Sweep *s, const Node *n, NodeId gbar) {
     const Graph *f = n->a.body;
     bool *has = ARENA_ARRAY(s->a, bool, n->nin), any = false;
@@ -210,10 +228,12 @@ void fixed_point_reverse(Sweep *s, const Node *n, NodeId gbar) {
     NodeId step = sweep_grad_leaf(b, OP_arg, 0);
     if (step != NO_NODE) {
         NodeId next = op2(r, OP_add, add, step), change = op2(r, OP_sub, next, w);
-        NodeId change2 = op_sum_all(r, op2(r, OP_mul, change, change)), size2 = op_sum_all(r, op2(r, OP_mul, next, next));
+        NodeId change2 = op_sum_all(r, op2(r, OP_mul, change, change)),
+               size2 = op_sum_all(r, op2(r, OP_mul, next, next));
         graph_out(r, OUT_VALUE, 0, next, NULL);
         graph_out(r, OUT_VALUE, 1, op2(r, OP_le, change2, op_scale(r, SOLVED * SOLVED, size2)), NULL);
-        LoopAttr l = {.body = r, .turns = SOLVE_TURNS, .ncarry = 1, .ninvariant = (uint32_t)in.len - 1, .until = true};
+        LoopAttr l = {
+            .body = r, .turns = SOLVE_TURNS, .ncarry = 1, .ninvariant = (uint32_t)in.len - 1, .until = true};
         gbar = op_proj(s->dst, op_loop(s->dst, &l, in.at, (uint32_t)in.len, n->span), 0);
     }
     for (uint32_t i = 0; i < n->nin; i++) val[i] = s->map[n->in[i]];

@@ -34,7 +34,8 @@ void depend_forward(Arena *a, const Graph *g, bool *mark, bool **res) {
             for (uint32_t k = 0; k + 1 < loop_args(n->a.loop); k++) arg[k] = mark[n->in[k]];
             res[i] = ARENA_ARRAY(a, bool, loop_results(n->a.loop));
             loop_depend_forward(a, n->a.loop, arg, res[i]);
-        } else if (n->op == OP_loop) res[i] = NULL;
+        } else if (n->op == OP_loop)
+            res[i] = NULL;
         mark[i] |= any;
     }
 }
@@ -49,7 +50,8 @@ void loop_depend_backward(Arena *a, const LoopAttr *l, const bool *result, bool 
         again = false;
         memset(mark, 0, b->nodes.len * sizeof *mark);
         memset(res, 0, b->nodes.len * sizeof *res);
-        for (uint32_t i = 0; i < l->ncarry + l->nemit; i++) mark[b->outs.at[i].node] |= i < l->ncarry ? arg[i] : result[i];
+        for (uint32_t i = 0; i < l->ncarry + l->nemit; i++)
+            mark[b->outs.at[i].node] |= i < l->ncarry ? arg[i] : result[i];
         depend_backward(a, b, mark, res);
         for (size_t i = 0; i < b->nodes.len; i++) {
             const Node *n = &b->nodes.at[i];

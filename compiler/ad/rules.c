@@ -1,11 +1,12 @@
-/* The vector-Jacobian rule of every operator: ybar is the cotangent of the node's result; each rule gives the inputs theirs.
-   Where a rule can use the node's own result it does, so that the input need not be kept (exp, sqrt, tanh, sigmoid, relu, recip).
-   Products are trilinear: dense, dense_grad (conv, conv_adj, conv_grad) are each other's adjoints. */
+/* The vector-Jacobian rule of every operator: ybar is the cotangent of the node's result; each rule gives the
+   inputs theirs. Where a rule can use the node's own result it does, so that the input need not be kept (exp,
+   sqrt, tanh, sigmoid, relu, recip). Products are trilinear: dense, dense_grad (conv, conv_adj, conv_grad)
+   are each other's adjoints. */
 #include "ad/sweep.h"
 #include "base/trouble.h"
 
 #define RULE(id) static void vjp_##id(Sweep *s, const Node *n, NodeId yb)
-#define NO_GRADIENT(id)                                                                                        \
+#define NO_GRADIENT(id)                                                                                      \
     RULE(id) { (void)s, (void)n, (void)yb; }
 #define X(i) value_in(s, n, (i))
 #define Y value_out(s)
@@ -14,7 +15,9 @@
 static NodeId like(Sweep *s, NodeId x, double v) { return op_const(G, v, graph_shape(G, x)); }
 static NodeId mul(Sweep *s, NodeId x, NodeId y) { return op2(G, OP_mul, x, y); }
 static NodeId neg(Sweep *s, NodeId x) { return op1(G, OP_neg, x); }
-static NodeId with(Sweep *s, OpKind k, NodeId x, Attr a) { return graph_add(G, k, &x, 1, &a, graph_at(G, x)->span); }
+static NodeId with(Sweep *s, OpKind k, NodeId x, Attr a) {
+    return graph_add(G, k, &x, 1, &a, graph_at(G, x)->span);
+}
 static NodeId with2(Sweep *s, OpKind k, NodeId x, NodeId y, Attr a) {
     return graph_add(G, k, (NodeId[]){x, y}, 2, &a, graph_at(G, x)->span);
 }
@@ -23,7 +26,9 @@ static NodeId where(Sweep *s, NodeId c, NodeId x) { return op3(G, OP_select, c, 
 static NodeId unless(Sweep *s, NodeId c, NodeId x) { return op3(G, OP_select, c, like(s, x, 0), x); }
 static Shape shape_in(const Sweep *s, const Node *n, uint32_t i) { return graph_shape(s->src, n->in[i]); }
 /* must a gradient for input i be summed over the batch? */
-static bool over_batch(const Sweep *s, const Node *n, uint32_t i) { return n->batched && !graph_batched(s->src, n->in[i]); }
+static bool over_batch(const Sweep *s, const Node *n, uint32_t i) {
+    return n->batched && !graph_batched(s->src, n->in[i]);
+}
 
 NO_GRADIENT(input)
 NO_GRADIENT(param)
@@ -47,7 +52,9 @@ RULE(abs) { give(s, n, 0, mul(s, yb, op1(G, OP_sign, X(0)))); }
 RULE(relu) { give(s, n, 0, where(s, op2(G, OP_lt, like(s, Y, 0), Y), yb)); }
 RULE(exp) { give(s, n, 0, mul(s, yb, Y)); }
 RULE(log) { give(s, n, 0, op2(G, OP_div, yb, X(0))); }
-RULE(sqrt) { give(s, n, 0, unless(s, op2(G, OP_eq, Y, like(s, Y, 0)), op2(G, OP_div, yb, op_scale(G, 2, Y)))); }
+RULE(sqrt) {
+    give(s, n, 0, unless(s, op2(G, OP_eq, Y, like(s, Y, 0)), op2(G, OP_div, yb, op_scale(G, 2, Y))));
+}
 RULE(recip) { give(s, n, 0, neg(s, mul(s, yb, mul(s, Y, Y)))); }
 RULE(tanh) { give(s, n, 0, mul(s, yb, op2(G, OP_sub, like(s, Y, 1), mul(s, Y, Y)))); }
 RULE(sigmoid) { give(s, n, 0, mul(s, yb, mul(s, Y, op2(G, OP_sub, like(s, Y, 1), Y)))); }
@@ -82,8 +89,10 @@ RULE(pow) {
     if (wants(s, n, 0)) {
         const Node y = *graph_at(G, X(1));
         NodeId d;
-        if (y.op == OP_constant && y.a.value == 2) d = op_scale(G, 2, X(0));
-        else if (y.op == OP_constant) d = op_scale(G, y.a.value, op2(G, OP_pow, X(0), like(s, Y, y.a.value - 1)));
+        if (y.op == OP_constant && y.a.value == 2)
+            d = op_scale(G, 2, X(0));
+        else if (y.op == OP_constant)
+            d = op_scale(G, y.a.value, op2(G, OP_pow, X(0), like(s, Y, y.a.value - 1)));
         else { /* x^0 is 1, also at x = 0, where y x^(y-1) would be 0 * inf */
             d = mul(s, X(1), op2(G, OP_pow, X(0), op2(G, OP_sub, X(1), like(s, Y, 1))));
             d = unless(s, op2(G, OP_eq, X(1), like(s, Y, 0)), d);
@@ -109,7 +118,8 @@ RULE(amax) {
     NodeId hit = op2(G, OP_eq, X(0), expand_back(s, n, Y));
     give(s, n, 0, where(s, hit, expand_back(s, n, op2(G, OP_div, yb, op_sum(G, hit, n->a.axes)))));
 }
-/* Entry i receives the mean of ybar over the sorted places that hold its value: exact, equal entries share. Quadratic in the axis. */
+/* Entry i receives the mean of ybar over the sorted places that hold its value: exact, equal entries share.
+ * Quadratic in the axis. */
 RULE(sort) {
     Shape x = shape_in(s, n, 0), three = shape_of(3, (int64_t)1, x.dim[n->a.axis], (int64_t)1);
     for (int i = 0; i < n->a.axis; i++) three.dim[0] *= x.dim[i];
@@ -117,7 +127,8 @@ RULE(sort) {
     Shape four = shape_of(4, three.dim[0], three.dim[1], three.dim[1], three.dim[2]);
     NodeId from = with(s, OP_expand, op_reshape(G, X(0), three), (Attr){.axes = 4, .shape = four});
     NodeId to = with(s, OP_expand, op_reshape(G, Y, three), (Attr){.axes = 2, .shape = four});
-    NodeId hit = op2(G, OP_eq, from, to), yb4 = with(s, OP_expand, op_reshape(G, yb, three), (Attr){.axes = 2, .shape = four});
+    NodeId hit = op2(G, OP_eq, from, to),
+           yb4 = with(s, OP_expand, op_reshape(G, yb, three), (Attr){.axes = 2, .shape = four});
     NodeId xb = op2(G, OP_div, op_sum(G, where(s, hit, yb4), 4), op_sum(G, hit, 4));
     give(s, n, 0, op_reshape(G, xb, x));
 }
@@ -131,10 +142,14 @@ RULE(permute) {
 }
 static int64_t size_in(const Sweep *s, const Node *n) { return shape_in(s, n, 0).dim[n->a.axis]; }
 RULE(slice) {
-    give(s, n, 0, with(s, OP_embed, yb, (Attr){.axis = n->a.axis, .start = n->a.start, .step = n->a.step, .size = size_in(s, n)}));
+    give(s, n, 0,
+         with(s, OP_embed, yb,
+              (Attr){.axis = n->a.axis, .start = n->a.start, .step = n->a.step, .size = size_in(s, n)}));
 }
 RULE(embed) {
-    give(s, n, 0, with(s, OP_slice, yb, (Attr){.axis = n->a.axis, .start = n->a.start, .step = n->a.step, .size = size_in(s, n)}));
+    give(s, n, 0,
+         with(s, OP_slice, yb,
+              (Attr){.axis = n->a.axis, .start = n->a.start, .step = n->a.step, .size = size_in(s, n)}));
 }
 RULE(concat) {
     int64_t at = 0;
@@ -145,15 +160,20 @@ RULE(concat) {
     }
 }
 RULE(gather) {
-    give(s, n, 0, with(s, OP_scatter, yb, (Attr){.axis = n->a.axis, .list = n->a.list, .list_len = n->a.list_len, .size = size_in(s, n)}));
+    give(
+        s, n, 0,
+        with(s, OP_scatter, yb,
+             (Attr){.axis = n->a.axis, .list = n->a.list, .list_len = n->a.list_len, .size = size_in(s, n)}));
 }
 RULE(scatter) {
-    give(s, n, 0, with(s, OP_gather, yb, (Attr){.axis = n->a.axis, .list = n->a.list, .list_len = n->a.list_len}));
+    give(s, n, 0,
+         with(s, OP_gather, yb, (Attr){.axis = n->a.axis, .list = n->a.list, .list_len = n->a.list_len}));
 }
 RULE(pick) { give(s, n, 0, with2(s, OP_place, yb, X(1), (Attr){.size = shape_in(s, n, 0).dim[0]})); }
 RULE(place) { give(s, n, 0, with2(s, OP_pick, yb, X(1), (Attr){0})); }
 
-/* The gradient of a weight that serves every sample is summed over the batch where it is made: none per sample exists. */
+/* The gradient of a weight that serves every sample is summed over the batch where it is made: none per
+ * sample exists. */
 RULE(dense) {
     bool t = n->a.flag;
     if (wants(s, n, 0)) {
@@ -168,11 +188,15 @@ RULE(dense_grad) {
 }
 RULE(conv) {
     if (wants(s, n, 0)) give(s, n, 0, with2(s, OP_conv_adj, yb, X(1), (Attr){.conv = n->a.conv}));
-    if (wants(s, n, 1)) give_summed(s, n, 1, with2(s, OP_conv_grad, X(0), yb, (Attr){.conv = n->a.conv, .flag = over_batch(s, n, 1)}));
+    if (wants(s, n, 1))
+        give_summed(s, n, 1,
+                    with2(s, OP_conv_grad, X(0), yb, (Attr){.conv = n->a.conv, .flag = over_batch(s, n, 1)}));
 }
 RULE(conv_adj) {
     if (wants(s, n, 0)) give(s, n, 0, with2(s, OP_conv, yb, X(1), (Attr){.conv = n->a.conv}));
-    if (wants(s, n, 1)) give_summed(s, n, 1, with2(s, OP_conv_grad, yb, X(0), (Attr){.conv = n->a.conv, .flag = over_batch(s, n, 1)}));
+    if (wants(s, n, 1))
+        give_summed(s, n, 1,
+                    with2(s, OP_conv_grad, yb, X(0), (Attr){.conv = n->a.conv, .flag = over_batch(s, n, 1)}));
 }
 RULE(conv_grad) {
     if (wants(s, n, 0)) give(s, n, 0, with2(s, OP_conv_adj, X(1), yb, (Attr){.conv = n->a.conv}));
@@ -203,24 +227,32 @@ bool rule_passes(const Node *n, uint32_t i) {
     case OP_lt:
     case OP_le:
     case OP_eq:
-    case OP_argmax: return false;
+    case OP_argmax:
+        return false;
     case OP_pick:
-    case OP_place: return i == 0;
+    case OP_place:
+        return i == 0;
     case OP_select:
     case OP_max_pool_adj:
     case OP_max_pool_at:
-    case OP_fixed_point: return i >= 1;
-    case OP_loop: return i < n->a.loop->ncarry + n->a.loop->ninvariant + n->a.loop->nper;
-    default: return true;
+    case OP_fixed_point:
+        return i >= 1;
+    case OP_loop:
+        return i < n->a.loop->ncarry + n->a.loop->ninvariant + n->a.loop->nper;
+    default:
+        return true;
     }
 }
 
 void rule_apply(Sweep *s, const Node *n, NodeId yb) {
     switch (n->op) {
-#define OP(id, name, inputs, linear, formula)                                                                  \
-    case OP_##id: vjp_##id(s, n, yb); break;
+#define OP(id, name, inputs, linear, formula)                                                                \
+    case OP_##id:                                                                                            \
+        vjp_##id(s, n, yb);                                                                                  \
+        break;
 #include "sig/ops.def"
 #undef OP
-    case OP_COUNT: BUG("no operator");
+    case OP_COUNT:
+        BUG("no operator");
     }
 }

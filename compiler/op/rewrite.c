@@ -1,6 +1,7 @@
-/* Rewriting of one node, given its inputs in a graph under construction. Numbers stay the same to the last bit, except that constants are
-   folded (c1 * (c2 * x), sums of constants) and the sign of a zero may change. A structural zero (a constant 0, not a value that happens
-   to be 0) annihilates: 0 * x is 0 even where x would be NaN, because "nothing" times x is meant. */
+/* Rewriting of one node, given its inputs in a graph under construction. Numbers stay the same to the last
+   bit, except that constants are folded (c1 * (c2 * x), sums of constants), sums of sums become one sum, x ^
+   2 is x * x and the sign of a zero may change. A structural zero (a constant 0, not a value that happens to
+   be 0) annihilates: 0 * x is 0 even where x would be NaN, because "nothing" times x is meant. */
 #include "op/rewrite.h"
 #include "base/trouble.h"
 #include "op/loops.h"
@@ -18,23 +19,34 @@ Build *build_new(Arena *a) {
 
 static bool ints_equal(const int32_t *x, const int32_t *y, size_t n) { return !memcmp(x, y, n * sizeof *x); }
 static bool conv_equal(const ConvGeom *x, const ConvGeom *y) {
-    return x == y || (x && y && ints_equal(x->kernel, y->kernel, 2) && ints_equal(x->stride, y->stride, 2) && ints_equal(x->dilation, y->dilation, 2) &&
-                      ints_equal(x->pad_lo, y->pad_lo, 2) && ints_equal(x->pad_hi, y->pad_hi, 2) && x->groups == y->groups &&
-                      !memcmp(x->in, y->in, sizeof x->in) && !memcmp(x->out, y->out, sizeof x->out) && x->in_ch == y->in_ch && x->out_ch == y->out_ch);
+    return x == y || (x && y && ints_equal(x->kernel, y->kernel, 2) && ints_equal(x->stride, y->stride, 2) &&
+                      ints_equal(x->dilation, y->dilation, 2) && ints_equal(x->pad_lo, y->pad_lo, 2) &&
+                      ints_equal(x->pad_hi, y->pad_hi, 2) && x->groups == y->groups &&
+                      !memcmp(x->in, y->in, sizeof x->in) && !memcmp(x->out, y->out, sizeof x->out) &&
+                      x->in_ch == y->in_ch && x->out_ch == y->out_ch);
 }
-static bool pool_equal(const PoolGeom *x, const PoolGeom *y) { return x == y || (x && y && !memcmp(x, y, sizeof *x)); }
+static bool pool_equal(const PoolGeom *x, const PoolGeom *y) {
+    return x == y || (x && y && !memcmp(x, y, sizeof *x));
+}
 static bool body_equal(const Graph *x, const Graph *y) { return x == y || (x && y && graph_equal(x, y)); }
 static bool loop_equal(const LoopAttr *x, const LoopAttr *y) {
-    return x == y || (x && y && x->turns == y->turns && x->ncarry == y->ncarry && x->ninvariant == y->ninvariant && x->nper == y->nper && x->nemit == y->nemit &&
-                      x->until == y->until && x->counted == y->counted && x->reverse == y->reverse && x->keep == y->keep && body_equal(x->body, y->body));
+    return x == y ||
+           (x && y && x->turns == y->turns && x->ncarry == y->ncarry && x->ninvariant == y->ninvariant &&
+            x->nper == y->nper && x->nemit == y->nemit && x->until == y->until && x->counted == y->counted &&
+            x->reverse == y->reverse && x->keep == y->keep && body_equal(x->body, y->body));
 }
 
 bool attr_equal(const Attr *x, const Attr *y) {
-    return !memcmp(&x->value, &y->value, sizeof x->value) && x->index == y->index && x->axis == y->axis && x->axes == y->axes && x->start == y->start &&
-           x->step == y->step && x->size == y->size && x->flag == y->flag && shape_eq(x->shape, y->shape) && x->batched == y->batched &&
-           x->list_len == y->list_len && (x->list_len == 0 || ints_equal(x->list, y->list, (size_t)x->list_len)) &&
-           (x->data == y->data || (x->data && y->data && !memcmp(x->data, y->data, (size_t)shape_size(x->shape) * sizeof *x->data))) &&
-           conv_equal(x->conv, y->conv) && pool_equal(x->pool, y->pool) && loop_equal(x->loop, y->loop) && body_equal(x->body, y->body);
+    return !memcmp(&x->value, &y->value, sizeof x->value) && x->index == y->index && x->axis == y->axis &&
+           x->axes == y->axes && x->start == y->start && x->step == y->step && x->size == y->size &&
+           x->flag == y->flag && shape_eq(x->shape, y->shape) && x->batched == y->batched &&
+           x->list_len == y->list_len &&
+           (x->list_len == 0 || ints_equal(x->list, y->list, (size_t)x->list_len)) &&
+           (x->data == y->data ||
+            (x->data && y->data &&
+             !memcmp(x->data, y->data, (size_t)shape_size(x->shape) * sizeof *x->data))) &&
+           conv_equal(x->conv, y->conv) && pool_equal(x->pool, y->pool) && loop_equal(x->loop, y->loop) &&
+           body_equal(x->body, y->body);
 }
 
 static bool same_inputs(const Node *x, const Node *y) {
@@ -94,10 +106,13 @@ NodeId build_node(Build *b, OpKind op, const NodeId *in, uint32_t nin, const Att
 }
 
 NodeId build_as(Build *b, NodeId x, bool batched) {
-    return batched && !graph_batched(b->g, x) ? build_node(b, OP_per_sample, &x, 1, NULL, graph_at(b->g, x)->span) : x;
+    return batched && !graph_batched(b->g, x)
+               ? build_node(b, OP_per_sample, &x, 1, NULL, graph_at(b->g, x)->span)
+               : x;
 }
 NodeId build_const(Build *b, double v, Shape s, bool batched) {
-    return build_as(b, build_node(b, OP_constant, NULL, 0, &(Attr){.value = v, .shape = s}, (Span){0}), batched);
+    return build_as(b, build_node(b, OP_constant, NULL, 0, &(Attr){.value = v, .shape = s}, (Span){0}),
+                    batched);
 }
 bool build_is_const(const Build *b, NodeId x, double *v) {
     const Node *n = graph_at(b->g, x);
@@ -113,26 +128,36 @@ static bool is(const Build *b, NodeId x, double v) {
     double c;
     return build_is_const(b, x, &c) && c == v;
 }
-static NodeId make(Build *b, const Node *n, OpKind k, NodeId x, NodeId y, NodeId z) { /* unused inputs: NO_NODE */
+static NodeId make(Build *b, const Node *n, OpKind k, NodeId x, NodeId y,
+                   NodeId z) { /* unused inputs: NO_NODE */
     NodeId in[3] = {x, y, z};
     return build_node(b, k, in, y == NO_NODE ? 1 : z == NO_NODE ? 2 : 3, NULL, n->span);
 }
-static NodeId make1(Build *b, const Node *n, OpKind k, NodeId x) { return make(b, n, k, x, NO_NODE, NO_NODE); }
-static NodeId make2(Build *b, const Node *n, OpKind k, NodeId x, NodeId y) { return make(b, n, k, x, y, NO_NODE); }
+static NodeId make1(Build *b, const Node *n, OpKind k, NodeId x) {
+    return make(b, n, k, x, NO_NODE, NO_NODE);
+}
+static NodeId make2(Build *b, const Node *n, OpKind k, NodeId x, NodeId y) {
+    return make(b, n, k, x, y, NO_NODE);
+}
 static NodeId same(Build *b, const Node *n, NodeId x) { return build_as(b, x, n->batched); }
 
-/* One value for all is computed once: per_sample moves behind every operator that treats the samples alike. */
+/* One value for all is computed once: per_sample moves behind every operator that treats the samples alike.
+ */
 static bool treats_samples_alike(const Node *n) {
     switch ((int)n->op) {
     case OP_batch_sum:
-    case OP_per_sample: return false;
+    case OP_per_sample:
+        return false;
     case OP_dense_grad:
-    case OP_conv_grad: return !n->a.flag;
-    default: return true;
+    case OP_conv_grad:
+        return !n->a.flag;
+    default:
+        return true;
     }
 }
 static NodeId per_sample_last(Build *b, const Node *n) {
-    if (n->op == OP_loop || n->op == OP_fixed_point || n->op == OP_proj) return NO_NODE; /* arguments say what is batched */
+    if (n->op == OP_loop || n->op == OP_fixed_point || n->op == OP_proj)
+        return NO_NODE; /* arguments say what is batched */
     NodeId few[8], *in = n->nin <= 8 ? few : ARENA_ARRAY(b->a, NodeId, n->nin);
     bool found = false, batched = false;
     for (uint32_t i = 0; i < n->nin; i++) {
@@ -147,7 +172,8 @@ static NodeId per_sample_last(Build *b, const Node *n) {
 
 static NodeId zero_slots(Build *b, const Node *n) {
     unsigned linear = n->op == OP_concat ? ~0u : n->op == OP_select ? 6u : op_info[n->op].linear;
-    bool together = n->op == OP_select || n->op == OP_concat, any = false, all = true; /* linear in all their values together */
+    bool together = n->op == OP_select || n->op == OP_concat, any = false,
+         all = true; /* linear in all their values together */
     for (uint32_t i = 0; i < n->nin; i++) {
         if (!(linear >> (i < 31 ? i : 31) & 1)) continue;
         bool zero = is(b, n->in[i], 0);
@@ -161,33 +187,86 @@ static NodeId zero_slots(Build *b, const Node *n) {
 static bool fold(OpKind op, const double *v, double *r) {
     double x = v[0], y = v[1];
     switch ((int)op) {
-    case OP_neg: *r = -x; break;
-    case OP_abs: *r = fabs(x); break;
-    case OP_sign: *r = x > 0 ? 1 : x < 0 ? -1 : x; break;
-    case OP_relu: *r = x < 0 ? 0 : x; break;
-    case OP_exp: *r = exp(x); break;
-    case OP_log: *r = log(x); break;
-    case OP_sqrt: *r = sqrt(x); break;
-    case OP_recip: *r = 1 / x; break;
-    case OP_tanh: *r = tanh(x); break;
-    case OP_sigmoid: *r = x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); break;
-    case OP_log1pexp: *r = x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); break;
-    case OP_sin: *r = sin(x); break;
-    case OP_cos: *r = cos(x); break;
-    case OP_floor: *r = floor(x); break;
-    case OP_stop: *r = x; break;
-    case OP_add: *r = x + y; break;
-    case OP_sub: *r = x - y; break;
-    case OP_mul: *r = x * y; break;
-    case OP_div: *r = x / y; break;
-    case OP_max: *r = x < y ? y : isnan(y) ? y : x; break;
-    case OP_min: *r = y < x ? y : isnan(y) ? y : x; break;
-    case OP_pow: *r = isnan(x) || isnan(y) ? NAN : pow(x, y); break;
-    case OP_lt: *r = x < y; break;
-    case OP_le: *r = x <= y; break;
-    case OP_eq: *r = x == y; break;
-    case OP_select: *r = x != 0 ? y : v[2]; break;
-    default: return false;
+    case OP_neg:
+        *r = -x;
+        break;
+    case OP_abs:
+        *r = fabs(x);
+        break;
+    case OP_sign:
+        *r = x > 0 ? 1 : x < 0 ? -1 : x;
+        break;
+    case OP_relu:
+        *r = x < 0 ? 0 : x;
+        break;
+    case OP_exp:
+        *r = exp(x);
+        break;
+    case OP_log:
+        *r = log(x);
+        break;
+    case OP_sqrt:
+        *r = sqrt(x);
+        break;
+    case OP_recip:
+        *r = 1 / x;
+        break;
+    case OP_tanh:
+        *r = tanh(x);
+        break;
+    case OP_sigmoid:
+        *r = x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
+        break;
+    case OP_log1pexp:
+        *r = x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+        break;
+    case OP_sin:
+        *r = sin(x);
+        break;
+    case OP_cos:
+        *r = cos(x);
+        break;
+    case OP_floor:
+        *r = floor(x);
+        break;
+    case OP_stop:
+        *r = x;
+        break;
+    case OP_add:
+        *r = x + y;
+        break;
+    case OP_sub:
+        *r = x - y;
+        break;
+    case OP_mul:
+        *r = x * y;
+        break;
+    case OP_div:
+        *r = x / y;
+        break;
+    case OP_max:
+        *r = x < y ? y : isnan(y) ? y : x;
+        break;
+    case OP_min:
+        *r = y < x ? y : isnan(y) ? y : x;
+        break;
+    case OP_pow:
+        *r = isnan(x) || isnan(y) ? NAN : pow(x, y);
+        break;
+    case OP_lt:
+        *r = x < y;
+        break;
+    case OP_le:
+        *r = x <= y;
+        break;
+    case OP_eq:
+        *r = x == y;
+        break;
+    case OP_select:
+        *r = x != 0 ? y : v[2];
+        break;
+    default:
+        return false;
     }
     return true;
 }
@@ -208,12 +287,18 @@ static NodeId rewrite_unary(Build *b, const Node *n) {
         if (x.op == OP_mul && at(b, x.in[0])->op == OP_constant)
             return make2(b, n, OP_mul, build_const(b, -at(b, x.in[0])->a.value, n->shape, false), x.in[1]);
         return NO_NODE;
-    case OP_abs: return x.op == OP_abs ? n->in[0] : x.op == OP_neg ? make1(b, n, OP_abs, x.in[0]) : NO_NODE;
-    case OP_relu: return x.op == OP_relu || x.op == OP_abs ? n->in[0] : NO_NODE;
-    case OP_sign: return x.op == OP_sign ? n->in[0] : NO_NODE;
-    case OP_floor: return x.op == OP_floor ? n->in[0] : NO_NODE;
-    case OP_stop: return x.op == OP_stop ? n->in[0] : NO_NODE;
-    default: return NO_NODE;
+    case OP_abs:
+        return x.op == OP_abs ? n->in[0] : x.op == OP_neg ? make1(b, n, OP_abs, x.in[0]) : NO_NODE;
+    case OP_relu:
+        return x.op == OP_relu || x.op == OP_abs ? n->in[0] : NO_NODE;
+    case OP_sign:
+        return x.op == OP_sign ? n->in[0] : NO_NODE;
+    case OP_floor:
+        return x.op == OP_floor ? n->in[0] : NO_NODE;
+    case OP_stop:
+        return x.op == OP_stop ? n->in[0] : NO_NODE;
+    default:
+        return NO_NODE;
     }
 }
 
@@ -242,14 +327,17 @@ static NodeId rewrite_binary(Build *b, const Node *n) {
         if (is(b, y, 1)) return same(b, n, x);
         if (is(b, x, -1)) return same(b, n, make1(b, n, OP_neg, y));
         if (nx.op == OP_constant && ny.op == OP_mul && at(b, ny.in[0])->op == OP_constant)
-            return make2(b, n, OP_mul, build_const(b, nx.a.value * at(b, ny.in[0])->a.value, n->shape, false), ny.in[1]);
-        if (nx.op == OP_constant && ny.op == OP_neg) return make2(b, n, OP_mul, build_const(b, -nx.a.value, n->shape, false), ny.in[0]);
+            return make2(b, n, OP_mul, build_const(b, nx.a.value * at(b, ny.in[0])->a.value, n->shape, false),
+                         ny.in[1]);
+        if (nx.op == OP_constant && ny.op == OP_neg)
+            return make2(b, n, OP_mul, build_const(b, -nx.a.value, n->shape, false), ny.in[0]);
         if (nx.op == OP_neg && ny.op == OP_neg) return make2(b, n, OP_mul, nx.in[0], ny.in[0]);
         break;
     case OP_div:
         if (is(b, y, 1)) return same(b, n, x);
         if (is(b, x, 1)) return same(b, n, make1(b, n, OP_recip, y));
-        if (ny.op == OP_constant && fabs(frexp(c = ny.a.value, &e)) == 0.5 && e > -100 && e < 100) /* exact for powers of two */
+        if (ny.op == OP_constant && fabs(frexp(c = ny.a.value, &e)) == 0.5 && e > -100 &&
+            e < 100) /* exact for powers of two */
             return make2(b, n, OP_mul, build_const(b, 1 / c, n->shape, false), x);
         return NO_NODE;
     case OP_pow:
@@ -257,8 +345,10 @@ static NodeId rewrite_binary(Build *b, const Node *n) {
         if (is(b, y, 2)) return same(b, n, make2(b, n, OP_mul, x, x));
         return is(b, y, -1) ? same(b, n, make1(b, n, OP_recip, x)) : NO_NODE;
     case OP_max:
-    case OP_min: return x == y ? x : NO_NODE;
-    default: return NO_NODE;
+    case OP_min:
+        return x == y ? x : NO_NODE;
+    default:
+        return NO_NODE;
     }
     /* sums and products: a constant first, else the older value first */
     bool later = nx.op != OP_constant && (ny.op == OP_constant || x > y);

@@ -1,4 +1,5 @@
-/* A graph under construction in which equal nodes are one and every node is rewritten as it is made. Inside op/ only. */
+/* A graph under construction in which equal nodes are one and every node is rewritten as it is made. Inside
+ * op/ only. */
 #ifndef CSC_OP_REWRITE_H
 #define CSC_OP_REWRITE_H
 #include "op/graph.h"
@@ -25,6 +26,7 @@ NodeId rewrite_add_embeds(Build *b, const Node *x, const Node *y, Span span); /*
 bool attr_equal(const Attr *x, const Attr *y);
 bool graph_equal(const Graph *x, const Graph *y); /* names and spans left out */
 
-/* simplify_loop.c. `result` of loop_simplify: for each result of the old loop its node in b (NO_NODE: not used). */
+/* simplify_loop.c. `result` of loop_simplify: for each result of the old loop its node in b (NO_NODE: not
+ * used). */
 void loop_simplify(Build *b, const Node *n, const NodeId *in, const bool *used, NodeId *result);
 #endif

@@ -1,4 +1,5 @@
-/* Simplification: rewrite every live node into a new graph where equal nodes are one, until nothing changes. */
+/* Simplification: rewrite every live node into a new graph where equal nodes are one, until nothing changes.
+ */
 #include "op/passes.h"
 #include "op/rewrite.h"
 #include "base/trouble.h"
@@ -44,9 +45,11 @@ static Graph *round_of(Arena *a, const Graph *g) {
         }
         Attr attr = n->a;
         if (n->op == OP_fixed_point) attr.body = op_simplify(a, attr.body);
-        map[i] = n->op == OP_proj ? result[n->in[0]][n->a.index] : build_node(b, n->op, in, n->nin, &attr, n->span);
+        map[i] = n->op == OP_proj ? result[n->in[0]][n->a.index]
+                                  : build_node(b, n->op, in, n->nin, &attr, n->span);
         Node *made = &b->g->nodes.at[map[i]];
-        if (!shape_eq(made->shape, n->shape) || made->batched != n->batched) BUG("%s became another kind of value", op_info[n->op].name);
+        if (!shape_eq(made->shape, n->shape) || made->batched != n->batched)
+            BUG("%s became another kind of value", op_info[n->op].name);
         if (!made->name && made->op != OP_constant) made->name = n->name;
     }
     for (size_t i = 0; i < g->outs.len; i++) {

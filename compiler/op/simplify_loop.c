@@ -1,27 +1,32 @@
-/* Simplification of one loop. Carried values, stacks and inputs that nothing needs go; a value that no turn changes is an invariant; a
-   constant input moves into the body; what depends on invariants alone is computed once, before the loop. */
+/* Simplification of one loop. Carried values, stacks and inputs that nothing needs go; a value that no turn
+   changes is an invariant; a constant input moves into the body; what depends on invariants alone is computed
+   once, before the loop. */
 #include "op/passes.h"
 #include "op/rewrite.h"
 #include "op/loops.h"
 
-typedef enum ArgFate { ARG_TURN, ARG_SAME, ARG_CONST } ArgFate; /* a value of each turn; the same in all; known */
+typedef enum ArgFate {
+    ARG_TURN,
+    ARG_SAME,
+    ARG_CONST
+} ArgFate; /* a value of each turn; the same in all; known */
 
 typedef struct LoopWork {
-    Build *b;           /* outside */
+    Build *b; /* outside */
     const Node *n;
     const LoopAttr *l;
     const Graph *body;
-    const bool *used;   /* results */
-    ArgFate *fate;      /* by argument */
-    NodeId *outside;    /* by argument, ARG_SAME and ARG_CONST: its value outside */
-    double *known;      /* by argument, ARG_CONST */
-    bool *invariant;    /* by node of body: depends on arguments that stay the same alone */
-    bool *needed;       /* by node of body: the new body holds it */
-    NodeId *hoisted;    /* by node of body: its value outside, NO_NODE */
-    Graph *to;          /* new body */
+    const bool *used; /* results */
+    ArgFate *fate;    /* by argument */
+    NodeId *outside;  /* by argument, ARG_SAME and ARG_CONST: its value outside */
+    double *known;    /* by argument, ARG_CONST */
+    bool *invariant;  /* by node of body: depends on arguments that stay the same alone */
+    bool *needed;     /* by node of body: the new body holds it */
+    NodeId *hoisted;  /* by node of body: its value outside, NO_NODE */
+    Graph *to;        /* new body */
     Build *tb;
-    NodeId *map;        /* body -> to */
-    Vec(NodeId) in;     /* of the new loop */
+    NodeId *map;    /* body -> to */
+    Vec(NodeId) in; /* of the new loop */
 } LoopWork;
 
 static NodeId out_node(const LoopWork *w, uint32_t i) { return w->body->outs.at[i].node; }
@@ -36,9 +41,12 @@ static void find_fates(LoopWork *w, const NodeId *in, const SigIn *sig) {
         if (i < l->ncarry) {
             const Node *o = graph_at(w->body, out_node(w, i));
             const Node *known = o->op == OP_per_sample ? graph_at(w->body, o->in[0]) : o;
-            if (o->op == OP_arg && (uint32_t)o->a.index == i) w->fate[i] = ARG_SAME;
-            else if (known->op == OP_constant && build_is_const(w->b, x, &v) && v == known->a.value) w->fate[i] = ARG_SAME;
-        } else if (i < l->ncarry + l->ninvariant) w->fate[i] = ARG_SAME;
+            if (o->op == OP_arg && (uint32_t)o->a.index == i)
+                w->fate[i] = ARG_SAME;
+            else if (known->op == OP_constant && build_is_const(w->b, x, &v) && v == known->a.value)
+                w->fate[i] = ARG_SAME;
+        } else if (i < l->ncarry + l->ninvariant)
+            w->fate[i] = ARG_SAME;
         else {
             const Node *p = graph_at(w->b->g, x);
             if (p->op == OP_expand && p->a.axes & 1) { /* the same in every turn */
@@ -62,7 +70,8 @@ static void find_fates(LoopWork *w, const NodeId *in, const SigIn *sig) {
 
 /* Cheap enough to be done again in each turn, and smaller before than after. */
 static bool stays_inside(const Node *n) {
-    return op_is_leaf(n->op) || n->op == OP_expand || n->op == OP_per_sample || n->op == OP_reshape || n->op == OP_permute || n->op == OP_slice;
+    return op_is_leaf(n->op) || n->op == OP_expand || n->op == OP_per_sample || n->op == OP_reshape ||
+           n->op == OP_permute || n->op == OP_slice;
 }
 
 static void find_invariants(LoopWork *w) {
@@ -98,7 +107,9 @@ static void need(LoopWork *w, NodeId x) {
 
 static bool arg_needed(const LoopWork *w, uint32_t index) {
     for (size_t i = 0; i < w->body->nodes.len; i++)
-        if (w->needed[i] && w->body->nodes.at[i].op == OP_arg && (uint32_t)w->body->nodes.at[i].a.index == index) return true;
+        if (w->needed[i] && w->body->nodes.at[i].op == OP_arg &&
+            (uint32_t)w->body->nodes.at[i].a.index == index)
+            return true;
     return false;
 }
 
@@ -118,7 +129,8 @@ static void find_live(LoopWork *w, bool *carry) {
 }
 
 static NodeId new_arg(LoopWork *w, NodeId value, Shape s, bool batched, const Node *old) {
-    NodeId x = build_node(w->tb, OP_arg, NULL, 0, &(Attr){.index = (int32_t)w->in.len, .shape = s, .batched = batched}, old->span);
+    NodeId x = build_node(w->tb, OP_arg, NULL, 0,
+                          &(Attr){.index = (int32_t)w->in.len, .shape = s, .batched = batched}, old->span);
     w->to->nodes.at[x].name = old->name;
     vec_push(w->b->a, &w->in, value);
     return x;
@@ -128,19 +140,23 @@ static NodeId new_arg(LoopWork *w, NodeId value, Shape s, bool batched, const No
 static NodeId invariant_arg(LoopWork *w, NodeId value, uint32_t first, const Node *old) {
     for (uint32_t i = first; i < w->in.len; i++) {
         if (w->in.at[i] != value) continue;
-        return build_node(w->tb, OP_arg, NULL, 0, &(Attr){.index = (int32_t)i, .shape = old->shape, .batched = old->batched}, old->span);
+        return build_node(w->tb, OP_arg, NULL, 0,
+                          &(Attr){.index = (int32_t)i, .shape = old->shape, .batched = old->batched},
+                          old->span);
     }
     return new_arg(w, value, old->shape, old->batched, old);
 }
 
 static void map_args(LoopWork *w, uint32_t index, NodeId to) {
     for (size_t i = 0; i < w->body->nodes.len; i++)
-        if (w->body->nodes.at[i].op == OP_arg && (uint32_t)w->body->nodes.at[i].a.index == index) w->map[i] = to;
+        if (w->body->nodes.at[i].op == OP_arg && (uint32_t)w->body->nodes.at[i].a.index == index)
+            w->map[i] = to;
 }
 
 static const Node *any_arg(const LoopWork *w, uint32_t index) {
     for (size_t i = 0; i < w->body->nodes.len; i++)
-        if (w->body->nodes.at[i].op == OP_arg && (uint32_t)w->body->nodes.at[i].a.index == index) return &w->body->nodes.at[i];
+        if (w->body->nodes.at[i].op == OP_arg && (uint32_t)w->body->nodes.at[i].a.index == index)
+            return &w->body->nodes.at[i];
     return w->n;
 }
 
@@ -164,16 +180,19 @@ void loop_simplify(Build *b, const Node *n, const NodeId *in, const bool *used, 
     for (size_t i = 0; i < len; i++) w.hoisted[i] = w.map[i] = NO_NODE;
 
     SigIn *ins = ARENA_ARRAY(a, SigIn, n->nin), *sig = ARENA_ARRAY(a, SigIn, nargs);
-    for (uint32_t i = 0; i < n->nin; i++) ins[i] = (SigIn){graph_shape(b->g, in[i]), graph_batched(b->g, in[i])};
+    for (uint32_t i = 0; i < n->nin; i++)
+        ins[i] = (SigIn){graph_shape(b->g, in[i]), graph_batched(b->g, in[i])};
     for (uint32_t i = 0; i < nargs; i++) sig[i] = loop_arg(n->a.loop, ins, i);
     find_fates(&w, in, sig);
     find_invariants(&w);
 
     /* stacks of a value that is the same in each turn, when all turns are known to run */
-    bool *still = ARENA_ARRAY(a, bool, loop_results(&l) + 1), *rest = ARENA_ARRAY(a, bool, loop_results(&l) + 1);
+    bool *still = ARENA_ARRAY(a, bool, loop_results(&l) + 1),
+         *rest = ARENA_ARRAY(a, bool, loop_results(&l) + 1);
     for (uint32_t i = 0; i < loop_results(&l); i++) {
         bool emit = i >= l.ncarry && i < l.ncarry + l.nemit;
-        still[i] = used[i] && ((emit && !l.until && !l.counted && w.invariant[out_node(&w, i)]) || (i < l.ncarry && w.fate[i] != ARG_TURN));
+        still[i] = used[i] && ((emit && !l.until && !l.counted && w.invariant[out_node(&w, i)]) ||
+                               (i < l.ncarry && w.fate[i] != ARG_TURN));
         rest[i] = used[i] && !still[i];
         result[i] = NO_NODE;
         if (!still[i]) continue;
@@ -200,8 +219,10 @@ void loop_simplify(Build *b, const Node *n, const NodeId *in, const bool *used, 
     for (NodeId i = 0; i < len; i++) {
         const Node *x = graph_at(body, i);
         if (!w.needed[i] || !w.invariant[i]) continue;
-        if (x->op == OP_arg && w.fate[x->a.index] == ARG_CONST) w.map[i] = build_const(w.tb, w.known[x->a.index], x->shape, x->batched);
-        else if (x->op == OP_arg || !stays_inside(x)) w.map[i] = invariant_arg(&w, hoist(&w, i), t.ncarry, x);
+        if (x->op == OP_arg && w.fate[x->a.index] == ARG_CONST)
+            w.map[i] = build_const(w.tb, w.known[x->a.index], x->shape, x->batched);
+        else if (x->op == OP_arg || !stays_inside(x))
+            w.map[i] = invariant_arg(&w, hoist(&w, i), t.ncarry, x);
     }
     t.ninvariant = (uint32_t)w.in.len - t.ncarry;
     for (uint32_t i = l.ncarry + l.ninvariant; i + 1 < nargs; i++) {

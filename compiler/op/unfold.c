@@ -1,4 +1,5 @@
-/* Unfolding: short loops become straight code, so that each turn can be simplified, scheduled and differentiated by itself. */
+/* Unfolding: short loops become straight code, so that each turn can be simplified, scheduled and
+ * differentiated by itself. */
 #include "op/passes.h"
 #include "op/loops.h"
 
@@ -10,7 +11,9 @@ static bool unrolls(const LoopAttr *l, int64_t most) {
     return simple(l) && l->turns <= TURNS_MOST && l->turns * (int64_t)l->body->nodes.len <= most;
 }
 
-static NodeId as_batched(Graph *g, NodeId x, bool batched) { return batched && !graph_batched(g, x) ? op1(g, OP_per_sample, x) : x; }
+static NodeId as_batched(Graph *g, NodeId x, bool batched) {
+    return batched && !graph_batched(g, x) ? op1(g, OP_per_sample, x) : x;
+}
 
 /* Turn t, inlined: carry is replaced by the new values, emit receives the emitted ones (as [1, ...]). */
 static void inline_turn(Graph *g, const Node *n, const NodeId *in, int64_t t, NodeId *carry, NodeId *emit) {
@@ -22,10 +25,14 @@ static void inline_turn(Graph *g, const Node *n, const NodeId *in, int64_t t, No
         uint32_t k = (uint32_t)x->a.index;
         map[i] = NO_NODE;
         if (x->op != OP_arg) continue;
-        if (k < l->ncarry) map[i] = as_batched(g, carry[k], x->batched);
-        else if (k < l->ncarry + l->ninvariant) map[i] = in[k];
-        else if (k + 1 < loop_args(l)) map[i] = op_reshape(g, op_slice(g, in[k], 0, t, 1), x->shape);
-        else map[i] = turn == NO_NODE ? turn = op_const(g, (double)t, (Shape){0}) : turn;
+        if (k < l->ncarry)
+            map[i] = as_batched(g, carry[k], x->batched);
+        else if (k < l->ncarry + l->ninvariant)
+            map[i] = in[k];
+        else if (k + 1 < loop_args(l))
+            map[i] = op_reshape(g, op_slice(g, in[k], 0, t, 1), x->shape);
+        else
+            map[i] = turn == NO_NODE ? turn = op_const(g, (double)t, (Shape){0}) : turn;
     }
     graph_inline(g, b, map);
     for (uint32_t i = 0; i < l->ncarry; i++) carry[i] = map[b->outs.at[i].node];
@@ -39,7 +46,8 @@ static void inline_turn(Graph *g, const Node *n, const NodeId *in, int64_t t, No
 
 static void unroll(Graph *g, const Node *n, const NodeId *in, NodeId *result) {
     const LoopAttr *l = n->a.loop;
-    NodeId *emit = ARENA_ARRAY(g->arena, NodeId, l->nemit * l->turns + 1), *now = ARENA_ARRAY(g->arena, NodeId, l->nemit + 1);
+    NodeId *emit = ARENA_ARRAY(g->arena, NodeId, l->nemit * l->turns + 1),
+           *now = ARENA_ARRAY(g->arena, NodeId, l->nemit + 1);
     for (uint32_t i = 0; i < l->ncarry; i++) result[i] = in[i];
     for (int64_t k = 0; k < l->turns; k++) {
         int64_t t = l->reverse ? l->turns - 1 - k : k;
@@ -47,7 +55,8 @@ static void unroll(Graph *g, const Node *n, const NodeId *in, NodeId *result) {
         for (uint32_t i = 0; i < l->nemit; i++) emit[i * l->turns + t] = now[i];
     }
     for (uint32_t i = 0; i < l->nemit; i++)
-        result[l->ncarry + i] = graph_add(g, OP_concat, emit + i * l->turns, (uint32_t)l->turns, &(Attr){.axis = 0}, n->span);
+        result[l->ncarry + i] =
+            graph_add(g, OP_concat, emit + i * l->turns, (uint32_t)l->turns, &(Attr){.axis = 0}, n->span);
 }
 
 /* ---- the first turn alone ---- */
@@ -80,18 +89,21 @@ static bool first_turn_is_lighter(Arena *a, const Graph *g, const Node *n, const
     }
     if (!any) return false;
     graph_inline(one, b, map);
-    for (size_t i = 0; i < b->outs.len; i++) graph_out(one, OUT_VALUE, (int32_t)i, map[b->outs.at[i].node], NULL);
+    for (size_t i = 0; i < b->outs.len; i++)
+        graph_out(one, OUT_VALUE, (int32_t)i, map[b->outs.at[i].node], NULL);
     return work(op_simplify(a, one)) < work(op_simplify(a, b));
 }
 
 static void peel(Graph *g, const Node *n, const NodeId *in, NodeId *result) {
     LoopAttr l = *n->a.loop;
     int64_t first = l.reverse ? l.turns - 1 : 0;
-    NodeId *emit = ARENA_ARRAY(g->arena, NodeId, l.nemit + 1), *rest = ARENA_ARRAY(g->arena, NodeId, n->nin + 1);
+    NodeId *emit = ARENA_ARRAY(g->arena, NodeId, l.nemit + 1),
+           *rest = ARENA_ARRAY(g->arena, NodeId, n->nin + 1);
     for (uint32_t i = 0; i < l.ncarry; i++) result[i] = in[i];
     inline_turn(g, n, in, first, result, emit);
     for (uint32_t i = 0; i < n->nin; i++) {
-        rest[i] = i < l.ncarry ? as_batched(g, result[i], loop_carry_batched(&l, i, graph_batched(g, in[i]))) : in[i];
+        rest[i] = i < l.ncarry ? as_batched(g, result[i], loop_carry_batched(&l, i, graph_batched(g, in[i])))
+                               : in[i];
         if (i >= l.ncarry + l.ninvariant) rest[i] = op_slice(g, in[i], 0, l.reverse ? 0 : 1, l.turns - 1);
     }
     l.turns--;
@@ -102,10 +114,12 @@ static void peel(Graph *g, const Node *n, const NodeId *in, NodeId *result) {
             const Node *x = &l.body->nodes.at[i];
             map[i] = NO_NODE;
             if (x->op != OP_arg || (uint32_t)x->a.index + 1 != loop_args(&l)) continue;
-            map[i] = op2(b, OP_add, op_const(b, 1, (Shape){0}), op_leaf(b, OP_arg, x->a.index, x->shape, false, x->span, x->name));
+            map[i] = op2(b, OP_add, op_const(b, 1, (Shape){0}),
+                         op_leaf(b, OP_arg, x->a.index, x->shape, false, x->span, x->name));
         }
         graph_inline(b, l.body, map);
-        for (size_t i = 0; i < l.body->outs.len; i++) graph_out(b, OUT_VALUE, (int32_t)i, map[l.body->outs.at[i].node], l.body->outs.at[i].name);
+        for (size_t i = 0; i < l.body->outs.len; i++)
+            graph_out(b, OUT_VALUE, (int32_t)i, map[l.body->outs.at[i].node], l.body->outs.at[i].name);
         l.body = b;
     }
     NodeId loop = op_loop(g, &l, rest, n->nin, n->span);
@@ -113,7 +127,8 @@ static void peel(Graph *g, const Node *n, const NodeId *in, NodeId *result) {
     for (uint32_t i = 0; i < l.ncarry; i++) result[i] = op_proj(g, loop, (int32_t)i);
     for (uint32_t i = l.ncarry; i < l.ncarry + l.nemit; i++) {
         NodeId others = op_proj(g, loop, (int32_t)i), one = emit[i - l.ncarry];
-        result[i] = graph_add(g, OP_concat, l.reverse ? (NodeId[]){others, one} : (NodeId[]){one, others}, 2, &(Attr){.axis = 0}, n->span);
+        result[i] = graph_add(g, OP_concat, l.reverse ? (NodeId[]){others, one} : (NodeId[]){one, others}, 2,
+                              &(Attr){.axis = 0}, n->span);
     }
 }
 
@@ -143,8 +158,10 @@ Graph *op_unfold(Arena *a, const Graph *g, int64_t most) {
         made.a.loop = &l;
         result[i] = ARENA_ARRAY(a, NodeId, loop_results(&l));
         map[i] = NO_NODE;
-        if (unrolls(&l, most)) unroll(to, &made, in, result[i]);
-        else if (simple(&l) && l.turns > 1 && first_turn_is_lighter(a, to, &made, in)) peel(to, &made, in, result[i]);
+        if (unrolls(&l, most))
+            unroll(to, &made, in, result[i]);
+        else if (simple(&l) && l.turns > 1 && first_turn_is_lighter(a, to, &made, in))
+            peel(to, &made, in, result[i]);
         else {
             result[i] = NULL;
             map[i] = graph_add(to, OP_loop, in, n->nin, &made.a, n->span);

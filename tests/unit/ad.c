@@ -3,7 +3,8 @@
 
 static bool seen[OP_COUNT];
 
-/* All mixes of batched and unbatched inputs of one operator, batch 1 and 3. fixed: bit i: input i is not differentiated by. */
+/* All mixes of batched and unbatched inputs of one operator, batch 1 and 3. fixed: bit i: input i is not
+ * differentiated by. */
 static void rule(OpKind op, int nin, const Shape *shapes, Attr at, double lo, double hi, unsigned fixed) {
     seen[op] = true;
     for (int64_t batch = 1; batch <= 3; batch += 2)
@@ -23,8 +24,11 @@ static void rule(OpKind op, int nin, const Shape *shapes, Attr at, double lo, do
         }
 }
 #define S(...) ((Shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / 8), .dim = {__VA_ARGS__}})
-#define R(op, at, lo, hi, fixed, ...) rule(OP_##op, (int)(sizeof((Shape[]){__VA_ARGS__}) / sizeof(Shape)), (Shape[]){__VA_ARGS__}, (Attr)at, lo, hi, fixed)
-#define AT(...) {__VA_ARGS__}
+#define R(op, at, lo, hi, fixed, ...)                                                                        \
+    rule(OP_##op, (int)(sizeof((Shape[]){__VA_ARGS__}) / sizeof(Shape)), (Shape[]){__VA_ARGS__}, (Attr)at,   \
+         lo, hi, fixed)
+#define AT(...)                                                                                              \
+    { __VA_ARGS__ }
 
 TEST(elementwise) {
     const Shape s = S(2, 3);
@@ -84,7 +88,8 @@ TEST(labels) {
                 NodeId label = op1(f.g, OP_floor, fd_leaf(&f, mix & 2, S(2), false));
                 f.lo = -1, f.hi = 1;
                 Attr at = {.size = which ? 4 : 0};
-                NodeId y = graph_add(f.g, which ? OP_place : OP_pick, (NodeId[]){x, label}, 2, &at, (Span){0});
+                NodeId y =
+                    graph_add(f.g, which ? OP_place : OP_pick, (NodeId[]){x, label}, 2, &at, (Span){0});
                 const char *why = fd_check(&f, fd_loss(&f, y), 20, 1e-6);
                 if (why) FAIL("%s: %s", which ? "place" : "pick", why);
                 fd_free(&f);
@@ -117,7 +122,8 @@ TEST(products) {
 TEST(sums_over_axes_come_before_sums_over_the_batch) {
     Fd f = fd_new(3);
     const Shape map = S(2, 3, 4);
-    NodeId x = fd_leaf(&f, true, map, true), bias = fd_leaf(&f, false, S(2), true), t = fd_leaf(&f, false, (Shape){0}, true);
+    NodeId x = fd_leaf(&f, true, map, true), bias = fd_leaf(&f, false, S(2), true),
+           t = fd_leaf(&f, false, (Shape){0}, true);
     NodeId y = op2(f.g, OP_sub, op2(f.g, OP_add, x, op_expand(f.g, bias, map)), op_expand(f.g, t, map));
     NodeId loss = fd_loss(&f, op1(f.g, OP_tanh, y)), grads[3];
     Graph *d = ad_reverse(f.a, f.g, &loss, NULL, 1, f.wrt, 3, grads);
@@ -132,12 +138,16 @@ TEST(sums_over_axes_come_before_sums_over_the_batch) {
 TEST(one_cotangent_for_all_samples) {
     for (int way = 0; way < 4; way++) {
         Fd f = fd_new(3);
-        NodeId w = fd_leaf(&f, false, S(2, 2), true), x = fd_leaf(&f, true, S(2, 2), true), y = op2(f.g, OP_add, x, op1(f.g, OP_tanh, w));
+        NodeId w = fd_leaf(&f, false, S(2, 2), true), x = fd_leaf(&f, true, S(2, 2), true),
+               y = op2(f.g, OP_add, x, op1(f.g, OP_tanh, w));
         if (way == 1) y = op2(f.g, OP_sub, op1(f.g, OP_per_sample, w), x);
         if (way == 2) y = op2(f.g, OP_dense, w, op1(f.g, OP_floor, x));
-        if (way == 3) y = graph_add(f.g, OP_concat, (NodeId[]){w, op1(f.g, OP_exp, x)}, 2, &(Attr){.axis = 0}, (Span){0});
+        if (way == 3)
+            y = graph_add(f.g, OP_concat, (NodeId[]){w, op1(f.g, OP_exp, x)}, 2, &(Attr){.axis = 0},
+                          (Span){0});
         NodeId sum = op1(f.g, OP_batch_sum, op_sum_all(f.g, y));
-        const char *why = fd_check(&f, op2(f.g, OP_div, sum, graph_add(f.g, OP_nbatch, NULL, 0, NULL, (Span){0})), 12, 1e-6);
+        const char *why = fd_check(
+            &f, op2(f.g, OP_div, sum, graph_add(f.g, OP_nbatch, NULL, 0, NULL, (Span){0})), 12, 1e-6);
         if (why) FAIL("way %d: %s", way, why);
         fd_free(&f);
     }
@@ -147,10 +157,14 @@ TEST(one_cotangent_for_all_samples) {
 TEST(no_gradient_of_a_weight_per_sample) {
     static const ConvGeom c = {{2, 3}, {1, 1}, {1, 1}, {0, 1}, {1, 1}, 1, {4, 5}, {4, 5}, 2, 3};
     Fd f = fd_new(3);
-    NodeId x = fd_leaf(&f, true, S(2, 4, 5), true), w = fd_leaf(&f, false, S(3, 2, 2, 3), true), m = fd_leaf(&f, false, S(3, 3), true);
+    NodeId x = fd_leaf(&f, true, S(2, 4, 5), true), w = fd_leaf(&f, false, S(3, 2, 2, 3), true),
+           m = fd_leaf(&f, false, S(3, 3), true);
     NodeId y = graph_add(f.g, OP_conv, (NodeId[]){x, w}, 2, &(Attr){.conv = &c}, (Span){0}), grads[3];
-    y = op2(f.g, OP_dense, m, op1(f.g, OP_tanh, graph_add(f.g, OP_dense, (NodeId[]){m, y}, 2, &(Attr){.flag = true}, (Span){0})));
-    NodeId back = graph_add(f.g, OP_conv_adj, (NodeId[]){y, w}, 2, &(Attr){.conv = &c}, (Span){0}), loss = fd_loss(&f, back);
+    y = op2(
+        f.g, OP_dense, m,
+        op1(f.g, OP_tanh, graph_add(f.g, OP_dense, (NodeId[]){m, y}, 2, &(Attr){.flag = true}, (Span){0})));
+    NodeId back = graph_add(f.g, OP_conv_adj, (NodeId[]){y, w}, 2, &(Attr){.conv = &c}, (Span){0}),
+           loss = fd_loss(&f, back);
     Graph *d = ad_reverse(f.a, f.g, &loss, NULL, 1, f.wrt, 3, grads);
     for (size_t i = 0; i < d->nodes.len; i++) {
         const Node *n = &d->nodes.at[i];
@@ -163,14 +177,19 @@ TEST(no_gradient_of_a_weight_per_sample) {
 
 TEST(stop_hides_and_unreached_is_zero) {
     Fd f = fd_new(2);
-    NodeId x = fd_leaf(&f, true, S(3), true), w = fd_leaf(&f, false, S(3), true), u = fd_leaf(&f, false, S(2), true), grads[3];
-    NodeId loss = op1(f.g, OP_batch_sum, op_sum_all(f.g, op2(f.g, OP_mul, op1(f.g, OP_stop, x), op2(f.g, OP_add, w, op1(f.g, OP_stop, w)))));
+    NodeId x = fd_leaf(&f, true, S(3), true), w = fd_leaf(&f, false, S(3), true),
+           u = fd_leaf(&f, false, S(2), true), grads[3];
+    NodeId loss = op1(
+        f.g, OP_batch_sum,
+        op_sum_all(f.g, op2(f.g, OP_mul, op1(f.g, OP_stop, x), op2(f.g, OP_add, w, op1(f.g, OP_stop, w)))));
     (void)u;
     Graph *d = ad_reverse(f.a, f.g, &loss, NULL, 1, f.wrt, 3, grads);
     Value *v = fd_eval(&f, f.a, d);
     for (int i = 0; i < 6; i++) CHECK(v[grads[0]].at[i] == 0);
-    for (int i = 0; i < 3; i++) CHECK_NEAR(v[grads[1]].at[i], f.inputs[0].at[i] + f.inputs[0].at[3 + i], 1e-12);
-    CHECK(graph_batched(d, grads[0]) && !graph_batched(d, grads[2]) && v[grads[2]].at[0] == 0 && v[grads[2]].at[1] == 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_NEAR(v[grads[1]].at[i], f.inputs[0].at[i] + f.inputs[0].at[3 + i], 1e-12);
+    CHECK(graph_batched(d, grads[0]) && !graph_batched(d, grads[2]) && v[grads[2]].at[0] == 0 &&
+          v[grads[2]].at[1] == 0);
     fd_free(&f);
     seen[OP_stop] = true;
 }
@@ -179,11 +198,17 @@ TEST(stop_hides_and_unreached_is_zero) {
 TEST(corners) {
     Arena *a = arena_new();
     Graph *g = graph_new(a);
-    NodeId x = op_leaf(g, OP_param, 0, S(4), false, (Span){0}, NULL), y = op_leaf(g, OP_param, 1, S(4), false, (Span){0}, NULL);
+    NodeId x = op_leaf(g, OP_param, 0, S(4), false, (Span){0}, NULL),
+           y = op_leaf(g, OP_param, 1, S(4), false, (Span){0}, NULL);
     static double zero[4] = {0, 0, 0, 0}, two[4] = {2, 0, 2, 0};
-    NodeId roots[6] = {op1(g, OP_abs, x), op1(g, OP_sqrt, x), op1(g, OP_relu, x), op2(g, OP_max, x, y),
-                       graph_add(g, OP_amax, &y, 1, &(Attr){.axes = 1}, (Span){0}), op2(g, OP_pow, x, y)};
-    double want_x[6][4] = {{0}, {0}, {0}, {0, 1, 0, 1}, {0}, {0}}, want_y[6][4] = {{0}, {0}, {0}, {1, 0, 1, 0}, {0.5, 0, 0.5, 0}, {0}};
+    NodeId roots[6] = {op1(g, OP_abs, x),
+                       op1(g, OP_sqrt, x),
+                       op1(g, OP_relu, x),
+                       op2(g, OP_max, x, y),
+                       graph_add(g, OP_amax, &y, 1, &(Attr){.axes = 1}, (Span){0}),
+                       op2(g, OP_pow, x, y)};
+    double want_x[6][4] = {{0}, {0}, {0}, {0, 1, 0, 1}, {0}, {0}},
+           want_y[6][4] = {{0}, {0}, {0}, {1, 0, 1, 0}, {0.5, 0, 0.5, 0}, {0}};
     for (int i = 0; i < 6; i++) {
         NodeId grads[2], loss = op_sum_all(g, roots[i]);
         Graph *d = ad_reverse(a, g, &loss, NULL, 1, (NodeId[]){x, y}, 2, grads);
@@ -199,11 +224,16 @@ TEST(corners) {
 
 TEST(cotangents_may_be_given) {
     Fd f = fd_new(2);
-    NodeId x = fd_leaf(&f, true, S(3), true), w = fd_leaf(&f, false, S(4, 3), true), c = fd_leaf(&f, true, S(4), false);
-    NodeId y = op2(f.g, OP_dense, w, op1(f.g, OP_tanh, x)), z = op1(f.g, OP_exp, x), grads[2], roots[2] = {y, z}, seeds[2] = {c, x};
-    NodeId loss = op1(f.g, OP_batch_sum, op2(f.g, OP_add, op_sum_all(f.g, op2(f.g, OP_mul, y, c)), op_sum_all(f.g, op2(f.g, OP_mul, z, op1(f.g, OP_stop, x)))));
+    NodeId x = fd_leaf(&f, true, S(3), true), w = fd_leaf(&f, false, S(4, 3), true),
+           c = fd_leaf(&f, true, S(4), false);
+    NodeId y = op2(f.g, OP_dense, w, op1(f.g, OP_tanh, x)), z = op1(f.g, OP_exp, x), grads[2],
+           roots[2] = {y, z}, seeds[2] = {c, x};
+    NodeId loss = op1(f.g, OP_batch_sum,
+                      op2(f.g, OP_add, op_sum_all(f.g, op2(f.g, OP_mul, y, c)),
+                          op_sum_all(f.g, op2(f.g, OP_mul, z, op1(f.g, OP_stop, x)))));
     NodeId same[2];
-    Graph *d = ad_reverse(f.a, f.g, roots, seeds, 2, f.wrt, 2, grads), *e = ad_reverse(f.a, f.g, &loss, NULL, 1, f.wrt, 2, same);
+    Graph *d = ad_reverse(f.a, f.g, roots, seeds, 2, f.wrt, 2, grads),
+          *e = ad_reverse(f.a, f.g, &loss, NULL, 1, f.wrt, 2, same);
     Value *v = fd_eval(&f, f.a, d), *u = fd_eval(&f, f.a, e);
     for (int i = 0; i < 6; i++) CHECK_NEAR(v[grads[0]].at[i], u[same[0]].at[i], 1e-12);
     for (int i = 0; i < 12; i++) CHECK_NEAR(v[grads[1]].at[i], u[same[1]].at[i], 1e-12);
@@ -212,12 +242,22 @@ TEST(cotangents_may_be_given) {
 
 TEST(every_operator_was_tried) {
     for (OpKind k = 0; k < OP_COUNT; k++)
-        if (!seen[k] && !op_is_leaf(k) && k != OP_loop && k != OP_proj && k != OP_fixed_point) FAIL("%s", op_info[k].name);
+        if (!seen[k] && !op_is_leaf(k) && k != OP_loop && k != OP_proj && k != OP_fixed_point)
+            FAIL("%s", op_info[k].name);
 }
 
 int main(int argc, char **argv) {
-    Case cases[] = {T(elementwise), T(axes), T(labels), T(products), T(sums_over_axes_come_before_sums_over_the_batch),
-                    T(one_cotangent_for_all_samples), T(no_gradient_of_a_weight_per_sample), T(stop_hides_and_unreached_is_zero), T(corners),
-                    T(cotangents_may_be_given), T(every_operator_was_tried)};
-    return run_tests(argc, argv, cases, sizeof cases / sizeof *cases - (argc > 1)); /* the last one needs all before it */
+    Case cases[] = {T(elementwise),
+                    T(axes),
+                    T(labels),
+                    T(products),
+                    T(sums_over_axes_come_before_sums_over_the_batch),
+                    T(one_cotangent_for_all_samples),
+                    T(no_gradient_of_a_weight_per_sample),
+                    T(stop_hides_and_unreached_is_zero),
+                    T(corners),
+                    T(cotangents_may_be_given),
+                    T(every_operator_was_tried)};
+    return run_tests(argc, argv, cases,
+                     sizeof cases / sizeof *cases - (argc > 1)); /* the last one needs all before it */
 }

@@ -5,16 +5,21 @@
 #define S(...) ((Shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / 8), .dim = {__VA_ARGS__}})
 static const Shape scalar;
 
-static NodeId arg(Graph *b, int index, Shape s, bool batched) { return op_leaf(b, OP_arg, index, s, batched, (Span){0}, NULL); }
+static NodeId arg(Graph *b, int index, Shape s, bool batched) {
+    return op_leaf(b, OP_arg, index, s, batched, (Span){0}, NULL);
+}
 static void out(Graph *b, NodeId x) { graph_out(b, OUT_VALUE, (int32_t)b->outs.len, x, NULL); }
 static NodeId half_norm(Graph *g, NodeId x) { return op_sum_all(g, op2(g, OP_mul, x, x)); }
 static void must(const char *what, const char *why) {
     if (why) FAIL("%s: %s", what, why);
 }
-static NodeId scaled(Graph *g, NodeId x, NodeId s) { return op2(g, OP_mul, op_expand(g, s, graph_shape(g, x)), x); }
+static NodeId scaled(Graph *g, NodeId x, NodeId s) {
+    return op2(g, OP_mul, op_expand(g, s, graph_shape(g, x)), x);
+}
 static NodeId both(Graph *g, NodeId x, NodeId y) { return op2(g, OP_add, x, y); }
 
-/* One loop with everything: two carried values, a weight, a batched invariant, values per turn, two stacks. */
+/* One loop with everything: two carried values, a weight, a batched invariant, values per turn, two stacks.
+ */
 typedef struct Kind {
     bool reverse, counted, until, batched_start, keep;
     int count;
@@ -22,8 +27,9 @@ typedef struct Kind {
 static NodeId one_loop(Fd *f, Kind k, bool wrt) {
     enum { TURNS = 4 };
     Graph *b = graph_new(f->a);
-    NodeId c = arg(b, 0, S(3), true), q = arg(b, 1, scalar, k.until), w = arg(b, 2, S(3, 3), false), x = arg(b, 3, S(3), true),
-           p = arg(b, 4, S(3), false), pb = arg(b, 5, scalar, true), t = arg(b, 6, scalar, false);
+    NodeId c = arg(b, 0, S(3), true), q = arg(b, 1, scalar, k.until), w = arg(b, 2, S(3, 3), false),
+           x = arg(b, 3, S(3), true), p = arg(b, 4, S(3), false), pb = arg(b, 5, scalar, true),
+           t = arg(b, 6, scalar, false);
     NodeId lin = op2(b, OP_dense, w, c);
     NodeId c2 = op1(b, OP_tanh, op2(b, OP_add, op2(b, OP_add, lin, x), op2(b, OP_mul, p, c)));
     c2 = op2(b, OP_add, c2, op_expand(b, op2(b, OP_mul, pb, op_scale(b, 0.1, t)), S(3)));
@@ -33,14 +39,24 @@ static NodeId one_loop(Fd *f, Kind k, bool wrt) {
     out(b, op2(b, OP_mul, c, c2)); /* a stack per sample */
     out(b, op2(b, OP_mul, q, q2)); /* a stack for all */
     if (k.until) out(b, op2(b, OP_lt, op_const(b, 0.2, scalar), op_sum_all(b, c2)));
-    LoopAttr l = {.body = b, .turns = TURNS, .ncarry = 2, .ninvariant = 2, .nper = 2, .nemit = 2, .until = k.until, .counted = k.counted, .reverse = k.reverse,
+    LoopAttr l = {.body = b,
+                  .turns = TURNS,
+                  .ncarry = 2,
+                  .ninvariant = 2,
+                  .nper = 2,
+                  .nemit = 2,
+                  .until = k.until,
+                  .counted = k.counted,
+                  .reverse = k.reverse,
                   .keep = k.keep};
-    NodeId in[7] = {fd_leaf(f, k.batched_start, S(3), wrt), fd_leaf(f, false, scalar, wrt), fd_leaf(f, false, S(3, 3), wrt), fd_leaf(f, true, S(3), wrt),
-                    fd_leaf(f, false, S(TURNS, 3), wrt), fd_leaf(f, true, S(TURNS), wrt)};
+    NodeId in[7] = {fd_leaf(f, k.batched_start, S(3), wrt), fd_leaf(f, false, scalar, wrt),
+                    fd_leaf(f, false, S(3, 3), wrt),        fd_leaf(f, true, S(3), wrt),
+                    fd_leaf(f, false, S(TURNS, 3), wrt),    fd_leaf(f, true, S(TURNS), wrt)};
     if (k.counted) in[6] = op_const(f->g, k.count, scalar);
     return op_loop(f->g, &l, in, k.counted ? 7 : 6, (Span){0});
 }
-/* 0: as it is; 1: simplified afterwards; 2: simplified before, unfolded and simplified afterwards; 3: the reverse of 2 */
+/* 0: as it is; 1: simplified afterwards; 2: simplified before, unfolded and simplified afterwards; 3: the
+ * reverse of 2 */
 static Graph *unfolded(Arena *a, const Graph *g) { return op_simplify(a, op_unfold(a, g, 0)); }
 static void passes_of(Fd *f, int pass) {
     f->pass = pass == 0 ? NULL : pass == 2 ? unfolded : op_simplify;
@@ -71,10 +87,13 @@ TEST(counted) {
     for (int n = 0; n <= 5; n++) try_kind((Kind){.counted = true, .count = n}, "counted");
 }
 TEST(counted_reverse) {
-    for (int n = 0; n <= 4; n += 2) try_kind((Kind){.counted = true, .count = n, .reverse = true}, "counted reverse");
+    for (int n = 0; n <= 4; n += 2)
+        try_kind((Kind){.counted = true, .count = n, .reverse = true}, "counted reverse");
 }
 TEST(until) { try_kind((Kind){.until = true}, "until"); }
-TEST(until_counted) { try_kind((Kind){.until = true, .counted = true, .count = 2, .batched_start = true}, "until counted"); }
+TEST(until_counted) {
+    try_kind((Kind){.until = true, .counted = true, .count = 2, .batched_start = true}, "until counted");
+}
 
 /* Samples stop at different turns; what a stopped sample would compute next is 0 / 0. */
 TEST(stopped_samples_make_no_nan) {
@@ -86,7 +105,8 @@ TEST(stopped_samples_make_no_nan) {
     out(b, left2);
     out(b, op2(b, OP_le, left2, op_const(b, 0, scalar)));
     LoopAttr l = {.body = b, .turns = 6, .ncarry = 2, .ninvariant = 1, .until = true};
-    NodeId x = fd_leaf(&f, true, S(2), true), turns = fd_leaf(&f, true, scalar, false), weight = fd_leaf(&f, false, S(2), true);
+    NodeId x = fd_leaf(&f, true, S(2), true), turns = fd_leaf(&f, true, scalar, false),
+           weight = fd_leaf(&f, false, S(2), true);
     for (int i = 0; i < 4; i++) f.inputs[1].at[i] = i + 1; /* sample i runs i + 1 turns */
     NodeId loop = op_loop(f.g, &l, (NodeId[]){x, turns, weight}, 3, (Span){0});
     must("until", fd_check(&f, fd_loss(&f, op_proj(f.g, loop, 0)), 20, 1e-6));
@@ -96,8 +116,10 @@ TEST(stopped_samples_make_no_nan) {
 /* An inner loop with a weight, inside an outer loop. */
 static NodeId nested(Fd *f, bool inner_until) {
     Graph *in = graph_new(f->a);
-    NodeId c = arg(in, 0, S(2), true), w = arg(in, 1, S(2, 2), false), x = arg(in, 2, S(2), true), t = arg(in, 3, scalar, false);
-    NodeId c2 = op1(in, OP_tanh, op2(in, OP_add, op2(in, OP_dense, w, c), scaled(in, x, op_scale(in, 0.5, t))));
+    NodeId c = arg(in, 0, S(2), true), w = arg(in, 1, S(2, 2), false), x = arg(in, 2, S(2), true),
+           t = arg(in, 3, scalar, false);
+    NodeId c2 =
+        op1(in, OP_tanh, op2(in, OP_add, op2(in, OP_dense, w, c), scaled(in, x, op_scale(in, 0.5, t))));
     out(in, c2);
     out(in, op2(in, OP_mul, c2, c));
     if (inner_until) out(in, op2(in, OP_lt, op_const(in, 0.05, scalar), op_sum_all(in, c2)));
@@ -110,7 +132,10 @@ static NodeId nested(Fd *f, bool inner_until) {
     out(o, op2(o, OP_add, op_proj(o, l, 0), op2(o, OP_mul, stack, op)));
     out(o, half_norm(o, stack));
     LoopAttr ol = {.body = o, .turns = 3, .ncarry = 1, .ninvariant = 1, .nper = 1, .nemit = 1};
-    return op_loop(f->g, &ol, (NodeId[]){fd_leaf(f, true, S(2), true), fd_leaf(f, false, S(2, 2), true), fd_leaf(f, false, S(3, 2), true)}, 3, (Span){0});
+    return op_loop(f->g, &ol,
+                   (NodeId[]){fd_leaf(f, true, S(2), true), fd_leaf(f, false, S(2, 2), true),
+                              fd_leaf(f, false, S(3, 2), true)},
+                   3, (Span){0});
 }
 TEST(nested_loops) {
     for (int until = 0; until < 2; until++)
@@ -118,7 +143,9 @@ TEST(nested_loops) {
             Fd f = fd_new(3);
             passes_of(&f, pass);
             NodeId l = nested(&f, until);
-            must(until ? "nested until" : "nested", fd_check(&f, both(f.g, fd_loss(&f, op_proj(f.g, l, 0)), fd_loss(&f, op_proj(f.g, l, 1))), 10, 1e-6));
+            must(until ? "nested until" : "nested",
+                 fd_check(&f, both(f.g, fd_loss(&f, op_proj(f.g, l, 0)), fd_loss(&f, op_proj(f.g, l, 1))), 10,
+                          1e-6));
             fd_free(&f);
         }
 }
@@ -132,7 +159,8 @@ TEST(carried_values_that_pass_each_other_on) {
         NodeId c[4], init[5];
         for (int i = 0; i < 4; i++) c[i] = arg(b, i, S(2), true), init[i] = fd_leaf(&f, true, S(2), true);
         init[4] = fd_leaf(&f, false, S(2), true);
-        for (int i = 0; i < 3; i++) out(b, op1(b, OP_sin, op2(b, OP_add, c[i + 1], i == 1 ? c[0] : c[i + 1])));
+        for (int i = 0; i < 3; i++)
+            out(b, op1(b, OP_sin, op2(b, OP_add, c[i + 1], i == 1 ? c[0] : c[i + 1])));
         out(b, op2(b, OP_mul, c[3], arg(b, 4, S(2), false)));
         LoopAttr l = {.body = b, .turns = 3, .ncarry = 4, .ninvariant = 1, .keep = pass == 1};
         NodeId loop = op_loop(f.g, &l, init, 5, (Span){0});
@@ -164,7 +192,8 @@ TEST(carried_values_of_the_highest_rank) {
     NodeId c = arg(b, 0, S(1, 2, 1, 1, 2, 1), true), w = arg(b, 1, S(1, 2, 1, 1, 2, 1), false);
     out(b, op1(b, OP_tanh, op2(b, OP_mul, op2(b, OP_add, c, w), c)));
     LoopAttr l = {.body = b, .turns = 3, .ncarry = 1, .ninvariant = 1};
-    NodeId in[2] = {fd_leaf(&f, true, S(1, 2, 1, 1, 2, 1), true), fd_leaf(&f, false, S(1, 2, 1, 1, 2, 1), true)};
+    NodeId in[2] = {fd_leaf(&f, true, S(1, 2, 1, 1, 2, 1), true),
+                    fd_leaf(&f, false, S(1, 2, 1, 1, 2, 1), true)};
     must("rank 6", fd_check(&f, fd_loss(&f, op_proj(f.g, op_loop(f.g, &l, in, 2, (Span){0}), 0)), 9, 1e-6));
     fd_free(&f);
 }
@@ -175,22 +204,28 @@ TEST(carried_values_of_the_highest_rank) {
 static NodeId ista(Graph *b, NodeId g, NodeId d, NodeId x, NodeId lambda) {
     NodeId r = op2(b, OP_sub, op2(b, OP_dense, d, g), x);
     NodeId back = graph_add(b, OP_dense, (NodeId[]){d, r}, 2, &(Attr){.flag = true}, (Span){0});
-    NodeId z = op2(b, OP_sub, g, op_scale(b, 0.3, back)), t = op_expand(b, op_scale(b, 0.3, lambda), graph_shape(b, g));
-    NodeId up = op1(b, OP_relu, op2(b, OP_sub, z, t)), down = op1(b, OP_relu, op1(b, OP_neg, op2(b, OP_add, z, t)));
+    NodeId z = op2(b, OP_sub, g, op_scale(b, 0.3, back)),
+           t = op_expand(b, op_scale(b, 0.3, lambda), graph_shape(b, g));
+    NodeId up = op1(b, OP_relu, op2(b, OP_sub, z, t)),
+           down = op1(b, OP_relu, op1(b, OP_neg, op2(b, OP_add, z, t)));
     return op2(b, OP_sub, up, down);
 }
 static void lasso(Fd *f, bool implicit) {
-    NodeId d = fd_leaf(f, false, S(4, 3), true), x = fd_leaf(f, true, S(4), true), lambda = fd_leaf(f, false, scalar, true);
+    NodeId d = fd_leaf(f, false, S(4, 3), true), x = fd_leaf(f, true, S(4), true),
+           lambda = fd_leaf(f, false, scalar, true);
     f->params[0].at[0] += 1.5, f->params[0].at[4] += 1.5, f->params[0].at[8] -= 1.5;
     for (int i = 0; i < 12; i++) f->params[0].at[i] *= 0.6;
     f->params[1].at[0] = 0.05;
     Graph *b = graph_new(f->a);
-    NodeId g = arg(b, 0, S(3), true), bd = arg(b, 1, S(4, 3), false), bx = arg(b, 2, S(4), true), bl = arg(b, 3, scalar, false);
+    NodeId g = arg(b, 0, S(3), true), bd = arg(b, 1, S(4, 3), false), bx = arg(b, 2, S(4), true),
+           bl = arg(b, 3, scalar, false);
     out(b, ista(b, g, bd, bx, bl));
     LoopAttr l = {.body = b, .turns = 600, .ncarry = 1, .ninvariant = 3};
     NodeId zero = op1(f->g, OP_per_sample, op_const(f->g, 0, S(3)));
     NodeId code = op_proj(f->g, op_loop(f->g, &l, (NodeId[]){zero, d, x, lambda}, 4, (Span){0}), 0);
-    if (implicit) code = graph_add(f->g, OP_fixed_point, (NodeId[]){op1(f->g, OP_stop, code), d, x, lambda}, 4, &(Attr){.body = b}, (Span){0});
+    if (implicit)
+        code = graph_add(f->g, OP_fixed_point, (NodeId[]){op1(f->g, OP_stop, code), d, x, lambda}, 4,
+                         &(Attr){.body = b}, (Span){0});
     graph_out(f->g, OUT_LOSS, 0, fd_loss(f, code), NULL);
 }
 TEST(implicit_is_unrolled_at_convergence) {
@@ -221,8 +256,44 @@ TEST(implicit_is_unrolled_at_convergence) {
     }
 }
 
+/* The solution of the linear equation multiplies by D and D' in each turn; the iteration at the solution is
+ * computed before. */
+TEST(implicit_computes_the_iteration_once) {
+    Fd f = fd_new(2);
+    lasso(&f, true);
+    NodeId grads[3], loss = f.g->outs.at[0].node;
+    Graph *d = ad_reverse(f.a, f.g, &loss, NULL, 1, f.wrt, 3, grads);
+    for (int i = 0; i < 3; i++)
+        graph_out(d, OUT_GRAD, i + 10, i == 1 ? op1(d, OP_batch_sum, grads[i]) : grads[i], NULL);
+    Graph *s = op_simplify(f.a, d);
+    int loops = 0;
+    for (size_t i = 0; i < s->nodes.len; i++) {
+        const Node *n = &s->nodes.at[i];
+        if (n->op != OP_loop || !n->a.loop->until) continue;
+        int dense = 0;
+        const Graph *b = n->a.loop->body;
+        for (size_t k = 0; k < b->nodes.len; k++) dense += b->nodes.at[k].op == OP_dense;
+        CHECK(dense == 2 && n->a.loop->ncarry == 1);
+        loops++;
+    }
+    CHECK(loops == 1);
+    fd_free(&f);
+}
+
 int main(int argc, char **argv) {
-    Case cases[] = {T(plain), T(batched_start), T(reverse), T(counted), T(counted_reverse), T(until), T(until_counted), T(stopped_samples_make_no_nan),
-                    T(nested_loops), T(carried_values_that_pass_each_other_on), T(until_for_all), T(carried_values_of_the_highest_rank), T(implicit_is_unrolled_at_convergence)};
+    Case cases[] = {T(plain),
+                    T(batched_start),
+                    T(reverse),
+                    T(counted),
+                    T(counted_reverse),
+                    T(until),
+                    T(until_counted),
+                    T(stopped_samples_make_no_nan),
+                    T(nested_loops),
+                    T(carried_values_that_pass_each_other_on),
+                    T(until_for_all),
+                    T(carried_values_of_the_highest_rank),
+                    T(implicit_is_unrolled_at_convergence),
+                    T(implicit_computes_the_iteration_once)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

@@ -1,4 +1,5 @@
-/* Gradients of random instances of every operator and of random programs, against differences; and after simplification. */
+/* Gradients of random instances of every operator and of random programs, against differences; and after
+ * simplification. */
 #include "ad/ad.h"
 #include "check.h"
 #include "op/passes.h"
@@ -14,7 +15,8 @@ static NodeId loss_of(Arena *a, OpTest *t) {
         Shape s = graph_shape(g, y);
         double *w = ARENA_ARRAY(a, double, shape_size(s));
         for (int64_t i = 0; i < shape_size(s); i++) w[i] = rng_real(&r, -1, 1);
-        NodeId one = op_sum_all(g, op2(g, OP_mul, y, graph_add(g, OP_table, NULL, 0, &(Attr){.shape = s, .data = w}, (Span){0})));
+        NodeId one = op_sum_all(
+            g, op2(g, OP_mul, y, graph_add(g, OP_table, NULL, 0, &(Attr){.shape = s, .data = w}, (Span){0})));
         /* a square, so that the cotangents of the samples differ */
         one = op2(g, OP_add, one, op_scale(g, 0.1, op2(g, OP_mul, one, one)));
         if (graph_batched(g, one)) one = op1(g, OP_batch_sum, one);
@@ -39,7 +41,8 @@ static void no_stops(Graph *g) {
 /* Derivative along a random direction of one leaf at a time, and the gradient's product with it. */
 static const char *check(Arena *a, OpTest *t, int variant) {
     no_stops(t->graph);
-    NodeId loss = loss_of(a, t), *wrt = ARENA_ARRAY(a, NodeId, t->nleaf + 1), *grads = ARENA_ARRAY(a, NodeId, t->nleaf + 1);
+    NodeId loss = loss_of(a, t), *wrt = ARENA_ARRAY(a, NodeId, t->nleaf + 1),
+           *grads = ARENA_ARRAY(a, NodeId, t->nleaf + 1);
     uint32_t n = 0, *which = ARENA_ARRAY(a, uint32_t, t->nleaf + 1);
     for (uint32_t i = 0; i < t->nleaf; i++) {
         if (!t->real[i] || graph_at(t->graph, t->leaf[i])->op == OP_state) continue;
@@ -57,7 +60,8 @@ static const char *check(Arena *a, OpTest *t, int variant) {
     Rng r = {7};
     for (uint32_t i = 0; i < n; i++) {
         int64_t len;
-        double *x = optest_values(t, which[i], &len), *keep = arena_copy(a, x, (size_t)len * sizeof *x), *dir = ARENA_ARRAY(a, double, len);
+        double *x = optest_values(t, which[i], &len), *keep = arena_copy(a, x, (size_t)len * sizeof *x),
+               *dir = ARENA_ARRAY(a, double, len);
         const double h = 1e-6;
         double is = 0, diff = 0, size = 0;
         Value gr = v[d->outs.at[first + i].node];
@@ -97,4 +101,6 @@ TEST(random_programs) {
     }
 }
 
-int main(int argc, char **argv) { return run_tests(argc, argv, (Case[]){T(every_operator), T(random_programs)}, 2); }
+int main(int argc, char **argv) {
+    return run_tests(argc, argv, (Case[]){T(every_operator), T(random_programs)}, 2);
+}

@@ -1,5 +1,5 @@
-/* Gradients against central differences of the evaluator, for tests of ad. The leaves of a graph (inputs: batched, parameters: not)
-   receive random numbers; a loss is made of any node. */
+/* Gradients against central differences of the evaluator, for tests of ad. The leaves of a graph (inputs:
+   batched, parameters: not) receive random numbers; a loss is made of any node. */
 #ifndef CSC_TESTS_FD_H
 #define CSC_TESTS_FD_H
 #include "ad/ad.h"
@@ -11,13 +11,15 @@ typedef struct Fd {
     Arena *a;
     Graph *g;
     int64_t batch;
-    double lo, hi;                      /* range of the leaves' entries */
+    double lo, hi; /* range of the leaves' entries */
     Value inputs[FD_LEAVES], params[FD_LEAVES];
-    NodeId wrt[2 * FD_LEAVES];          /* what is differentiated by */
+    NodeId wrt[2 * FD_LEAVES]; /* what is differentiated by */
     uint32_t nwrt;
     uint64_t rng;
-    Graph *(*pass)(Arena *a, const Graph *g); /* NULL: none; applied to the gradient graph before it is evaluated */
-    Graph *(*before)(Arena *a, const Graph *g); /* the same before differentiation (leaves keep their numbers) */
+    Graph *(*pass)(Arena *a,
+                   const Graph *g); /* NULL: none; applied to the gradient graph before it is evaluated */
+    Graph *(*before)(Arena *a,
+                     const Graph *g); /* the same before differentiation (leaves keep their numbers) */
 } Fd;
 
 static inline double fd_random(Fd *f) {
@@ -49,14 +51,16 @@ static inline NodeId fd_loss(Fd *f, NodeId y) {
     return batched ? op1(f->g, OP_batch_sum, l) : l;
 }
 static inline Value *fd_eval(Fd *f, Arena *a, const Graph *g) {
-    return eval_graph(a, g, &(EvalEnv){.batch = f->batch, .inputs = f->inputs, .params = f->params, .seed = 1});
+    return eval_graph(a, g,
+                      &(EvalEnv){.batch = f->batch, .inputs = f->inputs, .params = f->params, .seed = 1});
 }
 static inline NodeId fd_find(const Graph *g, const Node *leaf) {
     for (NodeId i = 0; i < g->nodes.len; i++)
         if (graph_at(g, i)->op == leaf->op && graph_at(g, i)->a.index == leaf->a.index) return i;
     return NO_NODE;
 }
-/* Compares all gradients of the loss with differences; NULL or what is wrong. `most`: entries tried for each leaf. */
+/* Compares all gradients of the loss with differences; NULL or what is wrong. `most`: entries tried for each
+ * leaf. */
 static inline const char *fd_check(Fd *f, NodeId loss, int64_t most, double tol) {
     const char *why = NULL;
     if (!graph_check(f->g, &why)) return why;
@@ -73,14 +77,16 @@ static inline const char *fd_check(Fd *f, NodeId loss, int64_t most, double tol)
     Graph *d = ad_reverse(f->a, g, &root, NULL, 1, wrt, n, grads);
     if (!graph_check(d, &why)) return why;
     for (uint32_t i = 0; i < n; i++) {
-        if (!shape_eq(graph_shape(d, grads[i]), graph_shape(g, wrt[i])) || graph_batched(d, grads[i]) != graph_batched(g, wrt[i]))
+        if (!shape_eq(graph_shape(d, grads[i]), graph_shape(g, wrt[i])) ||
+            graph_batched(d, grads[i]) != graph_batched(g, wrt[i]))
             return "a gradient has another shape than its leaf";
         graph_out(d, OUT_VALUE, (int32_t)i, grads[i], NULL);
     }
     const Graph *e = f->pass ? f->pass(f->a, d) : d;
     if (!graph_check(e, &why)) return why;
     Value *v = fd_eval(f, f->a, e);
-    if (fabs(*v[e->outs.at[0].node].at - *fd_eval(f, f->a, f->g)[loss].at) > 1e-9) return "the loss itself has changed";
+    if (fabs(*v[e->outs.at[0].node].at - *fd_eval(f, f->a, f->g)[loss].at) > 1e-9)
+        return "the loss itself has changed";
     for (uint32_t i = 0; i < n; i++) {
         const Node *leaf = graph_at(g, wrt[i]);
         Value *x = &(leaf->op == OP_input ? f->inputs : f->params)[leaf->a.index];
@@ -97,7 +103,8 @@ static inline const char *fd_check(Fd *f, NodeId loss, int64_t most, double tol)
             arena_free(now);
             double want = (up - down) / (2 * h), is = v[e->outs.at[i + 1].node].at[at];
             if (!(fabs(is - want) <= tol * (1 + fabs(want))))
-                return arena_printf(f->a, "%s %d[%lld]: gradient %.12g, difference %.12g", op_info[leaf->op].name, leaf->a.index, (long long)at, is, want);
+                return arena_printf(f->a, "%s %d[%lld]: gradient %.12g, difference %.12g",
+                                    op_info[leaf->op].name, leaf->a.index, (long long)at, is, want);
         }
     }
     return NULL;

@@ -1,4 +1,5 @@
-/* Chains of operators of the kind that cancel, with random axes, starts, steps and orders: simplification keeps their values. */
+/* Chains of operators of the kind that cancel, with random axes, starts, steps and orders: simplification
+ * keeps their values. */
 #include "check.h"
 #include "op/passes.h"
 #include "optest.h"
@@ -20,13 +21,18 @@ static Shape reshaped(Rng *r, Shape s) {
     return o;
 }
 static NodeId embedded(Graph *g, Rng *r, NodeId x, int axis, int64_t size) { /* size 0: any */
-    int64_t len = graph_shape(g, x).dim[axis], step = size ? 1 : rng_int(r, 1, 2), span = (len - 1) * step + 1;
+    int64_t len = graph_shape(g, x).dim[axis], step = size ? 1 : rng_int(r, 1, 2),
+            span = (len - 1) * step + 1;
     int64_t whole = size ? size : span + rng_int(r, 0, 2);
-    return with(g, OP_embed, x, (Attr){.axis = axis, .start = rng_int(r, 0, whole - span), .step = step, .size = whole});
+    return with(g, OP_embed, x,
+                (Attr){.axis = axis, .start = rng_int(r, 0, whole - span), .step = step, .size = whole});
 }
 static NodeId sliced(Graph *g, Rng *r, NodeId x, int axis) {
     int64_t len = graph_shape(g, x).dim[axis], start = rng_int(r, 0, len - 1), step = rng_int(r, 1, 2);
-    return with(g, OP_slice, x, (Attr){.axis = axis, .start = start, .step = step, .size = rng_int(r, 1, (len - 1 - start) / step + 1)});
+    return with(
+        g, OP_slice, x,
+        (Attr){
+            .axis = axis, .start = start, .step = step, .size = rng_int(r, 1, (len - 1 - start) / step + 1)});
 }
 static NodeId like(OpTest *t, Rng *r, NodeId x, int percent_constant) { /* an operand of x's shape */
     Shape s = graph_shape(t->graph, x);
@@ -45,9 +51,12 @@ static NodeId next(OpTest *t, Rng *r, NodeId x, NodeId *cond) {
     int64_t what = rng_int(r, 0, s.rank ? 17 : 6);
     if (shape_size(s) > 200) what = 9;
     switch (what) {
-    case 0: return op1(g, OP_neg, x);
-    case 1: return op2(g, (OpKind[]){OP_add, OP_sub, OP_mul}[rng_int(r, 0, 2)], x, like(t, r, x, 60));
-    case 2: return op2(g, (OpKind[]){OP_add, OP_sub, OP_mul}[rng_int(r, 0, 2)], like(t, r, x, 60), x);
+    case 0:
+        return op1(g, OP_neg, x);
+    case 1:
+        return op2(g, (OpKind[]){OP_add, OP_sub, OP_mul}[rng_int(r, 0, 2)], x, like(t, r, x, 60));
+    case 2:
+        return op2(g, (OpKind[]){OP_add, OP_sub, OP_mul}[rng_int(r, 0, 2)], like(t, r, x, 60), x);
     case 3: { /* conditions that come again */
         Shape sc = *cond == NO_NODE ? (Shape){.rank = -1} : graph_shape(g, *cond);
         if (!shape_eq(sc, s)) *cond = optest_leaf(t, r, s, rng_chance(r, 50), DOM_WHOLE, 2);
@@ -61,15 +70,21 @@ static NodeId next(OpTest *t, Rng *r, NodeId x, NodeId *cond) {
         for (int i = 0, k = 0; i < o.rank; i++) o.dim[i] = i == at ? rng_int(r, 1, 3) : s.dim[k++];
         return with(g, OP_expand, x, (Attr){.axes = 1u << at, .shape = o});
     }
-    case 5: return op1(g, (OpKind[]){OP_abs, OP_relu, OP_stop}[rng_int(r, 0, 2)], x);
-    case 6: return graph_batched(g, x) ? op1(g, OP_batch_sum, x) : op1(g, OP_per_sample, x);
+    case 5:
+        return op1(g, (OpKind[]){OP_abs, OP_relu, OP_stop}[rng_int(r, 0, 2)], x);
+    case 6:
+        return graph_batched(g, x) ? op1(g, OP_batch_sum, x) : op1(g, OP_per_sample, x);
     case 7:
-    case 8: return op_sum(g, x, (uint32_t)rng_int(r, 1, (1 << s.rank) - 1));
+    case 8:
+        return op_sum(g, x, (uint32_t)rng_int(r, 1, (1 << s.rank) - 1));
     case 9:
     case 10:
-    case 11: return sliced(g, r, x, axis);
-    case 12: return embedded(g, r, x, axis, 0);
-    case 13: return op_reshape(g, x, reshaped(r, s));
+    case 11:
+        return sliced(g, r, x, axis);
+    case 12:
+        return embedded(g, r, x, axis, 0);
+    case 13:
+        return op_reshape(g, x, reshaped(r, s));
     case 14: {
         int32_t list[RANK_MAX] = {0, 1, 2, 3, 4, 5};
         for (int i = s.rank - 1; i > 0; i--) {
@@ -84,7 +99,8 @@ static NodeId next(OpTest *t, Rng *r, NodeId x, NodeId *cond) {
         int n = (int)rng_int(r, 1, 4);
         int64_t cut = rng_int(r, 1, s.dim[axis]);
         for (int i = 0; i < n; i++) {
-            in[i] = i % 2 && cut < s.dim[axis] ? op_slice(g, x, axis, cut, s.dim[axis] - cut) : op_slice(g, x, axis, 0, cut);
+            in[i] = i % 2 && cut < s.dim[axis] ? op_slice(g, x, axis, cut, s.dim[axis] - cut)
+                                               : op_slice(g, x, axis, 0, cut);
             if (rng_chance(r, 25)) in[i] = op_const(g, rng_chance(r, 70) ? 0 : 1, graph_shape(g, in[i]));
         }
         return graph_add(g, OP_concat, in, (uint32_t)n, &(Attr){.axis = axis}, (Span){0});
@@ -92,14 +108,16 @@ static NodeId next(OpTest *t, Rng *r, NodeId x, NodeId *cond) {
     case 16: { /* stretches that lie beside each other, with a gap, or overlap */
         int64_t size = 2 * s.dim[axis] + rng_int(r, 0, 2);
         NodeId y = embedded(g, r, x, axis, size);
-        for (int i = 0; i < 2; i++) y = op2(g, OP_add, y, embedded(g, r, rng_chance(r, 50) ? sliced(g, r, x, axis) : x, axis, size));
+        for (int i = 0; i < 2; i++)
+            y = op2(g, OP_add, y, embedded(g, r, rng_chance(r, 50) ? sliced(g, r, x, axis) : x, axis, size));
         return y;
     }
     default: {
         int32_t list[32];
         int64_t n = s.dim[axis] < 32 ? s.dim[axis] : 32;
         bool plain = rng_chance(r, 30);
-        for (int64_t i = 0; i < n; i++) list[i] = plain ? (int32_t)i : (int32_t)rng_int(r, -1, s.dim[axis] - 1);
+        for (int64_t i = 0; i < n; i++)
+            list[i] = plain ? (int32_t)i : (int32_t)rng_int(r, -1, s.dim[axis] - 1);
         return with(g, OP_gather, x, (Attr){.axis = axis, .list = list, .list_len = n});
     }
     }
@@ -132,10 +150,12 @@ TEST(chains_keep_their_values) {
         Value *was = eval_graph(a, t.graph, &t.env), *is = eval_graph(a, s, &t.env);
         for (size_t o = 0; o < s->outs.len; o++) {
             Value p = was[t.graph->outs.at[o].node], q = is[s->outs.at[o].node];
-            if (!shape_eq(p.shape, q.shape) || p.batched != q.batched) FAIL("seed %d: output %d has another shape", (int)seed, (int)o);
+            if (!shape_eq(p.shape, q.shape) || p.batched != q.batched)
+                FAIL("seed %d: output %d has another shape", (int)seed, (int)o);
             for (int64_t i = 0; i < shape_size(p.shape) * (p.batched ? t.env.batch : 1); i++)
                 if (!(fabs(p.at[i] - q.at[i]) <= 1e-9 * (1 + fabs(p.at[i]))))
-                    FAIL("seed %d: output %d[%d] is %.17g, was %.17g", (int)seed, (int)o, (int)i, q.at[i], p.at[i]);
+                    FAIL("seed %d: output %d[%d] is %.17g, was %.17g", (int)seed, (int)o, (int)i, q.at[i],
+                         p.at[i]);
         }
         arena_free(a);
     }
