@@ -265,7 +265,7 @@ typedef struct csc_progress { /* given to the callback after each step and each 
     double train_seconds, test_seconds; /* of this epoch */
     const csc_metric *metrics;
     int nmetrics;
-    bool best;                          /* best.safetensors was written */
+    bool best;                          /* the best so far: best.safetensors will be this epoch's */
 } csc_progress;
 typedef struct csc_train_options {
     const csc_stage *stages;

@@ -152,9 +152,10 @@ static double eta(const Run *r, double seconds) {
     return each * (double)left + r->p.test_seconds * (double)epochs;
 }
 
-static void report(Run *r) {
+static void report(Run *r, bool epoch_done) {
     csc_progress *p = &r->p;
     const RtCursor *c = &r->c;
+    p->epoch_done = epoch_done;
     p->seconds = rt_now() - r->start;
     p->step = c->step;
     p->epoch = c->epoch;
@@ -237,23 +238,21 @@ static csc_status end_epoch(Run *r, double began) {
         p->test_seconds = e.seconds;
         r->test_seconds += e.seconds;
     }
-    p->epoch_done = true;
-    report(r);
     p->best = better(r);
     if (p->best) {
         int k = r->o->best_metric;
         bool loss = k < 0 || k >= r->s->nmetrics;
         c->best = loss ? (p->tested ? p->test_loss : p->loss) : p->tested ? p->test_metric[k] : p->train_metric[k];
     }
+    p->loss = c->samples ? c->metric_sum[0] / (double)c->samples : NAN;
     csc_status s = log_epoch(r);
     if (s != CSC_OK) return s;
+    report(r, true);
     c->epoch++;
     c->all_epochs++;
     c->step = c->samples = 0;
     memset(c->metric_sum, 0, sizeof c->metric_sum);
-    s = save_epoch(r, p->best);
-    p->epoch_done = p->best = false;
-    return s;
+    return save_epoch(r, p->best);
 }
 
 static bool stop_asked(const Run *r) {
@@ -273,7 +272,7 @@ static csc_status one_epoch(Run *r) {
         s = feed_next(r->feed, &b);
         if (s == CSC_OK) s = one_step(r, b);
         if (s != CSC_OK) return s;
-        report(r);
+        report(r, false);
         if (r->o->save_steps > 0 && r->c.all_steps % r->o->save_steps == 0 && (s = save_last(r, true)) != CSC_OK) return s;
     }
     return end_epoch(r, began);

@@ -2,3 +2,9 @@
 csc_test(runtime csc_runtime)
 csc_test(runtime_train csc_runtime)
 csc_test(runtime_data csc_runtime)
+if(NOT CSC_SANITIZE) # a library under AddressSanitizer cannot be loaded by a python without it
+  add_library(toy_model MODULE unit/runtime_toy.c)
+  csc_test(runtime_python csc_runtime)
+  target_compile_definitions(test_runtime_python PRIVATE TOY_LIBRARY="$<TARGET_FILE:toy_model>")
+  add_dependencies(test_runtime_python toy_model)
+endif()

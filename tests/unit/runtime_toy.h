@@ -106,13 +106,31 @@ static inline int toy_synth(const csc_call *c) { /* 64 signals from 10 codes: y 
     return 0;
 }
 
+static inline int toy_forward(const csc_call *c) {
+    for (uint32_t i = 0; i < c->batch; i++)
+        for (int k = 0; k < TOY_CLASSES; k++) {
+            float s = c->params[TOY_B + k];
+            for (int t = 0; t < TOY_IN; t++) s += c->params[TOY_W + k * TOY_IN + t] * c->in[0][i * TOY_IN + (uint32_t)t];
+            c->out[0][i * TOY_CLASSES + (uint32_t)k] = s * c->tunables[0];
+        }
+    return 0;
+}
+
+static const float toy_tunables[] = {1};
+static const char toy_json[] =
+    "{\"params\": [{\"name\": \"logits.weight\", \"shape\": [10, 64], \"turns\": 0, \"offset\": 0},"
+    " {\"name\": \"logits.bias\", \"shape\": [10], \"turns\": 0, \"offset\": 640}],"
+    " \"states\": [{\"name\": \"steps\", \"shape\": [], \"offset\": 0}], \"tunables\": [{\"name\": \"scale\", \"default\": 1}],"
+    " \"entries\": [{\"name\": \"forward\", \"inputs\": [{\"name\": \"X\", \"kind\": \"real\", \"shape\": [1, 8, 8]}],"
+    " \"outputs\": [{\"name\": \"logits\", \"shape\": [10], \"per_sample\": true}]}]}";
 static const csc_entry toy_entries[] = {
     {"step", 2, 2, 0, sizeof(ToyWork), 64, toy_step},   {"eval", 2, 2, 0, sizeof(ToyWork), 64, toy_eval},
     {"probe", 2, 2, 0, 0, 0, toy_probe},                {"init", 0, 1, 0, 0, 0, toy_init},
-    {"synth", 1, 1, 0, 0, 0, toy_synth},
+    {"synth", 1, 1, 0, 0, 0, toy_synth},                {"forward", 1, 1, 0, 0, 0, toy_forward},
 };
 static const csc_model toy_model = {
-    .version = 1, .size = sizeof(csc_model), .info = "{}", .param_floats = TOY_FLOATS, .state_floats = 16,
+    .version = 1, .size = sizeof(csc_model), .info = toy_json, .param_floats = TOY_FLOATS, .state_floats = 16,
+    .tunable_count = 1, .tunable_defaults = toy_tunables,
     .entry_count = sizeof toy_entries / sizeof *toy_entries, .entries = toy_entries,
 };
 static const csc_tensor_info toy_params[] = {
