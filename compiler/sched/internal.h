@@ -189,6 +189,8 @@ typedef struct TileConv {
     View x, out;  /* [C, H, W], [K, OH, OW] */
     View w;       /* [K, C, kh, kw] in any order of memory; not batched */
     Taps taps[2];
+    int64_t columns; /* 0, or: the columns of all samples are one row, this many for each sample; out is [K, 1, columns] */
+    bool in_place;   /* x may be read where it lies whatever its strides */
     Ex *epilogue; /* over (K, OH, OW), reads acc; NULL: the sum itself is stored */
     Ex *acc;
     const char *what;
@@ -196,7 +198,7 @@ typedef struct TileConv {
 bool tile_conv_fits(const TileConv *t);
 void tile_conv(Ent *e, const TileConv *t);
 /* out[k, c, i, j] = sum over positions and samples of y[k] * x[c]; taps as in the convolution. False: cannot. */
-bool tile_grad(Ent *e, const View *x, const View *y, const View *out, const Taps taps[2]);
+bool tile_grad(Ent *e, const View *x, const View *y, const View *out, const Taps taps[2], int64_t columns); /* columns: as in TileConv */
 typedef struct PadCopy {
     View x;
     int from, to; /* parameters: x, scratch */
@@ -210,8 +212,13 @@ typedef struct Shape2 { /* one choice of tile: vectors (or outputs) x rows x col
     double cost;
 } Shape2;
 int tile_last_off(const Taps *t);
+bool tile_columns_fit(const View *v, int64_t columns);
 bool tile_unit_steps(const Taps *t);
-Shape2 tile_choose(const SchedTarget *t, int64_t out_ch, int64_t rows, int64_t cols, int64_t steps, int64_t run);
+typedef struct TileWork { /* what is to be computed, and which packing of the weights can be saved */
+    int64_t out_ch, rows, cols, entries, run;
+    bool no_dots, dots_free, vectors_free;
+} TileWork;
+Shape2 tile_choose(const SchedTarget *t, const TileWork *w);
 
 /* Weights in the order in which a tile reads them; made once for all uses. [vector of K][tap][C][lanes], dots: [K][tap][C]. */
 View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots);

@@ -131,6 +131,29 @@ static void group_views(const View *in, const View *out, const View *w, int64_t 
     r[2] = view_slice(w, 0, i * rows, 1, rows);
 }
 
+/* One output position that reads no padding: a product with a matrix, in which the samples are the columns. */
+static bool single_output(const ConvGeom *g) {
+    for (int d = 0; d < 2; d++)
+        if (g->out[d] != 1 || g->pad_lo[d] > 0 || (int64_t)(g->kernel[d] - 1) * g->dilation[d] >= g->in[d]) return false;
+    return true;
+}
+
+/* From one position: each position of the result is a product of its own, or zero. */
+static void tile_spread(Gx *x, const ConvGeom *g, TileConv t) {
+    View whole = t.out;
+    int32_t zero = 0;
+    t.columns = 1;
+    lower_fill(x->e, 0, &whole);
+    for (int32_t i = 0; i < g->kernel[0]; i++)
+        for (int32_t j = 0; j < g->kernel[1]; j++) {
+            t.out = view_slice(&whole, 1, i * g->dilation[0], 1, 1);
+            t.out = view_slice(&t.out, 2, j * g->dilation[1], 1, 1);
+            t.taps[0] = (Taps){.n = 1, .stride = 1, .at = arena_copy(x->a, &i, sizeof i), .off = &zero};
+            t.taps[1] = (Taps){.n = 1, .stride = 1, .at = arena_copy(x->a, &j, sizeof j), .off = &zero};
+            tile_conv(x->e, &t);
+        }
+}
+
 /* The adjoint with a stride is one convolution for each phase of the result. */
 static void tile_adjoint(Gx *x, const ConvGeom *g, TileConv t) {
     View whole = t.out;
@@ -160,10 +183,16 @@ static bool lower_tiled(Gx *x, NodeId id) {
             v[2] = view_permute(&v[2], (const int32_t[]){1, 0, 2, 3});
         }
         TileConv t = {.x = v[0], .out = v[1], .w = v[2], .what = op_info[n->op].id};
+        bool single = single_output(g) && p.batched && n->batched;
+        if (back && single && g->kernel[0] * g->kernel[1] <= 64) {
+            tile_spread(x, g, t);
+            continue;
+        }
         if (back) {
             tile_adjoint(x, g, t);
             continue;
         }
+        t.columns = single;
         t.taps[0] = forward_taps(x->a, g, 0), t.taps[1] = forward_taps(x->a, g, 1);
         tile_conv(x->e, &t);
     }
@@ -181,10 +210,11 @@ static bool lower_tiled_grad(Gx *x, NodeId id) {
         q = v;
     }
     Taps taps[2] = {forward_taps(x->a, g, 0), forward_taps(x->a, g, 1)};
+    bool single = single_output(g);
     for (int i = 0; i < g->groups; i++) {
         int64_t cg = g->in_ch / g->groups, kg = g->out_ch / g->groups;
         View xs = view_slice(&p, 0, i * cg, 1, cg), ys = view_slice(&q, 0, i * kg, 1, kg), ws = view_slice(&out, 0, i * kg, 1, kg);
-        MUST(tile_grad(x->e, &xs, &ys, &ws, taps));
+        MUST(tile_grad(x->e, &xs, &ys, &ws, taps, single && p.batched && q.batched));
     }
     return true;
 }

@@ -18,17 +18,20 @@ static void consider(Shape2 *best, const SchedTarget *t, bool dots, int kv, int 
     if (best->kv == 0 || cost < best->cost * 0.995) *best = (Shape2){kv, r, q, dots, cost};
 }
 
-Shape2 tile_choose(const SchedTarget *t, int64_t out_ch, int64_t rows, int64_t cols, int64_t steps, int64_t run) {
-    Shape2 best = {0};
-    int64_t L = t->lanes, vectors = ceil_div(out_ch, L);
-    for (int r = 1; r <= 4; r++)
-        for (int q = 1; q <= 28; q++)
+Shape2 tile_choose(const SchedTarget *t, const TileWork *w) {
+    Shape2 best[2] = {0};
+    int64_t L = t->lanes, vectors = ceil_div(w->out_ch, L);
+    double weights = (double)(w->entries * w->run * w->out_ch), packing = weights * 1.5 / 64; /* shared by some 64 samples */
+    bool dots = !w->no_dots && w->run >= L / 2 && (w->out_ch <= 8 || (w->dots_free && w->run >= 8 * L));
+    for (int r = 1; r <= 28; r++)
+        for (int q = 1; q * r <= 28; q++)
             for (int kv = 1; kv <= 4; kv++) {
-                consider(&best, t, false, kv, r, q, vectors, rows, cols, (double)steps * (double)run);
-                if (out_ch <= 8 && run >= L / 2)
-                    consider(&best, t, true, kv, r, q, out_ch, rows, cols, (double)steps * (double)ceil_div(run, L));
+                consider(&best[0], t, false, kv, r, q, vectors, w->rows, w->cols, (double)(w->entries * w->run));
+                if (dots) consider(&best[1], t, true, kv, r, q, w->out_ch, w->rows, w->cols, (double)(w->entries * ceil_div(w->run, L)));
             }
-    return best;
+    if (!w->vectors_free) best[0].cost += packing;
+    if (!w->dots_free) best[1].cost += packing;
+    return dots && best[1].cost < best[0].cost ? best[1] : best[0];
 }
 
 /* ---- one kernel ---- */
@@ -43,11 +46,14 @@ typedef struct Tile {
     bool merged;          /* the taps of a row are one run */
     int64_t run;          /* floats of one entry of the table */
     int32_t entries, per_row;
-    int64_t xrow, xpix;   /* strides of what is read */
+    int64_t xrow, xpix, xch; /* strides of what is read */
+    int64_t xstep;        /* from one column of the result to the next */
+    int64_t wvec, went, wstep; /* strides of the weights: vector (dots: output), entry, step of the sum */
+    bool wtail;           /* the last vector of weights is not whole */
     int64_t wide;         /* columns of the copy */
     int px, pw, po, tab, scratch;
     int acc, wreg, xreg;
-    View packed;
+    View weights, out;
     const Lx *sample, *first_row; /* of the copy, in x's rows */
 } Tile;
 
@@ -74,9 +80,23 @@ static int count_ops(const Ex *x) {
     return n;
 }
 
+/* In one row of columns of all samples, does the next sample follow the last column? */
+bool tile_columns_fit(const View *v, int64_t columns) {
+    if (columns <= 1) return true;
+    return v->batched ? v->sample == columns * v->stride[2] : v->stride[2] == 0;
+}
+
+static bool leaves_fit(const TileConv *t, const Ex *x) {
+    if (x == t->acc) return true;
+    if (x->op == OP_arg && t->columns > 1 && (x->view.batched ? x->view.sample != t->columns * x->stride[2] : x->stride[2] != 0)) return false;
+    for (int i = 0; i < 3 && x->in[i]; i++)
+        if (!leaves_fit(t, x->in[i])) return false;
+    return true;
+}
+
 bool tile_conv_fits(const TileConv *t) {
     if (t->w.batched || (t->out.batched && !t->x.batched)) return false;
-    return !t->epilogue || count_ops(t->epilogue) <= TILE_OPS_MOST;
+    return !t->epilogue || (count_ops(t->epilogue) <= TILE_OPS_MOST && leaves_fit(t, t->epilogue));
 }
 
 /* Rows of the copy for `tiles` rows of tiles. */
@@ -104,7 +124,10 @@ static const Lx *finish(Tile *q, const Ex *x, const Lx *acc, const Lx *const *at
 
 static void set_leaves(Tile *q, Ex *x) {
     if (x == q->t->acc) return;
-    if (x->op == OP_arg) x->ptr = kb_ptr(q->k, &x->view, false);
+    if (x->op == OP_arg) {
+        x->ptr = kb_ptr(q->k, &x->view, false);
+        if (q->t->columns == 1) x->stride[2] = x->view.batched ? x->view.sample : 0;
+    }
     for (int i = 0; i < 3 && x->in[i]; i++) set_leaves(q, (Ex *)x->in[i]);
 }
 
@@ -132,32 +155,32 @@ static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
     const Lx *i = kb_unroll(k, kv * R * Q);
     kb_set(k, q->acc, i, lx_float(a, 0, L));
     kb_end(k);
-    const Lx *y0 = MUL(oy, INT(ty->stride)), *x0 = MUL(ox, INT(tx->stride));
+    const Lx *y0 = MUL(oy, INT(ty->stride)), *x0 = MUL(ox, INT(q->xstep));
     const Lx *start;
     if (q->direct) {
-        start = ADD(MUL(ADD(y0, INT(ty->off[0])), INT(q->xrow)), MUL(ADD(x0, INT(tx->off[0])), INT(q->xpix)));
+        start = ADD(MUL(ADD(y0, INT(ty->off[0])), INT(q->xrow)), ADD(x0, INT(tx->off[0] * q->xpix)));
         if (q->sample) start = ADD(start, MUL(q->sample, INT(q->t->x.sample)));
-    } else start = ADD(MUL(SUB(ADD(y0, INT(ty->off[0])), q->first_row), INT(q->xrow)), MUL(x0, INT(q->C)));
+    } else start = ADD(MUL(SUB(ADD(y0, INT(ty->off[0])), q->first_row), INT(q->xrow)), x0);
     const Lx *lo, *hi;
     tap_range(q, oy, &lo, &hi);
-    int64_t block = q->packed.stride[0];
     int32_t xb = kb_var(k), wb = kb_var(k);
     const Lx *e = kb_for(k, lo, hi, 1);
     Ls *s = code_add(a, &k->code, LS_SETVAR);
     s->var = xb, s->cond = ADD(start, lx_itab(a, q->tab, e));
     s = code_add(a, &k->code, LS_SETVAR);
-    s->var = wb, s->cond = ADD(MUL(kb, INT(block)), MUL(e, INT(q->run * (q->s.dots ? 1 : L))));
+    s->var = wb, s->cond = ADD(MUL(kb, INT(q->wvec)), MUL(e, INT(q->went)));
     int64_t step = q->s.dots ? L : 1, main = q->run / step * step;
     for (int part = 0; part < 2; part++) {
         const Lx *count = part ? INT(q->run - main) : NULL, *c = INT(main);
         if (part ? main == q->run : main == 0) continue;
         if (!part) c = kb_for(k, INT(0), INT(main), step);
         const Lx *v = kb_unroll(k, kv);
-        const Lx *wat = ADD(IVAR(wb), MUL(v, INT(block)));
-        kb_set(k, q->wreg, v, lx_load(a, q->pw, ADD(wat, q->s.dots ? c : MUL(c, INT(L))), L, count));
+        const Lx *wat = ADD(ADD(IVAR(wb), MUL(v, INT(q->wvec))), MUL(c, INT(q->wstep)));
+        const Lx *whole = q->wtail ? SUB(INT(q->K), MUL(ADD(kb, v), INT(L))) : count;
+        kb_set(k, q->wreg, v, lx_load(a, q->pw, wat, L, whole));
         kb_end(k);
         const Lx *r = kb_unroll(k, R), *p = kb_unroll(k, Q);
-        const Lx *xat = ADD(ADD(ADD(IVAR(xb), c), MUL(r, INT(q->xrow * ty->stride))), MUL(p, INT(q->xpix * tx->stride)));
+        const Lx *xat = ADD(ADD(ADD(IVAR(xb), MUL(c, INT(q->xch))), MUL(r, INT(q->xrow * ty->stride))), MUL(p, INT(q->xstep)));
         kb_set(k, q->xreg, NULL, q->s.dots ? lx_load(a, q->px, xat, L, count) : lx_splat(a, lx_load(a, q->px, xat, 1, NULL), L));
         v = kb_unroll(k, kv);
         const Lx *at = ADD(MUL(ADD(MUL(r, INT(Q)), p), INT(kv)), v);
@@ -176,7 +199,7 @@ static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
     }
     const Lx *at[3] = {ch, ADD(oy, r), ADD(ox, p)};
     const Lx *value = q->t->epilogue ? finish(q, q->t->epilogue, acc, at, width, count) : acc;
-    const View *out = &q->t->out;
+    const View *out = &q->out;
     kb_store_strided(k, q->po, kb_at(k, out, q->sample, at), out->stride[0], value, count);
     for (int n = 0; n < 3; n++) kb_end(k);
 }
@@ -187,14 +210,35 @@ static void geometry(Tile *q) {
     q->K = t->out.shape.dim[0], q->OH = t->out.shape.dim[1], q->OW = t->out.shape.dim[2];
     q->C = t->x.shape.dim[0], q->H = t->x.shape.dim[1], q->W = t->x.shape.dim[2];
     q->wide = (q->OW - 1) * tx->stride + tile_last_off(tx) - tx->off[0] + 1;
-    q->direct = (t->x.stride[0] == 1 || q->C == 1) && inside(tx, q->W, q->OW) && inside(ty, q->H, q->OH);
+    bool near = inside(tx, q->W, q->OW) && inside(ty, q->H, q->OH);
+    q->direct = near && (t->in_place || t->columns || t->x.stride[0] == 1 || q->C == 1);
     q->xpix = q->direct ? t->x.stride[2] : q->C;
     q->xrow = q->direct ? t->x.stride[1] : q->wide * q->C;
-    q->merged = tile_unit_steps(tx) && q->xpix == q->C;
+    q->xch = q->direct ? t->x.stride[0] : 1;
+    q->xstep = q->xpix * tx->stride;
+    if (t->columns == 1) q->xstep = t->x.sample;
+    q->merged = (tile_unit_steps(tx) && q->xpix == q->C && q->xch == 1) || tx->n == 1;
     q->per_row = q->merged ? 1 : tx->n;
     q->entries = ty->n * q->per_row;
     q->run = q->merged ? tx->n * q->C : q->C;
-    q->s = tile_choose(&q->e->s->t, q->K, q->OH, q->OW, q->entries, q->run);
+    bool one = tx->n * ty->n == 1;
+    TileWork w = {.out_ch = q->K, .rows = q->OH, .cols = t->columns ? 64 : q->OW, .entries = q->entries, .run = q->run,
+                  .no_dots = q->xch != 1, .dots_free = one && t->w.stride[1] == 1, .vectors_free = one && t->w.stride[0] == 1};
+    q->s = tile_choose(&q->e->s->t, &w);
+    q->wtail = false;
+    if (one && (q->s.dots ? w.dots_free : w.vectors_free)) {
+        q->weights = t->w;
+        q->weights.offset += t->taps[0].at[0] * t->w.stride[2] + t->taps[1].at[0] * t->w.stride[3];
+        q->weights.shape.dim[2] = q->weights.shape.dim[3] = 1;
+        q->wvec = q->s.dots ? t->w.stride[0] : q->L;
+        q->wstep = q->s.dots ? 1 : t->w.stride[1];
+        q->wtail = !q->s.dots && q->K % q->L;
+        return;
+    }
+    q->weights = pack_weights(q->e, &t->w, t->taps, q->s.dots);
+    q->wvec = q->weights.stride[0];
+    q->wstep = q->s.dots ? 1 : q->L;
+    q->went = q->run * q->wstep;
 }
 
 static const int32_t *entry_table(const Tile *q) {
@@ -206,29 +250,12 @@ static const int32_t *entry_table(const Tile *q) {
     return tab;
 }
 
-void tile_conv(Ent *e, const TileConv *t) {
-    Arena *a = e->a;
-    Tile *q = ARENA_NEW(a, Tile);
-    *q = (Tile){.t = t, .e = e, .a = a, .L = e->s->t.lanes};
-    geometry(q);
-    q->packed = pack_weights(e, &t->w, t->taps, q->s.dots);
-
-    /* A grid point is a block of rows of tiles of one sample; large maps have several so that the copy stays near. */
-    int64_t tiles = ceil_div(q->OH, q->s.rows), least = 1;
-    while (!q->direct && least < tiles && copy_rows(q, ceil_div(tiles, least) + 1) * q->xrow * 4 > SCRATCH_MOST) least++;
-    int64_t most_tiles = ceil_div(tiles, least) + (least > 1);
-
-    Kb *k = q->k = kb_new(e, t->what, 1);
-    q->px = kb_ptr(k, &t->x, false);
-    q->pw = kb_ptr(k, &q->packed, false);
-    q->po = kb_ptr(k, &t->out, true);
-    q->tab = kb_table(k, entry_table(q), q->entries);
-    if (t->epilogue) set_leaves(q, t->epilogue);
-    if (!q->direct) q->scratch = kb_scratch(k, copy_rows(q, most_tiles) * q->xrow);
-    q->acc = kb_reg(k, (int)q->L, q->s.kv * q->s.rows * q->s.cols);
-    q->wreg = kb_reg(k, (int)q->L, q->s.kv);
-    q->xreg = kb_reg(k, (int)q->L, 1);
-
+/* A grid point: a block of rows of tiles of one sample. */
+static void emit_rows(Tile *q, int64_t tiles, int64_t least) {
+    const TileConv *t = q->t;
+    Ent *e = q->e;
+    Kb *k = q->k;
+    Arena *a = q->a;
     bool batched = t->out.batched;
     const Lx *blocks = IVAR(0), *block = batched ? MOD(kb_grid(k), blocks) : kb_grid(k);
     q->sample = batched ? DIV(kb_grid(k), blocks) : NULL;
@@ -262,4 +289,60 @@ void tile_conv(Ent *e, const TileConv *t) {
     if (least > 1) k->ints[0] = batched ? IMAX(INT(least), IVAR(e->blocks_var)) : INT(least);
     else k->ints[0] = batched && tiles > 1 ? IVAR(e->blocks_var) : INT(!batched && tiles > 8 ? 8 : 1);
     kb_launch(k, batched ? MUL(IVAR(LP_VAR_BATCH), k->ints[0]) : k->ints[0]);
+}
+
+/* A grid point: a block of the columns of all samples. Fewer columns than a tile is wide are done one by one. */
+static void emit_columns(Tile *q) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    int Q = q->s.cols;
+    int64_t per = q->t->columns, vectors = q->s.dots ? q->K : ceil_div(q->K, q->L);
+    if (per == 1) q->out.stride[2] = q->out.sample;
+    q->out.batched = false;
+    q->out.sample = 0;
+    const Lx *n = MUL(kb_batch(k), INT(per)), *blocks = IVAR(0), *block = kb_grid(k), *next = ADD(block, INT(1));
+    const Lx *tiles = DIV(ADD(n, INT(Q - 1)), INT(Q)), *units = lx_iselect(a, MOD(n, INT(Q)), SUB(tiles, INT(1)), tiles);
+    const Lx *kt = kb_for(k, INT(0), INT(ceil_div(vectors, q->s.kv)), 1);
+    const Lx *kb = IMIN(MUL(kt, INT(q->s.kv)), INT(vectors - q->s.kv));
+    kb_if(k, ILT(n, INT(Q)));
+    kb_if(k, IEQ(block, INT(0)));
+    const Lx *ox = kb_for(k, INT(0), n, 1);
+    q->s.cols = 1;
+    emit_tile(q, kb, INT(0), ox);
+    q->s.cols = Q;
+    kb_end(k);
+    kb_end(k);
+    kb_else(k);
+    const Lx *lo = DIV(MUL(block, units), blocks), *hi = lx_iselect(a, IEQ(next, blocks), tiles, DIV(MUL(next, units), blocks));
+    const Lx *ct = kb_for(k, lo, hi, 1);
+    emit_tile(q, kb, INT(0), IMIN(MUL(ct, INT(Q)), SUB(n, INT(Q))));
+    for (int i = 0; i < 3; i++) kb_end(k);
+    k->ints[0] = IMIN(INT(32), DIV(ADD(MUL(IVAR(LP_VAR_BATCH), INT(per)), INT(Q - 1)), INT(Q)));
+    kb_launch(k, k->ints[0]);
+}
+
+void tile_conv(Ent *e, const TileConv *t) {
+    Arena *a = e->a;
+    Tile *q = ARENA_NEW(a, Tile);
+    *q = (Tile){.t = t, .e = e, .a = a, .L = e->s->t.lanes};
+    geometry(q);
+    /* A grid point is a block of rows of tiles of one sample; large maps have several so that the copy stays near. */
+    int64_t tiles = ceil_div(q->OH, q->s.rows), least = 1;
+    while (!q->direct && least < tiles && copy_rows(q, ceil_div(tiles, least) + 1) * q->xrow * 4 > SCRATCH_MOST) least++;
+    int64_t most_tiles = ceil_div(tiles, least) + (least > 1);
+
+    Kb *k = q->k = kb_new(e, t->what, 1);
+    q->px = kb_ptr(k, &t->x, false);
+    q->pw = kb_ptr(k, &q->weights, false);
+    q->po = kb_ptr(k, &t->out, true);
+    q->tab = kb_table(k, entry_table(q), q->entries);
+    if (t->epilogue) set_leaves(q, t->epilogue);
+    if (!q->direct) q->scratch = kb_scratch(k, copy_rows(q, most_tiles) * q->xrow);
+    q->acc = kb_reg(k, (int)q->L, q->s.kv * q->s.rows * q->s.cols);
+    q->wreg = kb_reg(k, (int)q->L, q->s.kv);
+    q->xreg = kb_reg(k, (int)q->L, 1);
+
+    q->out = t->out;
+    if (t->columns) emit_columns(q);
+    else emit_rows(q, tiles, least);
 }

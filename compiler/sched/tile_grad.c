@@ -26,19 +26,22 @@ typedef struct Grad {
     int acc, vreg, oreg, scratch, padded;
     int64_t wide, high;
     int tabs[2];
+    int64_t columns, xcol;
+    bool unit_out[2]; /* are lanes of y, of x neighbours in the result? */
 } Grad;
 
 static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static double most(double x, double y) { return x > y ? x : y; }
 
 /* kv vectors x p numbers; see tile.c for the model. */
-static double choose(const Grad *g, int64_t vectors, int64_t numbers, int64_t pixels, int *kv, int *p) {
+static double choose(const Grad *g, bool of_x, int64_t vectors, int64_t numbers, int64_t pixels, int *kv, int *p) {
     double best = 0;
     int regs = g->e->s->t.registers;
+    double way_out = g->columns && !g->unit_out[of_x] ? 18 : 0;
     for (int v = 1; v <= 4 && v <= vectors; v++)
         for (int n = 1; n <= numbers && v * n + v + 1 <= regs; n++) {
             double step = most(most(v * n / 2.0, (v + n) / 2.0), 4) + 0.7;
-            double cost = (double)(ceil_div(vectors, v) * ceil_div(numbers, n)) * ((double)pixels * step + v * n * 2 + 30);
+            double cost = (double)(ceil_div(vectors, v) * ceil_div(numbers, n)) * ((double)pixels * step + v * n * (2 + way_out) + 30);
             if (best == 0 || cost < best * 0.995) best = cost, *kv = v, *p = n;
         }
     return best;
@@ -70,18 +73,18 @@ static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti,
     Arena *a = g->a;
     int L = (int)g->L;
     const Side *xs = g->vec.taps ? &g->vec : &g->one;
-    const Taps *ty = &g->taps[0], *tx = &g->taps[1];
+    const Taps *ty = &g->taps[0];
     const Lx *i = kb_unroll(k, g->kv * g->p);
     kb_set(k, g->acc, i, lx_load(a, g->scratch, ADD(wait, MUL(i, INT(L))), L, NULL));
     kb_end(k);
     const Lx *row3 = MUL(ti, INT(3)), *col3 = MUL(tj, INT(3));
     const Lx *shift = MUL(lx_itab(a, g->tabs[0], row3), INT(xs->row / ty->stride));
-    if (!g->run) shift = ADD(shift, MUL(lx_itab(a, g->tabs[1], col3), INT(xs->pix / tx->stride)));
+    if (!g->run) shift = ADD(shift, MUL(lx_itab(a, g->tabs[1], col3), INT(g->xcol)));
     int32_t vb = kb_var(k), ob = kb_var(k), x0 = kb_var(k), x1 = kb_var(k);
     Ls *s = code_add(a, &k->code, LS_SETVAR);
-    s->var = x0, s->cond = g->run ? INT(0) : lx_itab(a, g->tabs[1], ADD(col3, INT(1)));
+    s->var = x0, s->cond = g->run || g->columns ? INT(0) : lx_itab(a, g->tabs[1], ADD(col3, INT(1)));
     s = code_add(a, &k->code, LS_SETVAR);
-    s->var = x1, s->cond = g->run ? INT(g->OW) : lx_itab(a, g->tabs[1], ADD(col3, INT(2)));
+    s->var = x1, s->cond = g->columns ? MUL(kb_batch(k), INT(g->columns)) : g->run ? INT(g->OW) : lx_itab(a, g->tabs[1], ADD(col3, INT(2)));
     const Lx *oy = kb_for(k, lx_itab(a, g->tabs[0], ADD(row3, INT(1))), lx_itab(a, g->tabs[0], ADD(row3, INT(2))), 1);
     s = code_add(a, &k->code, LS_SETVAR);
     s->var = vb, s->cond = ADD(ADD(place(g, &g->vec, sample, shift), MUL(oy, INT(g->vec.row))), MUL(vfirst, INT(g->L)));
@@ -125,19 +128,21 @@ static void write_out(Grad *g, int po, const View *out, const Lx *vb, const Lx *
 
 static bool set_sides(Grad *g, const View *x, const View *y) {
     const Taps *ty = &g->taps[0], *tx = &g->taps[1];
-    int64_t C = x->shape.dim[0], K = y->shape.dim[0], L = g->L, pixels = g->OH * g->OW;
+    int64_t C = x->shape.dim[0], K = y->shape.dim[0], L = g->L, pixels = g->columns ? 128 : g->OH * g->OW;
     g->wide = (g->OW - 1) * tx->stride + tile_last_off(tx) - tx->off[0] + 1;
     g->high = (g->OH - 1) * ty->stride + tile_last_off(ty) - ty->off[0] + 1;
     Side xs = {.v = *x, .row = x->stride[1] * ty->stride, .pix = x->stride[2] * tx->stride, .ch = x->stride[0], .taps = true};
     Side ys = {.v = *y, .row = y->stride[1], .pix = y->stride[2], .ch = y->stride[0]};
+    if (g->columns == 1) xs.pix = x->sample, ys.pix = y->sample;
+    g->xcol = x->stride[2];
     int kv[3], p[3];
     double cost[3] = {0};
     if (y->stride[0] == 1) {
-        cost[0] = (double)tx->n * choose(g, ceil_div(K, L), C, pixels, &kv[0], &p[0]);
-        if (tile_unit_steps(tx) && tx->n > 1 && g->wide * g->high * C * 4 <= PADDED_MOST)
-            cost[1] = choose(g, ceil_div(K, L), C * tx->n, pixels, &kv[1], &p[1]) + (double)(g->wide * g->high * C) / 4;
+        cost[0] = (double)tx->n * choose(g, false, ceil_div(K, L), C, pixels, &kv[0], &p[0]);
+        if (!g->columns && tile_unit_steps(tx) && tx->n > 1 && g->wide * g->high * C * 4 <= PADDED_MOST)
+            cost[1] = choose(g, false, ceil_div(K, L), C * tx->n, pixels, &kv[1], &p[1]) + (double)(g->wide * g->high * C) / 4;
     }
-    if (x->stride[0] == 1) cost[2] = (double)tx->n * choose(g, ceil_div(C, L), K, pixels, &kv[2], &p[2]);
+    if (x->stride[0] == 1) cost[2] = (double)tx->n * choose(g, true, ceil_div(C, L), K, pixels, &kv[2], &p[2]);
     int best = -1;
     for (int i = 0; i < 3; i++)
         if (cost[i] > 0 && (best < 0 || cost[i] < cost[best])) best = i;
@@ -151,10 +156,11 @@ static bool set_sides(Grad *g, const View *x, const View *y) {
     return true;
 }
 
-bool tile_grad(Ent *e, const View *x, const View *y, const View *out, const Taps taps[2]) {
+bool tile_grad(Ent *e, const View *x, const View *y, const View *out, const Taps taps[2], int64_t columns) {
     Arena *a = e->a;
     Grad *g = ARENA_NEW(a, Grad);
-    *g = (Grad){.e = e, .a = a, .L = e->s->t.lanes, .taps = taps, .OH = y->shape.dim[1], .OW = y->shape.dim[2]};
+    *g = (Grad){.e = e, .a = a, .L = e->s->t.lanes, .taps = taps, .OH = y->shape.dim[1], .OW = y->shape.dim[2], .columns = columns};
+    g->unit_out[0] = out->stride[0] == 1, g->unit_out[1] = out->stride[1] == 1;
     if (!set_sides(g, x, y)) return false;
     int64_t nvb = ceil_div(ceil_div(g->nvec, g->L), g->kv), npb = ceil_div(g->none, g->p), tile = (int64_t)g->kv * g->p * g->L;
     int64_t groups = ceil_div(POINTS_WANTED, nvb), rows = taps[0].n, cols = g->run ? 1 : taps[1].n, row_groups = 1;
@@ -180,7 +186,7 @@ bool tile_grad(Ent *e, const View *x, const View *y, const View *out, const Taps
     const Lx *z = kb_for(k, INT(0), INT(row_share * cols * per_point * tile), g->L);
     kb_store(k, g->scratch, z, lx_float(a, 0, (int)g->L), NULL);
     kb_end(k);
-    bool batched = x->batched || y->batched;
+    bool batched = !columns && (x->batched || y->batched);
     for (int pass = 0; pass < 2; pass++) { /* sums, then their way out */
         const Lx *sample = NULL;
         if (!pass && batched) sample = kb_for(k, INT(0), kb_batch(k), 1);

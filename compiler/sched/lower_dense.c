@@ -1,0 +1,88 @@
+/* Products with a matrix: as register tiles whose pixels are the other axes, of all samples where they follow one another; else plain. */
+#include "sched/internal.h"
+
+/* dense: axes n (folded), m, rest. dense_grad: axes m, n, rest (folded). */
+static void lower_plain(Gx *x, NodeId id) {
+    const Node *n = graph_at(x->g, id);
+    Ent *e = x->e;
+    View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]), out = gx_result(x, id);
+    bool grad = n->op == OP_dense_grad;
+    int rest = (grad ? p.shape.rank : q.shape.rank) - 1, pa[RANK_MAX], qa[RANK_MAX];
+    Dom d = {.rank = rest + 2, .batched = n->batched};
+    int64_t stride[DOM_MAX] = {0};
+    d.dim[0] = grad ? p.shape.dim[0] : q.shape.dim[0];
+    d.dim[1] = grad ? q.shape.dim[0] : n->shape.dim[0];
+    for (int i = 0; i < rest; i++) {
+        d.dim[i + 2] = q.shape.dim[i + 1];
+        d.fold[i + 2] = grad;
+        qa[i + 1] = pa[i + 1] = i + 2;
+        if (!grad) stride[i + 2] = out.stride[i + 1];
+    }
+    if (grad) {
+        pa[0] = 0, qa[0] = 1;
+        stride[0] = out.stride[0], stride[1] = out.stride[1];
+        d.fold_batch = n->a.flag && (p.batched || q.batched);
+    } else {
+        d.fold[0] = true;
+        qa[0] = 0;
+        pa[0] = n->a.flag ? 0 : 1, pa[1] = n->a.flag ? 1 : 0;
+        stride[1] = out.stride[0];
+    }
+    lower_map(e, &d, FOLD_SUM, ex_op(e, OP_mul, ex_leaf(e, &p, pa), ex_leaf(e, &q, qa), NULL), &out, stride, op_info[n->op].id);
+}
+
+/* [n, rest..] as [n, 1, product of rest]; what does not lie so is copied. */
+static View as_map(Gx *x, View v) {
+    View r;
+    Shape s = shape_of(3, v.shape.dim[0], (int64_t)1, shape_size(v.shape) / v.shape.dim[0]);
+    if (view_reshape(&v, s, &r)) return r;
+    View copy = view_channels_last(buf_new(x->e, v.batched, shape_size(v.shape), NULL, (Span){0}), v.shape, v.batched);
+    lower_copy(x->e, &v, &copy);
+    MUST(view_reshape(&copy, s, &r));
+    return r;
+}
+
+static View stand(View v) { /* columns become rows, which are what blocks are made of */
+    return view_permute(&v, (const int32_t[]){0, 2, 1});
+}
+
+static Taps no_tap(Arena *a) { return (Taps){.n = 1, .stride = 1, .at = ARENA_ARRAY(a, int32_t, 1), .off = ARENA_ARRAY(a, int32_t, 1)}; }
+
+static bool lower_tiled(Gx *x, NodeId id) {
+    const Node *n = graph_at(x->g, id);
+    View w = gx_view(x, n->in[0]), p = gx_view(x, n->in[1]), out = gx_result(x, id), o;
+    if (w.batched || (n->batched && !p.batched)) return false;
+    Shape s = shape_of(3, n->shape.dim[0], (int64_t)1, shape_size(n->shape) / n->shape.dim[0]);
+    if (!view_reshape(&out, s, &o)) return false;
+    View in = as_map(x, p);
+    if (n->a.flag) w = view_permute(&w, (const int32_t[]){1, 0});
+    TileConv t = {.x = in, .out = o, .what = "dense", .in_place = true};
+    t.w = w;
+    t.w.shape = shape_of(4, w.shape.dim[0], w.shape.dim[1], (int64_t)1, (int64_t)1);
+    t.w.stride[2] = t.w.stride[3] = 0;
+    t.taps[0] = t.taps[1] = no_tap(x->a);
+    int64_t each = s.dim[2];
+    if (n->batched && tile_columns_fit(&in, each) && tile_columns_fit(&o, each)) t.columns = each;
+    else t.x = stand(t.x), t.out = stand(t.out);
+    tile_conv(x->e, &t);
+    return true;
+}
+
+static bool lower_tiled_grad(Gx *x, NodeId id) {
+    const Node *n = graph_at(x->g, id);
+    View y = gx_view(x, n->in[0]), v = gx_view(x, n->in[1]);
+    if (n->batched || y.batched != v.batched) return false;
+    View ys = as_map(x, y), xs = as_map(x, v), out = gx_result(x, id), w = out;
+    if (ys.stride[0] != 1 && xs.stride[0] != 1) return false;
+    w.shape = shape_of(4, out.shape.dim[0], out.shape.dim[1], (int64_t)1, (int64_t)1);
+    w.stride[2] = w.stride[3] = 0;
+    Taps taps[2] = {no_tap(x->a), no_tap(x->a)};
+    int64_t each = ys.shape.dim[2];
+    bool columns = y.batched && tile_columns_fit(&ys, each) && tile_columns_fit(&xs, each);
+    return tile_grad(x->e, &xs, &ys, &w, taps, columns ? each : 0);
+}
+
+void lower_dense(Gx *x, NodeId id) {
+    if (graph_at(x->g, id)->op == OP_dense ? lower_tiled(x, id) : lower_tiled_grad(x, id)) return;
+    lower_plain(x, id);
+}
