@@ -280,6 +280,38 @@ TEST(implicit_computes_the_iteration_once) {
     fd_free(&f);
 }
 
+/* Unfolded before or after differentiation: the same products, none of them twice. D g in all turns but the
+   first and D' r in each; in reverse D' and D for what they receive, and a gradient of D for both; nothing
+   for the first code, which is zero. */
+TEST(unfolded_gradients_compute_nothing_twice) {
+    enum { TURNS = 20 };
+    for (int order = 0; order < 2; order++) {
+        Fd f = fd_new(2);
+        NodeId d = fd_leaf(&f, false, S(4, 3), true), x = fd_leaf(&f, true, S(4), false),
+               lambda = fd_leaf(&f, false, scalar, true);
+        Graph *b = graph_new(f.a);
+        out(b, ista(b, arg(b, 0, S(3), true), arg(b, 1, S(4, 3), false), arg(b, 2, S(4), true),
+                    arg(b, 3, scalar, false)));
+        LoopAttr l = {.body = b, .turns = TURNS, .ncarry = 1, .ninvariant = 3};
+        NodeId loop = op_loop(f.g, &l, (NodeId[]){op_const(f.g, 0, S(3)), d, x, lambda}, 4, (Span){0});
+        f.nwrt = 2;
+        graph_out(f.g, OUT_LOSS, 0, fd_loss(&f, op_proj(f.g, loop, 0)), NULL);
+        Graph *g = order ? f.g : op_simplify(f.a, op_unfold(f.a, f.g, 0));
+        NodeId grads[2], wrt[2] = {fd_find(g, graph_at(f.g, d)), fd_find(g, graph_at(f.g, lambda))},
+                         loss = g->outs.at[0].node;
+        Graph *r = ad_reverse(f.a, g, &loss, NULL, 1, wrt, 2, grads);
+        for (int i = 0; i < 2; i++) graph_out(r, OUT_GRAD, i, grads[i], NULL);
+        r = op_simplify(f.a, r);
+        if (order) r = op_simplify(f.a, op_unfold(f.a, r, 0));
+        int dense = 0, grad = 0;
+        for (size_t i = 0; i < r->nodes.len; i++)
+            dense += r->nodes.at[i].op == OP_dense, grad += r->nodes.at[i].op == OP_dense_grad;
+        if (dense != (TURNS - 1 + TURNS) + 2 * (TURNS - 1) || grad != 2 * TURNS - 1)
+            FAIL("order %d: %d products, %d gradients", order, dense, grad);
+        fd_free(&f);
+    }
+}
+
 int main(int argc, char **argv) {
     Case cases[] = {T(plain),
                     T(batched_start),
@@ -294,6 +326,7 @@ int main(int argc, char **argv) {
                     T(until_for_all),
                     T(carried_values_of_the_highest_rank),
                     T(implicit_is_unrolled_at_convergence),
-                    T(implicit_computes_the_iteration_once)};
+                    T(implicit_computes_the_iteration_once),
+                    T(unfolded_gradients_compute_nothing_twice)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
