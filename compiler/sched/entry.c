@@ -65,10 +65,22 @@ View gx_view(Gx *x, NodeId id) {
     return v;
 }
 
+static bool lower_product(Gx *x, NodeId id, Ending end) {
+    return graph_at(x->g, id)->op == OP_dense || graph_at(x->g, id)->op == OP_dense_grad ? lower_dense(x, id, end) : lower_conv(x, id, end);
+}
+
 Ex *gx_expr(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     double c;
     if (constant(x, id, &c)) return ex_const(x->e, c);
+    if (x->val[id].kind == VAL_HELD) {
+        if (x->hold) {
+            MUST(!x->held);
+            x->held_node = id;
+            return x->held = ex_op(x->e, n->op, NULL, NULL, NULL);
+        }
+        MUST(lower_product(x, id, (Ending){.into = id}));
+    }
     if (x->val[id].kind == VAL_STORED) return ex_leaf(x->e, &x->val[id].view, NULL);
     MUST(x->val[id].kind == VAL_INLINE);
     Ex *in[3] = {0};
@@ -84,10 +96,21 @@ static void store_view(Gx *x, NodeId id, View v) {
 static void lower_elementwise(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     Ex *in[3] = {0};
+    x->hold = true, x->held = NULL;
     for (uint32_t i = 0; i < n->nin; i++) in[i] = gx_expr(x, n->in[i]);
+    x->hold = false;
+    Ex *root = ex_op(x->e, n->op, in[0], in[1], in[2]), *held = x->held;
+    if (held) {
+        if (lower_product(x, x->held_node, (Ending){id, root, held})) {
+            x->e->fused++;
+            return;
+        }
+        MUST(lower_product(x, x->held_node, (Ending){.into = x->held_node}));
+        *held = *ex_leaf(x->e, &x->val[x->held_node].view, NULL);
+    }
     View out = gx_result(x, id);
     Dom d = dom_of(n->shape, n->batched);
-    lower_map(x->e, &d, FOLD_NONE, ex_op(x->e, n->op, in[0], in[1], in[2]), &out, out.stride, "map");
+    lower_map(x->e, &d, FOLD_NONE, root, &out, out.stride, "map");
 }
 
 static void lower_view(Gx *x, NodeId id) {
@@ -155,8 +178,10 @@ static void lower_node(Gx *x, NodeId id) {
     case OP_input: case OP_param: case OP_state: case OP_tunable: case OP_arg: store_view(x, id, leaf(x, n)); break;
     case OP_table: store_view(x, id, table(x, n)); break;
     case OP_sum: case OP_amax: case OP_batch_sum: lower_reduce(x, id); break;
-    case OP_dense: case OP_dense_grad: lower_dense(x, id); break;
-    case OP_conv: case OP_conv_adj: case OP_conv_grad: lower_conv(x, id); break;
+    case OP_dense: case OP_dense_grad: case OP_conv: case OP_conv_adj: case OP_conv_grad:
+        if (x->fits[id]) x->val[id].kind = VAL_HELD;
+        else MUST(lower_product(x, id, (Ending){.into = id}));
+        break;
     case OP_sum_pool: case OP_sum_pool_adj: case OP_max_pool: case OP_max_pool_adj: case OP_max_pool_at: lower_pool(x, id); break;
     case OP_loop: lower_loop(x, id); break;
     default: lower_shape(x, id);

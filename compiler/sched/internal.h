@@ -173,6 +173,7 @@ Dom dom_of(Shape s, bool batched);
 Ex *ex_leaf(Ent *e, const View *v, const int *axis); /* axis[i]: the domain's axis that axis i of v is; NULL: the same */
 Ex *ex_op(Ent *e, OpKind op, const Ex *x, const Ex *y, const Ex *z);
 Ex *ex_const(Ent *e, double v);
+
 /* out[map axes] = fold over the others of root; stride: of the result along the domain's axes. */
 void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const int64_t *stride, const char *what);
 void lower_copy(Ent *e, const View *from, const View *to); /* equal shapes */
@@ -225,7 +226,7 @@ View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots);
 void pack_forget(Ent *e, size_t to); /* at the end of a loop: what was packed inside */
 
 /* ---- graphs: entry.c ---- */
-typedef enum ValKind { VAL_NONE, VAL_INLINE, VAL_STORED, VAL_LOOP } ValKind;
+typedef enum ValKind { VAL_NONE, VAL_INLINE, VAL_HELD, VAL_STORED, VAL_LOOP } ValKind; /* HELD: a product that waits for its reader */
 typedef struct Val {
     ValKind kind;
     bool has_target; /* `view` says where it shall be written */
@@ -240,6 +241,9 @@ typedef struct Gx { /* one graph being lowered: an entry's, or a body's in it */
     Val *val;
     uint32_t *uses;
     bool *fits;     /* may be computed inside its only user */
+    bool hold;      /* gx_expr: leave a held product as it is, and say so in `held` */
+    Ex *held;
+    NodeId held_node;
 } Gx;
 Gx *gx_new(Ent *e, const Graph *g, const View *args);
 void gx_target(Gx *x, NodeId n, const View *v); /* ask for the result there; only if nothing else was asked and it is not a view */
@@ -249,11 +253,19 @@ View gx_result(Gx *x, NodeId n);     /* where to write node n */
 Ex *gx_expr(Gx *x, NodeId n);        /* the node as an expression over its own axes */
 void fuse_decide(Gx *x);
 
+/* What a product's result goes through before it is stored, as node `into`. NULL tree: nothing. */
+typedef struct Ending {
+    NodeId into;
+    Ex *tree, *acc; /* acc: where the product stands in the tree */
+} Ending;
+typedef bool (*ViewChange)(const View *v, void *how, View *out);
+Ex *ex_change(Ent *e, Ex *x, const Ex *acc, ViewChange f, void *how); /* a copy with its leaves changed; NULL: one cannot be */
+
 /* ---- one file of lowerings each; n is the node's number ---- */
 void lower_reduce(Gx *x, NodeId n);
-void lower_dense(Gx *x, NodeId n);
+bool lower_dense(Gx *x, NodeId n, Ending end); /* false: this ending cannot be had */
 void lower_shape(Gx *x, NodeId n);  /* concat embed gather scatter pick place argmax sort noise nbatch */
-void lower_conv(Gx *x, NodeId n);
+bool lower_conv(Gx *x, NodeId n, Ending end);
 void lower_pool(Gx *x, NodeId n);
 void lower_loop(Gx *x, NodeId n);
 

@@ -138,16 +138,31 @@ static bool single_output(const ConvGeom *g) {
     return true;
 }
 
+typedef struct Part {
+    int axis;
+    int64_t start, step, size;
+} Part;
+static bool leaf_part(const View *v, void *part, View *out) {
+    const Part *p = part;
+    *out = view_slice(v, p->axis, p->start, p->step, p->size);
+    return true;
+}
+/* A part of the result, with what its ending reads. */
+static void take(Gx *x, TileConv *t, Part p) {
+    t->out = view_slice(&t->out, p.axis, p.start, p.step, p.size);
+    if (t->epilogue) t->epilogue = ex_change(x->e, t->epilogue, t->acc, leaf_part, &p);
+}
+
 /* From one position: each position of the result is a product of its own, or zero. */
-static void tile_spread(Gx *x, const ConvGeom *g, TileConv t) {
-    View whole = t.out;
+static void tile_spread(Gx *x, const ConvGeom *g, TileConv whole) {
     int32_t zero = 0;
-    t.columns = 1;
-    lower_fill(x->e, 0, &whole);
+    lower_fill(x->e, 0, &whole.out);
     for (int32_t i = 0; i < g->kernel[0]; i++)
         for (int32_t j = 0; j < g->kernel[1]; j++) {
-            t.out = view_slice(&whole, 1, i * g->dilation[0], 1, 1);
-            t.out = view_slice(&t.out, 2, j * g->dilation[1], 1, 1);
+            TileConv t = whole;
+            t.columns = 1;
+            take(x, &t, (Part){1, i * g->dilation[0], 1, 1});
+            take(x, &t, (Part){2, j * g->dilation[1], 1, 1});
             t.taps[0] = (Taps){.n = 1, .stride = 1, .at = arena_copy(x->a, &i, sizeof i), .off = &zero};
             t.taps[1] = (Taps){.n = 1, .stride = 1, .at = arena_copy(x->a, &j, sizeof j), .off = &zero};
             tile_conv(x->e, &t);
@@ -155,12 +170,12 @@ static void tile_spread(Gx *x, const ConvGeom *g, TileConv t) {
 }
 
 /* The adjoint with a stride is one convolution for each phase of the result. */
-static void tile_adjoint(Gx *x, const ConvGeom *g, TileConv t) {
-    View whole = t.out;
+static void tile_adjoint(Gx *x, const ConvGeom *g, TileConv whole) {
     for (int py = 0; py < g->stride[0] && py < g->in[0]; py++)
         for (int px = 0; px < g->stride[1] && px < g->in[1]; px++) {
-            t.out = view_slice(&whole, 1, py, g->stride[0], (g->in[0] - py + g->stride[0] - 1) / g->stride[0]);
-            t.out = view_slice(&t.out, 2, px, g->stride[1], (g->in[1] - px + g->stride[1] - 1) / g->stride[1]);
+            TileConv t = whole;
+            take(x, &t, (Part){1, py, g->stride[0], (g->in[0] - py + g->stride[0] - 1) / g->stride[0]});
+            take(x, &t, (Part){2, px, g->stride[1], (g->in[1] - px + g->stride[1] - 1) / g->stride[1]});
             t.taps[0] = phase_taps(x->a, g, 0, py), t.taps[1] = phase_taps(x->a, g, 1, px);
             if (t.taps[0].n && t.taps[1].n) tile_conv(x->e, &t);
             else lower_fill(x->e, 0, &t.out);
@@ -168,13 +183,25 @@ static void tile_adjoint(Gx *x, const ConvGeom *g, TileConv t) {
 }
 
 enum { GROUPS_MOST = 8 };
-static bool lower_tiled(Gx *x, NodeId id) {
+/* Every phase and position has a tap, so that nothing is left to be stored without its ending. */
+static bool covers(const ConvGeom *g, bool spread) {
+    for (int d = 0; d < 2; d++) {
+        if (spread && (g->in[d] != g->kernel[d] || g->dilation[d] != 1)) return false;
+        if (!spread && (g->kernel[d] < g->stride[d] || (g->dilation[d] != 1 && g->stride[d] != 1))) return false;
+    }
+    return true;
+}
+
+static bool lower_tiled(Gx *x, NodeId id, Ending end) {
     const Node *n = graph_at(x->g, id);
     const ConvGeom *g = n->a.conv;
     View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]);
     bool back = n->op == OP_conv_adj;
     if (g->groups > GROUPS_MOST || q.batched || (n->batched && !p.batched)) return false;
-    View out = gx_result(x, id);
+    bool single = single_output(g) && p.batched && n->batched, spread = back && single && g->kernel[0] * g->kernel[1] <= 64;
+    if (end.tree && ((back && !covers(g, spread)) || !tile_conv_fits(&(TileConv){.x = p, .out = p, .w = q, .epilogue = end.tree, .acc = end.acc})))
+        return false;
+    View out = gx_result(x, end.into);
     for (int i = 0; i < g->groups; i++) {
         View v[3];
         group_views(&p, &out, &q, g->groups, i, v);
@@ -182,9 +209,9 @@ static bool lower_tiled(Gx *x, NodeId id) {
             v[2] = view_slice(&q, 0, i * (g->out_ch / g->groups), 1, g->out_ch / g->groups);
             v[2] = view_permute(&v[2], (const int32_t[]){1, 0, 2, 3});
         }
-        TileConv t = {.x = v[0], .out = v[1], .w = v[2], .what = op_info[n->op].id};
-        bool single = single_output(g) && p.batched && n->batched;
-        if (back && single && g->kernel[0] * g->kernel[1] <= 64) {
+        TileConv t = {.x = v[0], .out = out, .w = v[2], .epilogue = end.tree, .acc = end.acc, .what = op_info[n->op].id};
+        if (g->groups > 1) take(x, &t, (Part){0, i * v[1].shape.dim[0], 1, v[1].shape.dim[0]});
+        if (spread) {
             tile_spread(x, g, t);
             continue;
         }
@@ -192,7 +219,7 @@ static bool lower_tiled(Gx *x, NodeId id) {
             tile_adjoint(x, g, t);
             continue;
         }
-        t.columns = single;
+        t.columns = single && !back;
         t.taps[0] = forward_taps(x->a, g, 0), t.taps[1] = forward_taps(x->a, g, 1);
         tile_conv(x->e, &t);
     }
@@ -219,12 +246,20 @@ static bool lower_tiled_grad(Gx *x, NodeId id) {
     return true;
 }
 
-void lower_conv(Gx *x, NodeId id) {
+static void lower_plain(Gx *x, NodeId id);
+
+bool lower_conv(Gx *x, NodeId id, Ending end) {
+    bool grad = graph_at(x->g, id)->op == OP_conv_grad;
+    if (grad ? lower_tiled_grad(x, id) : lower_tiled(x, id, end)) return true;
+    if (end.tree) return false;
+    lower_plain(x, id);
+    return true;
+}
+
+static void lower_plain(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     Arena *a = x->a;
     const ConvGeom *g = n->a.conv;
-    if (n->op == OP_conv_grad && lower_tiled_grad(x, id)) return;
-    if (n->op != OP_conv_grad && lower_tiled(x, id)) return;
     Conv c = {.a = a, .g = g};
     View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]), out = gx_result(x, id);
     Kb *k = c.k = kb_new(x->e, op_info[n->op].id, 0);

@@ -46,11 +46,18 @@ static View stand(View v) { /* columns become rows, which are what blocks are ma
     return view_permute(&v, (const int32_t[]){0, 2, 1});
 }
 
+static bool leaf_as_map(const View *v, void *shape, View *out) { return view_reshape(v, *(const Shape *)shape, out); }
+static bool leaf_stands(const View *v, void *none, View *out) {
+    (void)none;
+    *out = stand(*v);
+    return true;
+}
+
 static Taps no_tap(Arena *a) { return (Taps){.n = 1, .stride = 1, .at = ARENA_ARRAY(a, int32_t, 1), .off = ARENA_ARRAY(a, int32_t, 1)}; }
 
-static bool lower_tiled(Gx *x, NodeId id) {
+static bool lower_tiled(Gx *x, NodeId id, Ending end) {
     const Node *n = graph_at(x->g, id);
-    View w = gx_view(x, n->in[0]), p = gx_view(x, n->in[1]), out = gx_result(x, id), o;
+    View w = gx_view(x, n->in[0]), p = gx_view(x, n->in[1]), out = gx_result(x, end.into), o;
     if (w.batched || (n->batched && !p.batched)) return false;
     Shape s = shape_of(3, n->shape.dim[0], (int64_t)1, shape_size(n->shape) / n->shape.dim[0]);
     if (!view_reshape(&out, s, &o)) return false;
@@ -61,9 +68,18 @@ static bool lower_tiled(Gx *x, NodeId id) {
     t.w.shape = shape_of(4, w.shape.dim[0], w.shape.dim[1], (int64_t)1, (int64_t)1);
     t.w.stride[2] = t.w.stride[3] = 0;
     t.taps[0] = t.taps[1] = no_tap(x->a);
+    if (end.tree) {
+        t.acc = end.acc;
+        t.epilogue = ex_change(x->e, end.tree, end.acc, leaf_as_map, &s);
+        if (!t.epilogue) return false;
+    }
     int64_t each = s.dim[2];
     if (n->batched && tile_columns_fit(&in, each) && tile_columns_fit(&o, each)) t.columns = each;
-    else t.x = stand(t.x), t.out = stand(t.out);
+    else {
+        t.x = stand(t.x), t.out = stand(t.out);
+        if (end.tree) t.epilogue = ex_change(x->e, t.epilogue, end.acc, leaf_stands, NULL);
+    }
+    if (!tile_conv_fits(&t)) return false;
     tile_conv(x->e, &t);
     return true;
 }
@@ -82,7 +98,9 @@ static bool lower_tiled_grad(Gx *x, NodeId id) {
     return tile_grad(x->e, &xs, &ys, &w, taps, columns ? each : 0);
 }
 
-void lower_dense(Gx *x, NodeId id) {
-    if (graph_at(x->g, id)->op == OP_dense ? lower_tiled(x, id) : lower_tiled_grad(x, id)) return;
+bool lower_dense(Gx *x, NodeId id, Ending end) {
+    if (graph_at(x->g, id)->op == OP_dense ? lower_tiled(x, id, end) : lower_tiled_grad(x, id)) return true;
+    if (end.tree) return false;
     lower_plain(x, id);
+    return true;
 }

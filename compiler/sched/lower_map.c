@@ -33,6 +33,20 @@ Ex *ex_const(Ent *e, double v) {
     return x;
 }
 
+Ex *ex_change(Ent *e, Ex *x, const Ex *acc, ViewChange f, void *how) {
+    if (!x || x == acc || x->op == OP_constant) return x;
+    Ex *r = ARENA_NEW(e->a, Ex);
+    *r = *x;
+    if (x->op == OP_arg) {
+        if (!f(&x->view, how, &r->view)) return NULL;
+        for (int i = 0; i < DOM_MAX; i++) r->stride[i] = i < r->view.shape.rank ? r->view.stride[i] : 0;
+        return r;
+    }
+    for (int i = 0; i < 3 && x->in[i]; i++)
+        if (!(r->in[i] = ex_change(e, (Ex *)x->in[i], acc, f, how))) return NULL;
+    return r;
+}
+
 const Lx *lower_op(Arena *a, OpKind op, const Lx *x, const Lx *y, const Lx *z) {
     int w = x->width;
 #define F(v) lx_float(a, (v), w)
