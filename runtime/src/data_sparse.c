@@ -79,7 +79,7 @@ static void add_noise(const csc_data *d, uint64_t number, float *signal) {
     for (int64_t k = 0; k < m; k++) power += (double)signal[k] * signal[k];
     double sigma = sqrt(power / (double)m * pow(10, -d->snr / 10));
     RtRandom r = rt_random(d->seed, RT_FOR_SNR, number, 0);
-    for (int64_t k = 0; k < m; k++) signal[k] += (float)(sigma * rt_random_normal(&r));
+    rt_random_add_normal(&r, (float)sigma, signal, m);
 }
 
 /* Runs on the calling thread alone: it may be the one that makes batches while the pool trains. */

@@ -51,6 +51,22 @@ double rt_random_normal(RtRandom *r) { /* Box and Muller */
     return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
 }
 
+void rt_random_add_normal(RtRandom *r, float deviation, float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i += 4) {
+        float four[4];
+        csc_philox(r->key, r->counter, r->out);
+        if (++r->counter[0] == 0) r->counter[1]++;
+        for (int k = 0; k < 4; k += 2) { /* Box and Muller, both numbers of a pair */
+            float u = ((float)(r->out[k] >> 8) + 0.5f) * 0x1p-24f, v = (float)(r->out[k + 1] >> 8) * 0x1p-24f, sine, cosine;
+            float length = deviation * sqrtf(-2 * logf(u));
+            sincosf(6.2831853f * v, &sine, &cosine);
+            four[k] = length * cosine;
+            four[k + 1] = length * sine;
+        }
+        for (int64_t k = 0; k < 4 && i + k < n; k++) x[i + k] += four[k];
+    }
+}
+
 uint64_t rt_random_below(RtRandom *r, uint64_t n) {
     uint64_t limit = UINT64_MAX - UINT64_MAX % n, x;
     do {

@@ -191,7 +191,7 @@ static void one_input(const RtPlan *p, int k, int64_t i, bool train, uint64_t se
         } else if (g->kind == CSC_NOISE) {
             if (o->kind != CSC_IN_REAL) continue;
             RtRandom r = rt_random(seed, RT_FOR_NOISE + ((uint32_t)a << 8) + ((uint32_t)k << 16), (uint64_t)i, epoch);
-            for (int64_t j = 0; j < o->channels * h * w; j++) now[j] += (float)(g->sigma * rt_random_normal(&r));
+            rt_random_add_normal(&r, (float)g->sigma, now, o->channels * h * w);
         } else if (o->picture) {
             Window v;
             RtRandom r = rt_random(seed, RT_FOR_AUGMENT + ((uint32_t)a << 8), (uint64_t)i, epoch); /* the same for all inputs */

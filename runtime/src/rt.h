@@ -52,6 +52,7 @@ RtRandom rt_random(uint64_t seed, uint32_t purpose, uint64_t a, uint32_t b);
 uint32_t rt_random_u32(RtRandom *r);
 double rt_random_unit(RtRandom *r);                    /* [0, 1), 53 bits */
 double rt_random_normal(RtRandom *r);
+void rt_random_add_normal(RtRandom *r, float deviation, float *x, int64_t n); /* many at once, in float32; r has no other use */
 uint64_t rt_random_below(RtRandom *r, uint64_t n);     /* 0 .. n-1, without bias */
 enum { RT_FOR_INIT = 1, RT_FOR_SHUFFLE, RT_FOR_AUGMENT, RT_FOR_PATCH, RT_FOR_NOISE, RT_FOR_CODES, RT_FOR_SNR };
 
