@@ -201,8 +201,10 @@ void syntax_report(Reader *r, const bool *expected) {
     while (level > 0 && r->open[level - 1].kind != '{') level--;
     bool top = level == 0;
     bool at_end = (now->kind == TOK_NL || now->kind == ';') && r->depth == level;
-    if (!at_end && now->kind != 0 && !(now->kind == '}' && r->depth == level)) r->skip = level;
-    if (now->kind == '}' && !now->made) r->skip = -1;
+    if (!at_end && now->kind != 0 && now->kind != '}') r->skip = level;
+    r->stuck = now->span.line == r->stuck_at.line && now->span.col == r->stuck_at.col && now->kind == r->stuck_kind ? r->stuck + 1 : 0;
+    r->stuck_at = now->span;
+    r->stuck_kind = now->kind;
     if (now->made || r->stop || now->kind == TOK_SYNTAX_YYUNDEF) return;
 
     Span at = now->span;

@@ -28,7 +28,7 @@ static Span span_of(const Span *part, int n) {
     return span_join(part[first], part[last]);
 }
 /* The word in hand is the wrong one, unless it ends the statement: then nothing is to be skipped. */
-#define RECOVER do { yyerrok; if (r->skip >= 0) yyclearin; } while (0)
+#define RECOVER do { if (r->stuck > 2 * READER_DEPTH_MOST) YYABORT; yyerrok; if (r->skip >= 0) yyclearin; } while (0)
 static int syntax_yylex(Value *v, Span *at, Reader *r) { return syntax_next(v, at, r); }
 static void syntax_yyerror(const Span *at, Reader *r, const char *msg) { (void)msg; syntax_report_depth(r, *at); }
 }

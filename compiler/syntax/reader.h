@@ -60,6 +60,8 @@ typedef struct Reader {
     int before_prev; /* kind of the one before prev */
     bool fresh_now, fresh_prev; /* does it begin a statement? */
     int skip;        /* >= 0: words are dropped up to the end of the statement at this depth */
+    int stuck, stuck_kind; /* how often the parser failed at this very word */
+    Span stuck_at;
     bool broken_line;
     bool told_height;
     List *imports, *defs, *trains;

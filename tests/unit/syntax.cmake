@@ -1,5 +1,6 @@
 # tests of syntax: csc_test(name libraries...)
 csc_test(syntax csc_syntax)
+csc_test(syntax_fuzz csc_sema)
 csc_test(reject csc_sema)
 target_compile_definitions(test_reject PRIVATE CSC_CSCC="$<TARGET_FILE:cscc>")
 add_dependencies(test_reject cscc)
