@@ -26,6 +26,69 @@ static void catch_signals(void) {
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* ---- who was NaN first ---- compiled only when it is asked for */
+typedef struct Probe {
+    const Compile *base;
+    int32_t stage;
+#ifdef CSC_LLVM
+    LlvmJit *jit;
+#endif
+} Probe;
+
+static bool make_probe(void *user, csc_probe *out) {
+#ifdef CSC_LLVM
+    Probe *p = user;
+    Cx *cx = p->base->cx;
+    Compile c = *p->base;
+    Options quiet = *c.o;
+    quiet.any_emit = quiet.remarks = quiet.time_passes = false;
+    memset(quiet.emit, 0, sizeof quiet.emit);
+    c.o = &quiet;
+    memset(&c.want, 0, sizeof c.want);
+    memset(&c.entries, 0, sizeof c.entries);
+    compile_want(&c, ENTRY_PROBE, p->stage);
+    const csc_model *m = NULL;
+    const char *why = NULL;
+    if (!compile_model(&c, "llvm") || !(p->jit = llvm_jit_load(c.object, &m, &why))) return false;
+    const Graph *g = c.entries.at[0].graph;
+    const char **names = ARENA_ARRAY(cx->keep, const char *, g->outs.len + 1);
+    int64_t *floats = ARENA_ARRAY(cx->keep, int64_t, g->outs.len + 1);
+    uint32_t n = 0;
+    for (size_t i = 0; i < g->outs.len; i++) {
+        const GraphOut *o = &g->outs.at[i];
+        if (o->role == OUT_GRAD || o->role == OUT_STATE) continue;
+        int64_t size = shape_size(graph_shape(g, o->node));
+        names[n] = o->name ? o->name : o->role == OUT_LOSS ? "loss" : "a value without a name";
+        floats[n++] = graph_batched(g, o->node) ? size : -size;
+    }
+    *out = (csc_probe){&m->entries[0], names, floats};
+    return m->entry_count > 0 && m->entries[0].nout == n;
+#else
+    (void)user;
+    (void)out;
+    return false;
+#endif
+}
+
+static Probe *watch(Cx *cx, const Compile *c, Recipe *r) {
+    Probe *p = ARENA_ARRAY(cx->keep, Probe, (size_t)r->nstages + 1);
+    for (int i = 0; i < r->nstages; i++) {
+        p[i] = (Probe){.base = c, .stage = i};
+        r->stages[i].make_probe = make_probe;
+        r->stages[i].probe_user = &p[i];
+    }
+    return p;
+}
+
+static void unwatch(Probe *p, int n) {
+#ifdef CSC_LLVM
+    for (int i = 0; i < n; i++) llvm_jit_free(p[i].jit);
+#else
+    (void)p;
+    (void)n;
+#endif
+}
+
 /* Reads, declares, opens the data, binds what it binds, and compiles the entries for training or for measuring. */
 static bool prepare(Cx *cx, const Options *o, csc_context *rt, Compile *c, Recipe *r, bool training) {
     if (!model_can_run(cx) || !compile_read(c, cx, o)) return false;
@@ -160,7 +223,9 @@ static int train(Cx *cx, const Options *o, Compile *c, Recipe *r, Model *m) {
     if (!o->json)
         fprintf(stderr, "training %s on %lld samples, %d threads; results go to %s/\n", c->program->model, (long long)csc_data_count(r->stages[0].data),
                 csc_pool_threads(m->pool), dir);
+    Probe *probes = watch(cx, c, r);
     csc_status s = csc_train(m->net, &t);
+    unwatch(probes, r->nstages);
     if (talk.terminal) fputs("\r\033[K", stderr);
     if (s == CSC_INTERRUPTED) {
         fprintf(stderr, "stopped; saved. Go on with: cscc train %s --resume%s%s\n", o->words[0], o->runs ? " --out " : "", o->runs ? o->runs : "");

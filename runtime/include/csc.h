@@ -233,11 +233,19 @@ typedef struct csc_input { /* of step and eval, in order. Labels take the data's
     int64_t floats;        /* of one sample */
     int64_t classes;       /* labels: how many; checked. 0: unchecked */
 } csc_input;
+typedef struct csc_probe { /* an entry that gives back every value with a name */
+    const csc_entry *entry;
+    const char *const *names;
+    const int64_t *floats;
+} csc_probe;
 typedef struct csc_stage {
     const char *name;
     const char *step_entry, *eval_entry, *probe_entry; /* probe may be NULL */
     const char *const *probe_names;                    /* one per output of the probe entry */
     const int64_t *probe_floats;                       /* their floats per sample; negative: not batched, -floats in all */
+    bool (*make_probe)(void *user, csc_probe *out);    /* asked where probe_entry is NULL, once numbers have run away: compiles what finds
+                                                          the first bad one. May be NULL; false: cannot */
+    void *probe_user;
     csc_data *data, *test;                             /* test may be NULL */
     const csc_input *inputs;
     int ninputs;

@@ -74,10 +74,12 @@ static const char *where_bad(const Run *r, const RtBatch *b, char *text, size_t 
 /* Runs the entry that gives back every value with a name; the first bad one in the program's order is the culprit. */
 static const char *probe(const Run *r, const csc_call *step, const RtBatch *b, char *text, size_t len) {
     const csc_stage *s = r->s;
-    const csc_entry *e = csc_net_entry(r->n, s->probe_entry);
-    if (!e || !s->probe_floats || !s->probe_names) return "";
+    csc_probe p = {csc_net_entry(r->n, s->probe_entry), s->probe_names, s->probe_floats};
+    if (!s->probe_entry && s->make_probe && !s->make_probe(s->probe_user, &p)) return "";
+    const csc_entry *e = p.entry;
+    if (!e || !p.floats || !p.names) return "";
     uint64_t floats = 0;
-    for (uint32_t i = 0; i < e->nout; i++) floats += (uint64_t)(s->probe_floats[i] < 0 ? -s->probe_floats[i] : s->probe_floats[i] * b->n);
+    for (uint32_t i = 0; i < e->nout; i++) floats += (uint64_t)(p.floats[i] < 0 ? -p.floats[i] : p.floats[i] * b->n);
     RtBlock memory;
     float **out = calloc((size_t)e->nout + 1, sizeof *out);
     const char *found = "";
@@ -86,15 +88,15 @@ static const char *probe(const Run *r, const csc_call *step, const RtBatch *b, c
         csc_call c = *step;
         for (uint32_t i = 0; i < e->nout; i++) {
             out[i] = at;
-            at += s->probe_floats[i] < 0 ? -s->probe_floats[i] : s->probe_floats[i] * b->n;
+            at += p.floats[i] < 0 ? -p.floats[i] : p.floats[i] * b->n;
         }
         c.out = out;
         c.state_out = r->n->spare_states.at;
         bool ran = net_call(r->n, e, &c) == CSC_OK;
         for (uint32_t i = 0; ran && !*found && i < e->nout; i++) {
-            int64_t size = s->probe_floats[i] < 0 ? -s->probe_floats[i] : s->probe_floats[i] * b->n;
+            int64_t size = p.floats[i] < 0 ? -p.floats[i] : p.floats[i] * b->n;
             if (finite_floats(out[i], size)) continue;
-            snprintf(text, len, "; the first value that is not finite is `%s`", s->probe_names[i]);
+            snprintf(text, len, "; the first value that is not finite is `%s`", p.names[i]);
             found = text;
         }
         rt_block_free(&memory);
