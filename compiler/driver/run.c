@@ -174,7 +174,7 @@ static Ready *ready_for(Run *r, Shape shape) {
     x->next = r->ready;
     r->ready = x;
     if (csc_net_init(x->m.net, (uint64_t)r->o->seed)) return runtime_error(r->cx, r->rt, E_NAN, (Span){0}), NULL;
-    return model_weights(r->cx, r->o, &x->m, true) ? x : NULL;
+    return model_weights(r->cx, r->o, &x->m, x->c.program->params.len > 0) ? x : NULL;
 }
 
 /* ---- results ---- */

@@ -248,7 +248,7 @@ static int eval(Cx *cx, const Options *o, Compile *c, Recipe *r, Model *m) {
         runtime_error(cx, m->rt, E_NAN, (Span){0});
         return 1;
     }
-    if (!model_weights(cx, o, m, true)) return 1;
+    if (!model_weights(cx, o, m, c->program->params.len > 0)) return 1;
     csc_eval_result e;
     csc_status st = csc_eval(m->net, s, s->test ? s->test : s->data, (uint64_t)o->seed, &interrupted, &e);
     if (st == CSC_INTERRUPTED) return 130;

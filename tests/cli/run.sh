@@ -1,0 +1,65 @@
+#!/bin/sh
+# cscc run on pictures and arrays: sizes that are open, several files, what does not fit.
+. "$CSC_SOURCE/tests/lib.sh"
+pictures=$CSC_SOURCE/examples/data/pictures
+
+needs_code() { if "$CSCC" doctor | grep -q 'code generator *missing'; then skip "no code generator was built in"; fi; }
+invert() { printf 'model m(c: int = 1) {\n    input X : real[c, H, W]\n    output Y = 1 - X\n}\n' >m.csc; }
+
+case_pictures_of_any_size() {
+    needs_code
+    invert
+    expect 0 "$CSCC" run m.csc "$pictures/coins.png" -o once.png
+    has out "real[1, 303, 384]"
+    expect 0 "$CSCC" run m.csc once.png -o twice.png
+    expect 0 "$CSCC" run m.csc twice.png -o thrice.png
+    cmp once.png thrice.png
+    if cmp -s once.png twice.png; then fail "nothing was inverted"; fi
+}
+case_several_files_go_to_a_folder() {
+    needs_code
+    invert
+    expect 0 "$CSCC" run m.csc "$pictures/coins.png" "$pictures/camera.png" "$pictures/brick.png" -o results
+    for f in coins camera brick; do [ -s results/$f.png ] || fail "$f.png is missing"; done
+    echo x >file
+    expect 1 "$CSCC" run m.csc "$pictures/coins.png" "$pictures/camera.png" -o file
+}
+case_colour() {
+    needs_code
+    invert
+    expect 0 "$CSCC" run m.csc --set c=3 "$pictures/chelsea.png" -o x.png
+    has out "real[3, 300, 451]"
+    expect 0 "$CSCC" run m.csc "$pictures/chelsea.png" -o gray.png
+    has out "real[1, 300, 451]"
+}
+case_arrays() {
+    needs_code
+    invert
+    expect 0 "$CSCC" run m.csc "$pictures/coins.png" -o y.npy
+    [ "$(wc -c <y.npy)" = $((128 + 4 * 303 * 384)) ]
+    expect 0 "$CSCC" run m.csc y.npy -o z.npy
+    expect 0 "$CSCC" run m.csc z.npy -o w.npy
+    cmp y.npy w.npy
+}
+case_sizes_that_do_not_fit() {
+    needs_code
+    printf 'model m {\n    input X : real[1, 32, 32]\n    output Y = 1 - X\n}\n' >m.csc
+    expect 1 "$CSCC" run m.csc "$pictures/coins.png"
+    has err "error[E0808]"
+    has err "m.csc:2:"
+    has err "303"
+}
+case_files_that_are_none() {
+    needs_code
+    invert
+    expect 1 "$CSCC" run m.csc missing.png
+    has err "missing.png"
+    head -c 3000 "$pictures/coins.png" >cut.png
+    expect 1 "$CSCC" run m.csc cut.png
+    has err "error[E0808]"
+    echo hello >text.npy
+    expect 1 "$CSCC" run m.csc text.npy
+    mkdir folder.png
+    expect 1 "$CSCC" run m.csc folder.png
+}
+run_cases
