@@ -126,6 +126,7 @@ static void count_check(Checker *c, const Stmt *s, uint32_t names) {
 }
 
 static void target_check(Checker *c, const Expr *e) {
+    bool indexed = e->kind == EX_INDEX;
     while (e->kind == EX_INDEX) {
         exprs_check(c, e->items, e->n);
         e = e->a;
@@ -143,10 +144,11 @@ static void target_check(Checker *c, const Expr *e) {
             diag_help(c->cx, m->diag, "a new name begins with 'let', or with 'var' when its value changes");
         return;
     }
-    if (s->kind == SYM_VAR || s->kind == SYM_UNKNOWN || s->kind == SYM_ARG || s->kind == SYM_CODE) return;
+    if (s->kind == SYM_VAR || s->kind == SYM_UNKNOWN || (s->kind == SYM_CODE && indexed)) return;
     Diag *d = diag_error(c->cx, E_CONSTANT, e->span, "'%s' cannot be given a new value", e->name);
     diag_note(c->cx, d, s->span, "it is defined here");
     if (s->kind == SYM_LET) diag_help(c->cx, d, "declare it with 'var' instead of 'let'");
+    else if (s->kind == SYM_ARG || s->kind == SYM_CODE) diag_help(c->cx, d, "begin with 'var y = %s' and change 'y'", e->name);
     else if (s->kind == SYM_PORT || s->kind == SYM_PARAM || s->kind == SYM_DICTIONARY) diag_help(c->cx, d, "give the new value a name of its own");
 }
 
