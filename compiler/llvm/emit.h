@@ -19,10 +19,22 @@ typedef struct LoopFrame { /* the innermost loop that is not unrolled */
     Vec(Break) breaks;
 } LoopFrame;
 
+enum { PLAN_MOST_PARTS = 8 };
+
+/* Who writes which kernel. */
+typedef struct Plan {
+    int32_t parts;
+    const int32_t *same;  /* [kernels] the first kernel equal to it */
+    const int32_t *owner; /* [kernels] part that writes it */
+    const char *prefix;   /* of symbols */
+} Plan;
+
 typedef struct Emit {
     Arena *a;
     const LpModule *m;
     const LlvmOptions *o;
+    const Plan *plan;
+    int32_t part;      /* of the plan: 0 has the entries, the tables and the model */
     LLVMContextRef cx;
     LLVMModuleRef mod;
     LLVMBuilderRef b;
@@ -47,6 +59,11 @@ typedef struct Emit {
     int width;                 /* of the constants of poly.h */
 } Emit;
 
+/* plan.c */
+Plan plan_kernels(Arena *a, const LpModule *m, const LlvmModelInfo *info, bool split);
+LlvmObject *plan_archive(Arena *a, const LlvmObject *part, int32_t n);
+bool plan_member(const LlvmObject *o, size_t *at, LlvmObject *member); /* the next object of an archive; of an object: itself, once */
+
 /* types.c */
 LLVMTypeRef emit_vec(Emit *e, int width);  /* float or <width x float> */
 LLVMTypeRef emit_ivec(Emit *e, int width); /* i32 or <width x i32> */
@@ -56,7 +73,8 @@ Val emit_f32s(Emit *e, double v, int width);
 Val emit_splat(Emit *e, Val scalar, int width);
 Val emit_intrinsic(Emit *e, const char *name, LLVMTypeRef *over, size_t nover, Val *args, unsigned nargs);
 Val emit_libm(Emit *e, const char *name, Val *args, unsigned nargs, int width); /* floats, lane by lane */
-Val emit_function(Emit *e, const char *name, LLVMTypeRef type, bool exported);
+typedef enum Reach { REACH_FILE, REACH_PARTS, REACH_ALL } Reach;
+Val emit_function(Emit *e, const char *name, LLVMTypeRef type, Reach reach);
 Val emit_data(Emit *e, const char *name, const void *bytes, size_t len, unsigned align); /* constant */
 LLVMBasicBlockRef emit_block(Emit *e, const char *name);
 Val emit_field(Emit *e, LLVMTypeRef type, Val base, uint64_t byte_offset, const char *name); /* loads it */

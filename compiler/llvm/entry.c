@@ -13,7 +13,7 @@ static LLVMTypeRef launch_type(Emit *e) {
 static Val launch_function(Emit *e) {
     LLVMBasicBlockRef back = LLVMGetInsertBlock(e->b);
     Val outer = e->fn;
-    e->fn = emit_function(e, "launch", launch_type(e), false);
+    e->fn = emit_function(e, "launch", launch_type(e), REACH_FILE);
     Val call = LLVMGetParam(e->fn, 0), count = LLVMGetParam(e->fn, 1), task = LLVMGetParam(e->fn, 2), arg = LLVMGetParam(e->fn, 3);
     Val bytes = LLVMGetParam(e->fn, 4), scratch = LLVMGetParam(e->fn, 5), zero = emit_i64(e, 0);
     LLVMBasicBlockRef start = emit_block(e, ""), shared = emit_block(e, "shared"), alone = emit_block(e, "alone");
@@ -102,7 +102,7 @@ static int32_t most_args(const LpModule *m) {
 Val emit_entry(Emit *e, const LpEntry *entry) {
     if (!e->launch) e->launch = launch_function(e);
     const char *name = arena_printf(e->a, "entry_%s", entry->name ? entry->name : "");
-    e->fn = emit_function(e, name, LLVMFunctionType(e->i32, &e->ptr, 1, 0), false);
+    e->fn = emit_function(e, name, LLVMFunctionType(e->i32, &e->ptr, 1, 0), REACH_FILE);
     e->k = NULL;
     e->e = entry;
     e->call = LLVMGetParam(e->fn, 0);

@@ -1,11 +1,10 @@
 /* Loads an object into this process. */
 #include "base/trouble.h"
-#include "llvm/llvm.h"
-#include <llvm-c/Core.h>
+#include "llvm/emit.h"
+#include "llvm/target.h"
 #include <llvm-c/Error.h>
 #include <llvm-c/LLJIT.h>
 #include <llvm-c/Orc.h>
-#include <llvm-c/Target.h>
 #include <stdlib.h>
 
 struct LlvmJit {
@@ -20,8 +19,11 @@ static LLVMErrorRef load(LlvmJit *j, const LlvmObject *o, LLVMOrcExecutorAddress
     char prefix = LLVMOrcLLJITGetGlobalPrefix(j->jit);
     if ((error = LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&process, prefix, NULL, NULL))) return error;
     LLVMOrcJITDylibAddGenerator(lib, process);
-    LLVMMemoryBufferRef b = LLVMCreateMemoryBufferWithMemoryRangeCopy(o->bytes, o->len, "model.o");
-    if ((error = LLVMOrcLLJITAddObjectFile(j->jit, lib, b))) return error;
+    LlvmObject part;
+    for (size_t at = 0; plan_member(o, &at, &part);) {
+        LLVMMemoryBufferRef b = LLVMCreateMemoryBufferWithMemoryRangeCopy(part.bytes, part.len, "model.o");
+        if ((error = LLVMOrcLLJITAddObjectFile(j->jit, lib, b))) return error;
+    }
     return LLVMOrcLLJITLookup(j->jit, query, "csc_model_query");
 }
 
@@ -30,8 +32,7 @@ LlvmJit *llvm_jit_load(const LlvmObject *o, const csc_model **model, const char 
     LlvmJit *j = calloc(1, sizeof *j);
     if (!j) machine_trouble("no memory");
     LLVMOrcExecutorAddress at = 0;
-    LLVMInitializeNativeTarget();
-    LLVMInitializeNativeAsmPrinter();
+    target_start();
     LLVMErrorRef error = load(j, o, &at);
     if (error) {
         *why = LLVMGetErrorMessage(error);

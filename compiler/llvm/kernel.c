@@ -2,9 +2,14 @@
    pointers; all are read at the start. Equal kernels are written once. */
 #include "llvm/emit.h"
 
+static Val declare(Emit *e, const LpKernel *k, int32_t number) {
+    bool alone = e->plan->parts == 1;
+    const char *name = arena_printf(e->a, "%sk%d_%s", alone ? "" : e->plan->prefix, (int)number, k->name ? k->name : "");
+    return emit_function(e, name, e->task, alone ? REACH_FILE : REACH_PARTS);
+}
+
 static Val emit_kernel(Emit *e, const LpKernel *k, int32_t number) {
-    const char *name = arena_printf(e->a, "k%d_%s", (int)number, k->name ? k->name : "");
-    e->fn = emit_function(e, name, e->task, false);
+    e->fn = declare(e, k, number);
     e->k = k;
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, ""));
     emit_open_slots(e, k->nvar);
@@ -33,14 +38,13 @@ static Val emit_kernel(Emit *e, const LpKernel *k, int32_t number) {
 
 void emit_kernels(Emit *e) {
     size_t n = e->m->kernels.len;
-    uint64_t *hash = ARENA_ARRAY(e->a, uint64_t, n);
+    const Plan *p = e->plan;
     e->kernels = ARENA_ARRAY(e->a, Val, n);
     for (size_t i = 0; i < n; i++) {
         const LpKernel *k = &e->m->kernels.at[i];
-        hash[i] = loop_kernel_hash(k);
-        for (size_t j = 0; j < i && !e->kernels[i]; j++)
-            if (hash[j] == hash[i] && loop_kernel_equal(k, &e->m->kernels.at[j])) e->kernels[i] = e->kernels[j];
-        if (!e->kernels[i]) e->kernels[i] = emit_kernel(e, k, (int32_t)i);
+        if ((size_t)p->same[i] < i) e->kernels[i] = e->kernels[p->same[i]];
+        else if (p->owner[i] == e->part) e->kernels[i] = emit_kernel(e, k, (int32_t)i);
+        else if (e->part == 0) e->kernels[i] = declare(e, k, (int32_t)i);
     }
     e->k = NULL;
 }

@@ -8,6 +8,7 @@ typedef struct LlvmOptions {
     const char *cpu;  /* "native", "x86-64-v2", "x86-64-v3", "x86-64-v4", ... */
     bool asan;        /* generated code under AddressSanitizer (JIT in a sanitized process) */
     int level;        /* code generation, 1..3; 0 is turned into 1 */
+    bool split;       /* a large module may become an archive of several objects, made on several threads */
 } LlvmOptions;
 
 /* What the table of csc_model needs besides the module. */
@@ -24,7 +25,7 @@ typedef struct LlvmModelInfo {
 bool llvm_target_lanes(const char *cpu, int *lanes, int *registers);
 
 typedef struct LlvmObject {
-    char *bytes; /* ELF, relocatable, position-independent; arena */
+    char *bytes; /* ELF, relocatable, position-independent; where split was allowed also an archive (link it with --whole-archive); arena */
     size_t len;
 } LlvmObject;
 

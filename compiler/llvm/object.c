@@ -5,7 +5,9 @@
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Error.h>
 #include <llvm-c/Transforms/PassBuilder.h>
-#include <string.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 static void open_types(Emit *e) {
     e->i1 = LLVMInt1TypeInContext(e->cx);
@@ -51,42 +53,91 @@ static void print_assembly(Emit *e, const Target *t, FILE *out) { /* code genera
     e->mod = mod;
 }
 
-LlvmObject *llvm_emit(Arena *a, const LpModule *m, const LlvmModelInfo *info, const LlvmOptions *o, FILE *ir, FILE *assembly) {
-    Target t = target_open(a, o->cpu, o->level);
-    if (!t.machine) machine_trouble("LLVM makes no code for this machine");
-    Emit *e = ARENA_NEW(a, Emit);
-    *e = (Emit){.a = a, .m = m, .o = o, .cpu = t.cpu, .features = t.features};
+typedef struct Part { /* one object of the plan; made on any thread, with an arena of its own */
+    Arena *a;
+    const LpModule *m;
+    const LlvmModelInfo *info;
+    const LlvmOptions *o;
+    const Plan *plan;
+    int32_t number;
+    FILE *ir, *assembly;
+    LlvmObject object;
+} Part;
+
+static void open_module(Emit *e, const Target *t) {
     e->cx = LLVMContextCreate();
     e->mod = LLVMModuleCreateWithNameInContext("csc", e->cx);
     e->b = LLVMCreateBuilderInContext(e->cx);
-    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(t.machine);
+    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(t->machine);
     LLVMSetModuleDataLayout(e->mod, layout);
     LLVMDisposeTargetData(layout);
-    char *triple = LLVMGetTargetMachineTriple(t.machine);
+    char *triple = LLVMGetTargetMachineTriple(t->machine);
     LLVMSetTarget(e->mod, triple);
     LLVMDisposeMessage(triple);
     open_types(e);
-    emit_tables(e);
+}
+
+static void emit_part(Part *p) {
+    Target t = target_open(p->a, p->o->cpu, p->o->level);
+    if (!t.machine) machine_trouble("LLVM makes no code for this machine");
+    Emit *e = ARENA_NEW(p->a, Emit);
+    *e = (Emit){.a = p->a, .m = p->m, .o = p->o, .plan = p->plan, .part = p->number, .cpu = t.cpu, .features = t.features};
+    open_module(e, &t);
     emit_kernels(e);
-    emit_model(e, info);
-    if (ir) {
+    if (p->number == 0) {
+        emit_tables(e);
+        emit_model(e, p->info);
+    }
+    if (p->ir) {
         char *s = LLVMPrintModuleToString(e->mod);
-        fputs(s, ir);
+        fputs(s, p->ir);
         LLVMDisposeMessage(s);
     }
     char *error = NULL;
     if (LLVMVerifyModule(e->mod, LLVMReturnStatusAction, &error)) BUG("LLVM module: %s", error);
     LLVMDisposeMessage(error);
-    if (o->asan) run_passes(e, &t, "asan");
-    if (assembly) print_assembly(e, &t, assembly);
+    if (p->o->asan) run_passes(e, &t, "asan");
+    if (p->assembly) print_assembly(e, &t, p->assembly);
     LLVMMemoryBufferRef b = to_buffer(e, &t, LLVMObjectFile);
-    LlvmObject *r = ARENA_NEW(a, LlvmObject);
-    r->len = LLVMGetBufferSize(b);
-    r->bytes = arena_copy(a, LLVMGetBufferStart(b), r->len);
+    p->object.len = LLVMGetBufferSize(b);
+    p->object.bytes = arena_copy(p->a, LLVMGetBufferStart(b), p->object.len);
     LLVMDisposeMemoryBuffer(b);
     LLVMDisposeBuilder(e->b);
     LLVMDisposeModule(e->mod);
     LLVMContextDispose(e->cx);
     target_close(&t);
+}
+
+typedef struct Work { /* parts not yet begun */
+    Part *part;
+    int32_t n;
+    atomic_int next;
+} Work;
+
+static void *work(void *arg) {
+    Work *w = arg;
+    for (int32_t i; (i = atomic_fetch_add(&w->next, 1)) < w->n;) emit_part(&w->part[i]);
+    return NULL;
+}
+
+LlvmObject *llvm_emit(Arena *a, const LpModule *m, const LlvmModelInfo *info, const LlvmOptions *o, FILE *ir, FILE *assembly) {
+    Plan plan = plan_kernels(a, m, info, o->split && !ir && !assembly);
+    Work w = {.part = ARENA_ARRAY(a, Part, plan.parts), .n = plan.parts};
+    for (int32_t i = 0; i < w.n; i++)
+        w.part[i] = (Part){.a = arena_new(), .m = m, .info = info, .o = o, .plan = &plan, .number = i, .ir = ir, .assembly = assembly};
+    target_start();
+    pthread_t helper[PLAN_MOST_PARTS];
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int helpers = 0;
+    while (helpers + 1 < w.n && helpers + 1 < processors && !pthread_create(&helper[helpers], NULL, work, &w)) helpers++;
+    work(&w);
+    while (helpers > 0) pthread_join(helper[--helpers], NULL);
+    LlvmObject *made = ARENA_ARRAY(a, LlvmObject, w.n);
+    for (int32_t i = 0; i < w.n; i++) {
+        made[i] = w.part[i].object;
+        if (w.n == 1) made[i].bytes = arena_copy(a, made[i].bytes, made[i].len);
+    }
+    LlvmObject *r = w.n == 1 ? made : plan_archive(a, made, w.n);
+    for (int32_t i = 0; i < w.n; i++) arena_free(w.part[i].a);
     return r;
 }

@@ -80,7 +80,7 @@ static Val noise_function(Emit *e, bool normal) {
     LLVMTypeRef in[] = {e->i64, e->i64, e->i64, e->i64, e->i64};
     LLVMBasicBlockRef back = LLVMGetInsertBlock(e->b);
     Val outer = e->fn;
-    e->fn = emit_function(e, normal ? "csc_normal" : "csc_uniform", LLVMFunctionType(e->f32, in, 5, 0), false);
+    e->fn = emit_function(e, normal ? "csc_normal" : "csc_uniform", LLVMFunctionType(e->f32, in, 5, 0), REACH_FILE);
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, ""));
     Val seed = LLVMGetParam(e->fn, 0), step = LLVMGetParam(e->fn, 1), sample = LLVMGetParam(e->fn, 2), index = LLVMGetParam(e->fn, 3);
     Val c[] = {low32(e, LLVMGetParam(e->fn, 4)), low32(e, sample), low32(e, step), low32(e, index)};

@@ -26,7 +26,7 @@ static Val entry_row(Emit *e, const LpEntry *t) { /* csc_entry */
 
 static void emit_query(Emit *e, const char *prefix, Val model) {
     const char *name = arena_printf(e->a, "%scsc_model_query", prefix ? prefix : "");
-    e->fn = emit_function(e, name, LLVMFunctionType(e->ptr, &e->i32, 1, 0), true);
+    e->fn = emit_function(e, name, LLVMFunctionType(e->ptr, &e->i32, 1, 0), REACH_ALL);
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, ""));
     Val old = LLVMBuildICmp(e->b, LLVMIntULT, LLVMGetParam(e->fn, 0), u32(e, CSC_MODEL_VERSION), "");
     LLVMBuildRet(e->b, LLVMBuildSelect(e->b, old, LLVMConstNull(e->ptr), model, ""));

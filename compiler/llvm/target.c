@@ -11,11 +11,15 @@ static const char *kept(Arena *a, char *message) {
     return s;
 }
 
+void target_start(void) {
+    LLVMInitializeNativeTarget();
+    LLVMInitializeNativeAsmPrinter();
+}
+
 Target target_open(Arena *a, const char *cpu, int level) {
     Target t = {.cpu = cpu, .features = ""};
     char *triple = LLVMGetDefaultTargetTriple(), *error = NULL;
     LLVMTargetRef kind;
-    if (LLVMInitializeNativeTarget() || LLVMInitializeNativeAsmPrinter()) return t;
     if (!strcmp(cpu, "native")) {
         t.cpu = kept(a, LLVMGetHostCPUName());
         t.features = kept(a, LLVMGetHostCPUFeatures());

@@ -9,6 +9,8 @@ typedef struct Target {
     const char *cpu, *features;
 } Target;
 
+void target_start(void); /* once, before any thread opens one */
+
 /* machine NULL: no such processor. */
 Target target_open(Arena *a, const char *cpu, int level);
 void target_close(Target *t);

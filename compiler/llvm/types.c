@@ -60,9 +60,10 @@ static void add_text_attribute(Emit *e, Val f, const char *name, const char *val
     LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, t);
 }
 
-Val emit_function(Emit *e, const char *name, LLVMTypeRef type, bool exported) {
+Val emit_function(Emit *e, const char *name, LLVMTypeRef type, Reach reach) {
     Val f = LLVMAddFunction(e->mod, name, type);
-    LLVMSetLinkage(f, exported ? LLVMExternalLinkage : LLVMInternalLinkage);
+    LLVMSetLinkage(f, reach == REACH_FILE ? LLVMInternalLinkage : LLVMExternalLinkage);
+    if (reach == REACH_PARTS) LLVMSetVisibility(f, LLVMHiddenVisibility);
     add_attribute(e, f, "nounwind");
     if (e->o->asan) add_attribute(e, f, "sanitize_address");
     add_text_attribute(e, f, "target-cpu", e->cpu);

@@ -16,7 +16,7 @@ static const char *const cpus[] = {"x86-64-v2", "x86-64-v3", "native"};
 static LlvmObject *object_of(Arena *a, const LpModule *m, const char *cpu, FILE *assembly) {
     const char *why = "";
     LlvmModelInfo info = {.json = "{\"made\": \"by hand\"}"};
-    LlvmOptions o = {.cpu = cpu, .level = 2, .asan = SANITIZED};
+    LlvmOptions o = {.cpu = cpu, .level = 2, .asan = SANITIZED, .split = true};
     if (!loop_check(a, m, &why)) FAIL("%s", why);
     return llvm_emit(a, m, &info, &o, NULL, assembly);
 }
@@ -141,15 +141,15 @@ TEST(wrong_calls_are_refused) {
     arena_free(a);
 }
 
-TEST(shared_library) {
-    if (SANITIZED) SKIP("instrumented code");
+static void link_and_run(int kernels) {
     Arena *a = arena_new();
     char dir[] = "/tmp/csc-test-XXXXXX";
     CHECK(mkdtemp(dir));
-    LlvmObject *o = object_of(a, sample_operations(a, 4), "x86-64-v2", NULL);
+    LlvmObject *o = object_of(a, kernels ? sample_many(a, kernels) : sample_operations(a, 4), "x86-64-v2", NULL);
+    CHECK(!memcmp(o->bytes, "!<arch>\n", 8) == (kernels > 0)); /* a large module comes in parts */
     FILE *f = fopen(arena_printf(a, "%s/m.o", dir), "wb");
     CHECK(f && fwrite(o->bytes, 1, o->len, f) == o->len && !fclose(f));
-    CHECK(system(arena_printf(a, "ld -shared -z now -o %s/m.so %s/m.o -lm", dir, dir)) == 0);
+    CHECK(system(arena_printf(a, "ld -shared -z now -o %s/m.so --whole-archive %s/m.o --no-whole-archive -lm", dir, dir)) == 0);
     CHECK(system(arena_printf(a, "nm -D --defined-only %s/m.so > %s/names", dir, dir)) == 0);
     char names[200] = "";
     f = fopen(arena_printf(a, "%s/names", dir), "r");
@@ -161,12 +161,27 @@ TEST(shared_library) {
     const csc_model *(*query)(uint32_t) = (const csc_model *(*)(uint32_t))(uintptr_t)dlsym(lib, "csc_model_query");
     CHECK(query && !query(0));
     const csc_model *model = query(CSC_MODEL_VERSION + 5);
-    float x[4] = {1, 2, 3, 4}, y[SAMPLE_OPS * 4];
+    float x[8] = {1, 2, 3, 4}, y[SAMPLE_OPS * 4], want = 1;
+    for (int i = 1; i < kernels; i++) want = want * 0.75f + (float)i;
     csc_call c = {.size = sizeof c, .batch = 1, .in = (const float *[]){x, x, x}, .out = (float *[]){y}};
     CHECK(model && model->entries[0].run(&c) == 0);
-    CHECK(y[0] == -1 && y[3] == -4);
+    if (kernels) CHECK_NEAR(y[0], want, 1e-6);
+    else CHECK(y[0] == -1 && y[3] == -4);
     dlclose(lib);
     CHECK(system(arena_printf(a, "rm -r %s", dir)) == 0);
+    arena_free(a);
+}
+
+TEST(shared_library) {
+    if (SANITIZED) SKIP("instrumented code");
+    link_and_run(0);
+    link_and_run(40);
+}
+
+TEST(many_kernels) {
+    Arena *a = arena_new();
+    float x[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    compare(sample_many(a, 40), 1, (const float *[]){x}, 8, 1e-6, true);
     arena_free(a);
 }
 
@@ -212,6 +227,6 @@ TEST(relu_is_one_instruction) {
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(wrong_calls_are_refused), T(shared_library), T(tile_stays_in_registers), T(relu_is_one_instruction)};
+    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(wrong_calls_are_refused), T(shared_library), T(many_kernels), T(tile_stays_in_registers), T(relu_is_one_instruction)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

@@ -220,4 +220,19 @@ static inline LpModule *sample_control(Arena *a, int64_t turns) {
     entry->thread_bytes = 64;
     return m;
 }
+/* n different kernels, launched one after another: y = x; y = y * c + k for k = 1 .. n-1; 8 floats. */
+static inline LpModule *sample_many(Arena *a, int n) {
+    LpModule *m = sample_module(a);
+    LsList l = {0};
+    for (int i = 0; i < n; i++) {
+        LpKernel *k = sample_kernel(m, "step", i ? 1 : 2, 0, 2, 0, 1);
+        for (int q = 0; q < k->nptr; q++) k->ptr[q] = (LpParam){.name = "x", .extent = lx_int(a, 8), .writes = q == k->nptr - 1};
+        const Lx *x = lx_load(a, 0, lx_int(a, 0), 8, NULL);
+        k->body = ls_store(a, i ? 0 : 1, lx_int(a, 0), i ? lx_f3(a, LX_FMA, x, lx_float(a, 0.75, 8), lx_float(a, i, 8)) : x, NULL);
+        Lptr p[] = {{.space = SP_IN}, {.space = SP_OUT}};
+        ls_add(&l, i ? ls_launch(a, i, lx_int(a, 1), p + 1, 1, NULL, 0) : ls_launch(a, i, lx_int(a, 1), p, 2, NULL, 0));
+    }
+    sample_entry(m, "forward", 1, 1, l.first);
+    return m;
+}
 #endif
