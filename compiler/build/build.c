@@ -4,6 +4,7 @@
 #include "build/value.h"
 #include "sema/sema.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- arguments of the model ---- */

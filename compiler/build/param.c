@@ -2,6 +2,7 @@
 #include "base/trouble.h"
 #include "build/value.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 Name scope_name(Build *b, Name local) {

@@ -1,0 +1,29 @@
+# Thresholds: prox(z, t) with t = step * lambda. `of` names the penalty whose proximal operator it is.
+# A threshold t below zero (a learned one may get there) means what the formula says: soft then moves entries outwards.
+
+prox soft(z, t) of abs(z) = relu(z - t) - relu(-z - t)                    # = sign(z) * max(abs(z) - t, 0) for t >= 0
+
+prox soft_nonneg(z, t) of abs(z) = relu(z - t)
+
+# l0: keeps what is larger than sqrt(2 t)
+prox hard(z, t) of abs(sign(z)) = z * (z * z > 2 * t)
+
+# l1 and half the squared norm, mu times
+prox elastic(z, t, mu = 0.1) of abs(z) + mu / 2 * z * z = soft(z, t) / (1 + mu * t)
+
+# `size` neighbouring channels share their fate
+prox group(z, t, size: int = 2) of group_norms(z, size) = in_groups(z, size, relu(1 - t / max(group_norms(z, size), 1e-12)))
+
+function group_norms(z, n: int) {                                         # one norm a group: [c // n, ...]
+    let s = shape(z)
+    return sqrt(sum(reshape(z * z, [s[1] // n, n] + s[2..length(s)]), axis: 2))
+}
+
+function in_groups(z, n: int, gain) {                                     # each channel times its group's gain
+    let s = shape(z)
+    let g = permute(reshape(z, [s[1] // n, n] + s[2..length(s)]), [1] + [i for i in 3..length(s) + 1] + [2])
+    return reshape(permute(g * gain, [1, length(s) + 1] + [i for i in 2..length(s)]), s)
+}
+
+# rho(z - t) - rho(-z - t) of any activation rho
+prox two_sided(z, t, rho) = rho(z - t) - rho(-z - t)
