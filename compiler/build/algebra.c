@@ -247,7 +247,7 @@ Val lin_coherence(Build *b, LinOp *D, Span at) {
     for (int64_t k = 0; k < K; k++) here[k * pixels + middle] = 1, number[k] = (double)k;
     GCtx *home_was = enter(b, b->ctx), *body = body_open(b);
     Attr ah = {.shape = code, .data = here}, an = {.shape = shape_of(1, K), .data = number};
-    NodeId turn = body->turn = op_leaf(body->g, OP_arg, -1, shape_of(0), false, at, NULL);
+    NodeId turn = body->turn = op_leaf(body->g, OP_arg, 0, shape_of(0), false, at, NULL);
     NodeId mid = graph_add(body->g, OP_table, NULL, 0, &ah, at), num = graph_add(body->g, OP_table, NULL, 0, &an, at);
     Val is = apply2(b, OP_eq, v_tensor(b, num), v_tensor(b, turn), at); /* [K]: this atom */
     Val e = apply2(b, OP_mul, v_tensor(b, mid), is, at);

@@ -30,7 +30,7 @@ static bool bring(Build *b, GCtx *ctx, GCtx *from, NodeId n, NodeId *out) {
         if (ctx->captures.at[i].outer == outer) return *out = ctx->captures.at[i].arg, true;
     const Node *o = graph_at(ctx->parent->g, outer);
     if (o->op == OP_constant) return *out = op_const(ctx->g, o->a.value, o->shape), true;
-    Capture c = {outer, op_leaf(ctx->g, OP_arg, -1, o->shape, o->batched, o->span, o->name)}; /* numbered when the body is done */
+    Capture c = {outer, op_leaf(ctx->g, OP_arg, 0, o->shape, o->batched, o->span, o->name)}; /* numbered when the body is done */
     vec_push(b->a, &ctx->captures, c);
     return *out = c.arg, true;
 }
@@ -154,4 +154,4 @@ Val concat_axis(Build *b, const Val *x, int n, int axis, Span at) {
     return out;
 }
 
-Val zeros(Build *b, Shape s) { return v_tensor(b, op_const(b->ctx->g, 0, s)); }
+Val val_zeros(Build *b, Shape s) { return v_tensor(b, op_const(b->ctx->g, 0, s)); }

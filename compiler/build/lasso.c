@@ -304,7 +304,7 @@ static bool start_value(Build *b, Problem *p, int layer, Val *out, Span at) {
     Shape want = p->code[layer ? layer - 1 : 0];
     if (v.kind == V_BAD) return false;
     double x;
-    if (v.kind == V_ABSENT || v.kind == V_ZERO) *out = zeros(b, want);
+    if (v.kind == V_ABSENT || v.kind == V_ZERO) *out = val_zeros(b, want);
     else if (v_known_number(v, &x)) *out = v_tensor(b, op_const(b->ctx->g, x, want));
     else if (v.kind == V_TENSOR && shape_eq(val_shape(b, v), want)) *out = v, out->code = NULL;
     else {
@@ -434,7 +434,7 @@ static Val implicit_code(Build *b, Problem *p, Val g, Span at) {
 
 static Val finish_code(Build *b, Problem *p, Val v, const char *gradient, int layer, Span at) {
     Shape want = p->code[layer ? layer - 1 : 0];
-    if (v.kind == V_ZERO) v = zeros(b, want);
+    if (v.kind == V_ZERO) v = val_zeros(b, want);
     if (v.kind != V_TENSOR || !shape_eq(val_shape(b, v), want)) {
         if (v.kind != V_BAD) diag_error(b->cx, E_SHAPE, at, "the solver gives %s for '%s', which is %s", v_text(b, v), p->name, shape_text(b->a, want));
         return v_bad();

@@ -97,7 +97,7 @@ static NodeId turn_entry(Build *b, GCtx *ctx, NodeId root_value, bool learn_cut)
     Shape s = graph_shape(og, all), entry = {.rank = s.rank - 1};
     for (int i = 0; i < entry.rank; i++) entry.dim[i] = s.dim[i + 1];
     const Node *n = graph_at(og, all);
-    Capture c = {all, op_leaf(ctx->g, OP_arg, -1, entry, n->batched, n->span, n->name)};
+    Capture c = {all, op_leaf(ctx->g, OP_arg, 0, entry, n->batched, n->span, n->name)};
     vec_push(b->a, &ctx->per_turn, c);
     return c.arg;
 }

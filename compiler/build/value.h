@@ -225,7 +225,7 @@ Val sum_axis(Build *b, Val x, int axis, Span at);              /* axis from 0, g
 Val expand_axis(Build *b, Val x, int axis, int64_t n, Span at);/* a new axis */
 Val slice_axis(Build *b, Val x, int axis, int64_t start, int64_t n, Span at);
 Val concat_axis(Build *b, const Val *x, int n, int axis, Span at);
-Val zeros(Build *b, Shape s);
+Val val_zeros(Build *b, Shape s);
 GCtx *enter(Build *b, GCtx *ctx);                              /* makes ctx current; returns the one before */
 
 /* repeat.c: bodies */

@@ -6,13 +6,13 @@
 static int run_command(Cx *cx, const Options *o) {
     switch (o->command) {
     case CMD_EXPLAIN: return command_explain(cx, o);
-    case CMD_DOCTOR:
-    case CMD_CHECK:
-    case CMD_TRAIN:
-    case CMD_EVAL:
-    case CMD_RUN:
-    case CMD_BUILD:
-    case CMD_INSPECT:
+    case CMD_DOCTOR: return command_doctor(cx, o);
+    case CMD_CHECK: return command_check(cx, o);
+    case CMD_TRAIN: return command_train(cx, o);
+    case CMD_EVAL: return command_eval(cx, o);
+    case CMD_RUN: return command_run(cx, o);
+    case CMD_BUILD: return command_build(cx, o);
+    case CMD_INSPECT: return command_inspect(cx, o);
     case CMD_COUNT: break;
     }
     return 1;
