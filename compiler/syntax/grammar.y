@@ -96,7 +96,7 @@ word: NAME | PROX | LASSO | SOLVER ;
 type: tname                                       { $$ = make_type(r, @$, $1, NULL, NULL); }
     | tname '[' exprs ']'                         { $$ = make_type(r, @$, $1, $3, NULL); }
     | tname '(' args ')'                          { $$ = make_type(r, @$, $1, NULL, $3); } ;
-tname: NAME | LASSO | SOLVER | PROX | LAYER | DICTIONARY ;
+tname: NAME | LASSO | SOLVER | PROX | LAYER | FUNCTION | DICTIONARY ;
 
 block: '{' stmts '}' { $$ = $2; } ;
 stmts: %empty { $$ = make_list(r, NULL); } | stmt { $$ = make_list(r, $1); } | stmts sep | stmts sep stmt { $$ = make_more(r, $1, $3); } ;
