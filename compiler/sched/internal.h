@@ -13,6 +13,7 @@ typedef struct Buf {
     int64_t base;     /* SP_PARAM ..: where it begins in its block; workspace: given by plan_memory */
     int64_t floats;   /* SP_BATCH: per sample */
     int32_t first, last; /* launches between which it holds something; -1: not yet */
+    bool changes;        /* written in more than one turn of a loop that runs: nothing made of it may be kept */
     Name name;
     Span span;
 } Buf;
@@ -58,7 +59,13 @@ typedef struct Pack { /* weights already packed */
     View w, packed;
     int32_t ntap[2], *at[2];
     bool dots;
+    int level;    /* in how many loops it was made */
 } Pack;
+
+typedef struct Around { /* a loop that is being written */
+    Ls *before;   /* the last statement before it */
+    int32_t begin; /* its first launch */
+} Around;
 
 typedef struct Ent { /* one entry being written */
     Sched *s;
@@ -71,6 +78,8 @@ typedef struct Ent { /* one entry being written */
     int32_t blocks_var; /* into how many blocks a sample's work is cut: more than 1 when the batch is small */
     int64_t thread_bytes;
     Vec(struct Pack) packs;
+    Vec(Around) loops;  /* from the outermost to the one being written */
+    int hoist;          /* a launch now goes before loop number hoist-1; 0: to the end */
     int64_t launches, fused; /* for the remarks */
     LpEntry *out;
 } Ent;
@@ -132,6 +141,7 @@ const Lx *kb_at(Kb *k, const View *v, const Lx *sample, const Lx *const *index);
 int32_t buf_new(Ent *e, bool batched, int64_t floats, Name name, Span span);
 int32_t buf_external(Ent *e, LpSpace space, int32_t which, int64_t base, int64_t floats);
 void buf_touch(Ent *e, int32_t buf);
+void buf_touch_at(Ent *e, int32_t buf, int32_t pos);
 void plan_loop_end(Ent *e, int32_t start); /* what was made before `start` and used since must outlive the loop */
 void plan_memory(Ent *e);
 Lptr *plan_pointer(Ent *e, const View *v, Lptr *into);
@@ -223,7 +233,7 @@ Shape2 tile_choose(const SchedTarget *t, const TileWork *w);
 
 /* Weights in the order in which a tile reads them; made once for all uses. [vector of K][tap][C][lanes], dots: [K][tap][C]. */
 View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots);
-void pack_forget(Ent *e, size_t to); /* at the end of a loop: what was packed inside */
+void pack_forget(Ent *e); /* at the end of a loop: what was packed inside */
 
 /* ---- graphs: entry.c ---- */
 typedef enum ValKind { VAL_NONE, VAL_INLINE, VAL_HELD, VAL_STORED, VAL_LOOP } ValKind; /* HELD: a product that waits for its reader */

@@ -134,16 +134,24 @@ void kb_launch(Kb *k, const Lx *grid) {
                   .remark = k->what};
     int64_t thread = lp_thread_bytes(&q);
     if (thread > e->thread_bytes) e->thread_bytes = thread;
-    Ls *s = code_add(a, &e->code, LS_LAUNCH);
+    Around *out = e->hoist ? &e->loops.at[e->hoist - 1] : NULL;
+    Ls *s = out ? ARENA_NEW(a, Ls) : code_add(a, &e->code, LS_LAUNCH);
+    if (out) {
+        s->kind = LS_LAUNCH;
+        s->next = out->before->next;
+        out->before->next = s;
+        out->before = s;
+    }
     s->kernel = add_kernel(e->s, &q);
     s->grid = grid;
     Lptr *args = ARENA_ARRAY(a, Lptr, k->arg.len);
     for (size_t i = 0; i < k->arg.len; i++) {
         plan_pointer(e, &k->arg.at[i], &args[i]);
-        buf_touch(e, k->arg.at[i].buf);
+        if (out) buf_touch_at(e, k->arg.at[i].buf, out->begin - 1);
+        else buf_touch(e, k->arg.at[i].buf);
     }
     s->ptrs = args;
     s->ints = arena_copy(a, k->ints, (size_t)k->nint * sizeof *k->ints);
-    e->pos++;
+    if (!out) e->pos++;
     e->launches++;
 }

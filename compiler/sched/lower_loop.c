@@ -147,6 +147,13 @@ static const Lx *turns(Run *r) {
     return IMAX(INT(0), IMIN(IVAR(s->var), INT(r->l->turns)));
 }
 
+static void set_changing(Run *r, bool on) {
+    Buf *b = r->e->bufs.at;
+    for (uint32_t i = 0; i < r->l->ncarry; i++) b[r->carry[i].buf].changes = on;
+    for (uint32_t i = 0; i < r->l->nemit; i++) b[r->emit[i].buf].changes = on;
+    if (r->l->until) b[r->stopped.buf].changes = on;
+}
+
 void lower_loop(Gx *x, NodeId id) {
     Ent *e = x->e;
     Arena *a = e->a;
@@ -164,7 +171,10 @@ void lower_loop(Gx *x, NodeId id) {
     Ls *zero = code_add(a, &e->code, LS_SETVAR);
     zero->var = done, zero->cond = INT(0);
     for (uint32_t i = 0; i < l->nemit; i++) buf_touch(e, r->emit[i].buf);
-    int32_t begin = ++e->pos, var = e->nvar++;
+    set_changing(r, true);
+    e->pos += 2; /* the position before the loop is for what is moved out of it */
+    int32_t begin = e->pos, var = e->nvar++;
+    vec_push(a, &e->loops, ((Around){zero, begin}));
 
     code_for(a, &e->code, var, INT(0), count, INT(1));
     const Lx *turn = l->reverse ? SUB(SUB(count, INT(1)), IVAR(var)) : IVAR(var);
@@ -188,6 +198,9 @@ void lower_loop(Gx *x, NodeId id) {
     if (l->until) stop_some(r, done);
     code_end(&e->code);
     plan_loop_end(e, begin);
+    e->loops.len--;
+    pack_forget(e);
+    set_changing(r, false);
 
     Val *w = &x->val[id];
     w->kind = VAL_LOOP;

@@ -20,11 +20,13 @@ int32_t buf_external(Ent *e, LpSpace space, int32_t which, int64_t base, int64_t
     return add(e, (Buf){.space = space, .which = which, .base = base, .floats = floats});
 }
 
-void buf_touch(Ent *e, int32_t buf) {
+void buf_touch_at(Ent *e, int32_t buf, int32_t pos) {
     Buf *b = &e->bufs.at[buf];
-    if (b->first < 0) b->first = e->pos;
-    b->last = e->pos;
+    if (b->first < 0) b->first = pos;
+    if (b->last < pos) b->last = pos;
 }
+
+void buf_touch(Ent *e, int32_t buf) { buf_touch_at(e, buf, e->pos); }
 
 void plan_loop_end(Ent *e, int32_t start) {
     for (size_t i = 0; i < e->bufs.len; i++) {

@@ -13,7 +13,22 @@ static const Pack *find(const Ent *e, const View *w, const Taps taps[2], bool do
     return NULL;
 }
 
-void pack_forget(Ent *e, size_t to) { e->packs.len = to; }
+void pack_forget(Ent *e) {
+    size_t n = 0;
+    for (size_t i = 0; i < e->packs.len; i++)
+        if (e->packs.at[i].level <= (int)e->loops.len) e->packs.at[n++] = e->packs.at[i];
+    e->packs.len = n;
+}
+
+/* The outermost loop in which w does not change, as its number; as many as there are loops: it changes in the innermost. */
+static int steady_in(const Ent *e, const View *w) {
+    const Buf *b = &e->bufs.at[w->buf];
+    int n = (int)e->loops.len, i = 0;
+    bool outside = b->space != SP_FIXED && b->space != SP_BATCH && b->space != SP_OUT && b->space != SP_GRAD;
+    if (w->plus || b->changes) return n;
+    while (i < n && !outside && (b->first < 0 || b->first >= e->loops.at[i].begin)) i++;
+    return i;
+}
 
 View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots) {
     const Pack *had = find(e, w, taps, dots);
@@ -26,6 +41,8 @@ View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots) {
     for (int i = 0; i < taps[0].n; i++)
         for (int j = 0; j < taps[1].n; j++)
             tab[i * taps[1].n + j] = (int32_t)(taps[0].at[i] * w->stride[2] + taps[1].at[j] * w->stride[3]);
+    int level = steady_in(e, w);
+    e->hoist = level < (int)e->loops.len ? level + 1 : 0;
     Kb *k = kb_new(e, "pack", 0);
     int p = kb_ptr(k, w, false), q = kb_ptr(k, &packed, true), t = kb_table(k, tab, T);
     const Lx *g = kb_grid(k), *tap = kb_for(k, INT(0), INT(T), 1);
@@ -43,7 +60,8 @@ View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots) {
     kb_end(k);
     kb_end(k);
     kb_launch(k, INT(blocks));
-    Pack made = {.w = *w, .packed = packed, .dots = dots};
+    e->hoist = 0;
+    Pack made = {.w = *w, .packed = packed, .dots = dots, .level = level};
     for (int d = 0; d < 2; d++) {
         made.ntap[d] = taps[d].n;
         made.at[d] = arena_copy(a, taps[d].at, (size_t)taps[d].n * sizeof(int32_t));
