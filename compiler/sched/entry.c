@@ -15,6 +15,7 @@ Gx *gx_new(Ent *e, const Graph *g, const View *args) {
     x->val = ARENA_ARRAY(e->a, Val, g->nodes.len + 1);
     x->uses = ARENA_ARRAY(e->a, uint32_t, g->nodes.len + 1);
     x->fits = ARENA_ARRAY(e->a, bool, g->nodes.len + 1);
+    x->aside = ARENA_ARRAY(e->a, bool, g->nodes.len + 1);
     fuse_decide(x);
     return x;
 }
@@ -37,7 +38,7 @@ static bool constant(const Gx *x, NodeId id, double *v) {
 static bool made_by_kernel(const Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     double v;
-    return !op_is_leaf(n->op) && !is_view_op(n->op) && n->op != OP_loop && !x->fits[id] && !constant(x, id, &v);
+    return !op_is_leaf(n->op) && !is_view_op(n->op) && n->op != OP_loop && (!x->fits[id] || x->aside[id]) && !constant(x, id, &v);
 }
 
 void gx_target(Gx *x, NodeId id, const View *v) {
@@ -69,23 +70,55 @@ static bool lower_product(Gx *x, NodeId id, Ending end) {
     return graph_at(x->g, id)->op == OP_dense || graph_at(x->g, id)->op == OP_dense_grad ? lower_dense(x, id, end) : lower_conv(x, id, end);
 }
 
-Ex *gx_expr(Gx *x, NodeId id) {
+static Ex *expr(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     double c;
     if (constant(x, id, &c)) return ex_const(x->e, c);
-    if (x->val[id].kind == VAL_HELD) {
-        if (x->hold) {
-            MUST(!x->held);
-            x->held_node = id;
-            return x->held = ex_op(x->e, n->op, NULL, NULL, NULL);
-        }
-        MUST(lower_product(x, id, (Ending){.into = id}));
-    }
+    if (x->val[id].kind == VAL_HELD && !x->hold) MUST(lower_product(x, id, (Ending){.into = id}));
     if (x->val[id].kind == VAL_STORED) return ex_leaf(x->e, &x->val[id].view, NULL);
-    MUST(x->val[id].kind == VAL_INLINE);
-    Ex *in[3] = {0};
-    for (uint32_t i = 0; i < n->nin; i++) in[i] = gx_expr(x, n->in[i]);
-    return ex_op(x->e, n->op, in[0], in[1], in[2]);
+    for (size_t i = 0; i < x->inner.len; i++)
+        if (x->inner.at[i] == id) return x->inner_ex.at[i];
+    Ex *r;
+    if (x->val[id].kind == VAL_HELD) {
+        MUST(!x->held);
+        x->held_node = id;
+        r = x->held = ex_op(x->e, n->op, NULL, NULL, NULL);
+    } else {
+        MUST(x->val[id].kind == VAL_INLINE);
+        Ex *in[3] = {0};
+        for (uint32_t i = 0; i < n->nin; i++) in[i] = expr(x, n->in[i]);
+        r = ex_op(x->e, n->op, in[0], in[1], in[2]);
+    }
+    if (x->uses[id] > 1 || x->val[id].kind == VAL_HELD) {
+        vec_push(x->a, &x->inner, id);
+        vec_push(x->a, &x->inner_ex, r);
+    }
+    return r;
+}
+
+Ex *gx_expr(Gx *x, NodeId id) {
+    x->inner.len = x->inner_ex.len = 0;
+    Ex *r = expr(x, id);
+    x->inner.len = x->inner_ex.len = 0;
+    return r;
+}
+
+/* Those values inside of the expression that others read later get a place, and are stored there by its kernel. */
+static void store_aside(Gx *x) {
+    for (size_t i = 0; i < x->inner.len; i++) {
+        NodeId id = x->inner.at[i];
+        if (!x->aside[id]) continue;
+        const Node *n = graph_at(x->g, id);
+        Val *w = &x->val[id];
+        if (!w->has_target) w->view = view_new(x->e, n->shape, n->batched, n->name, n->span), w->has_target = true;
+        x->inner_ex.at[i]->store = ex_leaf(x->e, &w->view, NULL);
+    }
+}
+
+static void stored_aside(Gx *x) {
+    for (size_t i = 0; i < x->inner.len; i++)
+        if (x->aside[x->inner.at[i]]) x->val[x->inner.at[i]].kind = VAL_STORED;
+    x->inner.len = x->inner_ex.len = 0;
 }
 
 static void store_view(Gx *x, NodeId id, View v) {
@@ -96,21 +129,26 @@ static void store_view(Gx *x, NodeId id, View v) {
 static void lower_elementwise(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     Ex *in[3] = {0};
+    x->inner.len = x->inner_ex.len = 0;
     x->hold = true, x->held = NULL;
-    for (uint32_t i = 0; i < n->nin; i++) in[i] = gx_expr(x, n->in[i]);
+    for (uint32_t i = 0; i < n->nin; i++) in[i] = expr(x, n->in[i]);
     x->hold = false;
     Ex *root = ex_op(x->e, n->op, in[0], in[1], in[2]), *held = x->held;
+    store_aside(x);
+    if (held && lower_product(x, x->held_node, (Ending){id, root, held})) {
+        x->e->fused++;
+        stored_aside(x);
+        return;
+    }
     if (held) {
-        if (lower_product(x, x->held_node, (Ending){id, root, held})) {
-            x->e->fused++;
-            return;
-        }
+        held->store = NULL;
         MUST(lower_product(x, x->held_node, (Ending){.into = x->held_node}));
         *held = *ex_leaf(x->e, &x->val[x->held_node].view, NULL);
     }
     View out = gx_result(x, id);
     Dom d = dom_of(n->shape, n->batched);
     lower_map(x->e, &d, FOLD_NONE, root, &out, out.stride, "map");
+    stored_aside(x);
 }
 
 static void lower_view(Gx *x, NodeId id) {

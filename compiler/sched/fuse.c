@@ -1,8 +1,9 @@
-/* Which values are never stored: elementwise results that one other elementwise operator or reduction reads, and products that one
-   elementwise operator reads (they are stored through it, from the registers). */
+/* Which values are not made by a kernel of their own. An elementwise result is computed inside the first that reads it, if that is
+   elementwise too (or a reduction); others that read it later find it stored from there. A product (convolution, dense) is held until
+   the elementwise operator that reads it first, and is stored through that, from the registers. */
 #include "sched/internal.h"
 
-enum { LEAVES_MOST = 16, OPS_MOST = 60 }; /* of one fused expression */
+enum { LEAVES_MOST = 14, OPS_MOST = 60 }; /* of one fused expression */
 
 static void count_uses(Gx *x) {
     const Graph *g = x->g;
@@ -15,46 +16,82 @@ static void count_uses(Gx *x) {
 }
 
 static bool is_product(OpKind op) { return op == OP_conv || op == OP_conv_adj || op == OP_dense; }
+static bool is_reduction(OpKind op) { return op == OP_sum || op == OP_amax || op == OP_batch_sum; }
 
 static bool reads_inside(const Gx *x, const Node *user, NodeId u, const Node *n) {
+    if (user->op == OP_stop && !x->fits[u]) return false;
     if (is_product(n->op)) return op_is_elementwise(user->op) && user->op != OP_stop && user->batched == n->batched;
     if (user->op == OP_batch_sum) return true;
     if (user->batched != n->batched) return false;
-    if (user->op == OP_stop) return x->fits[u];
-    return op_is_elementwise(user->op) || user->op == OP_sum || user->op == OP_amax;
+    return op_is_elementwise(user->op) || is_reduction(user->op);
+}
+
+/* The root of a node is the one whose kernel computes it. True: something that was inside no longer is. */
+static bool find_roots(Gx *x, NodeId *root, NodeId *first) {
+    const Graph *g = x->g;
+    bool changed = false;
+    for (size_t i = 0; i < g->nodes.len; i++) first[i] = NO_NODE, x->aside[i] = false;
+    for (size_t i = 0; i < g->outs.len; i++) x->aside[g->outs.at[i].node] = true;
+    for (size_t i = g->nodes.len; i-- > 0;) { /* all that read node i have been here: first[i] is the earliest of their roots */
+        const Node *n = &g->nodes.at[i];
+        if (!x->uses[i]) continue;
+        if (x->fits[i] && (first[i] == NO_NODE || (x->aside[i] && is_reduction(graph_at(g, first[i])->op)))) x->fits[i] = false, changed = true;
+        root[i] = x->fits[i] ? first[i] : (NodeId)i;
+        for (uint32_t k = 0; k < n->nin; k++) {
+            NodeId in = n->in[k];
+            if (first[in] != NO_NODE && first[in] != root[i]) x->aside[in] = true;
+            if (root[i] < first[in]) first[in] = root[i];
+        }
+    }
+    for (size_t i = 0; i < g->nodes.len; i++) {
+        const Node *n = &g->nodes.at[i];
+        for (uint32_t k = 0; x->uses[i] && k < n->nin; k++) {
+            NodeId in = n->in[k];
+            if (!x->fits[in] || root[i] != root[in] || reads_inside(x, n, (NodeId)i, graph_at(g, in))) continue;
+            x->fits[in] = false, changed = true;
+        }
+    }
+    return changed;
+}
+
+/* Expressions that read too much or compute too much are cut, and those with two products in them. */
+static bool limit(Gx *x, const NodeId *root, int32_t *leaves, int32_t *ops, NodeId *held) {
+    const Graph *g = x->g;
+    bool changed = false;
+    for (size_t i = 0; i < g->nodes.len; i++) {
+        const Node *n = &g->nodes.at[i];
+        leaves[i] = x->aside[i], ops[i] = 1, held[i] = 0;
+        if (is_product(n->op)) {
+            held[i] = (NodeId)i + 1;
+            continue;
+        }
+        for (uint32_t k = 0; x->uses[i] && k < n->nin; k++) {
+            NodeId in = n->in[k];
+            bool inside = x->fits[in] && root[in] == root[i];
+            if (inside && (leaves[i] + leaves[in] > LEAVES_MOST || ops[i] + ops[in] > OPS_MOST)) {
+                x->fits[in] = inside = false;
+                changed = true;
+            }
+            leaves[i] += inside ? leaves[in] : 1;
+            ops[i] += inside ? ops[in] : 0;
+            if (!inside || !held[in] || held[in] == held[i]) continue;
+            if (held[i]) x->fits[(held[i] < held[in] ? held[i] : held[in]) - 1] = false, changed = true; /* the later one stays */
+            if (held[in] > held[i]) held[i] = held[in];
+        }
+    }
+    return changed;
 }
 
 void fuse_decide(Gx *x) {
     const Graph *g = x->g;
+    size_t n = g->nodes.len + 1;
+    NodeId *root = ARENA_ARRAY(x->a, NodeId, n), *first = ARENA_ARRAY(x->a, NodeId, n), *held = ARENA_ARRAY(x->a, NodeId, n);
+    int32_t *leaves = ARENA_ARRAY(x->a, int32_t, n), *ops = ARENA_ARRAY(x->a, int32_t, n);
     count_uses(x);
-    for (size_t i = 0; i < g->nodes.len; i++) {
-        OpKind op = g->nodes.at[i].op;
-        x->fits[i] = (op_is_elementwise(op) || is_product(op)) && x->uses[i] == 1;
-    }
-    for (size_t i = 0; i < g->outs.len; i++) x->fits[g->outs.at[i].node] = false;
-    for (size_t i = g->nodes.len; i-- > 0;) {
-        const Node *n = &g->nodes.at[i];
-        if (!x->uses[i]) continue;
-        for (uint32_t k = 0; k < n->nin; k++)
-            if (!reads_inside(x, n, (NodeId)i, graph_at(g, n->in[k]))) x->fits[n->in[k]] = false;
-    }
-    int32_t *leaves = ARENA_ARRAY(x->a, int32_t, g->nodes.len + 1), *ops = ARENA_ARRAY(x->a, int32_t, g->nodes.len + 1);
-    NodeId *held = ARENA_ARRAY(x->a, NodeId, g->nodes.len + 1); /* the product inside the expression, plus 1 */
-    for (size_t i = 0; i < g->nodes.len; i++) {
-        const Node *n = &g->nodes.at[i];
-        leaves[i] = 0, ops[i] = 1, held[i] = 0;
-        if (is_product(n->op)) {
-            leaves[i] = 1, held[i] = (NodeId)i + 1;
-            continue;
-        }
-        for (uint32_t k = 0; k < n->nin; k++) {
-            NodeId in = n->in[k];
-            if (x->fits[in] && (leaves[i] + leaves[in] > LEAVES_MOST || ops[i] + ops[in] > OPS_MOST)) x->fits[in] = false;
-            leaves[i] += x->fits[in] ? leaves[in] : 1;
-            ops[i] += x->fits[in] ? ops[in] : 0;
-            if (!x->fits[in] || !held[in]) continue;
-            if (held[i]) x->fits[(held[i] < held[in] ? held[i] : held[in]) - 1] = false; /* one in a tree: the later */
-            if (held[in] > held[i]) held[i] = held[in];
-        }
+    for (size_t i = 0; i < g->nodes.len; i++) x->fits[i] = x->uses[i] && (op_is_elementwise(g->nodes.at[i].op) || is_product(g->nodes.at[i].op));
+    bool changed = true;
+    while (changed) { /* what fits only becomes less */
+        changed = find_roots(x, root, first);
+        if (!changed) changed = limit(x, root, leaves, ops, held);
     }
 }

@@ -79,6 +79,7 @@ typedef struct Ent { /* one entry being written */
     int64_t thread_bytes;
     Vec(struct Pack) packs;
     Vec(Around) loops;  /* from the outermost to the one being written */
+    int emission, change; /* numbers given out, for Ex.memo and Ex.copy */
     int hoist;          /* a launch now goes before loop number hoist-1; 0: to the end */
     int64_t launches, fused; /* for the remarks */
     LpEntry *out;
@@ -165,11 +166,15 @@ int64_t view_span(const View *v);             /* floats of one sample that it re
 /* ---- lower_map.c: elementwise expressions and reductions over an iteration domain ---- */
 typedef struct Ex {
     OpKind op;          /* OP_arg: a leaf; OP_constant; else elementwise */
-    const struct Ex *in[3];
+    struct Ex *in[3];
     double value;
     View view;          /* leaf; its own strides are not used */
     int64_t stride[DOM_MAX]; /* leaf: along the axes of the domain */
     int ptr;            /* leaf: parameter of the kernel */
+    struct Ex *store;   /* NULL, or a leaf that says where this value is written, besides being used */
+    const Lx *memo;     /* its value in the emission number memo_of */
+    struct Ex *copy;    /* by the ex_change number copy_of */
+    int memo_of, copy_of;
 } Ex;
 typedef enum Fold { FOLD_NONE, FOLD_SUM, FOLD_MAX } Fold;
 typedef struct Dom {
@@ -181,7 +186,7 @@ typedef struct Dom {
 } Dom;
 Dom dom_of(Shape s, bool batched);
 Ex *ex_leaf(Ent *e, const View *v, const int *axis); /* axis[i]: the domain's axis that axis i of v is; NULL: the same */
-Ex *ex_op(Ent *e, OpKind op, const Ex *x, const Ex *y, const Ex *z);
+Ex *ex_op(Ent *e, OpKind op, Ex *x, Ex *y, Ex *z);
 Ex *ex_const(Ent *e, double v);
 
 /* out[map axes] = fold over the others of root; stride: of the result along the domain's axes. */
@@ -250,10 +255,13 @@ typedef struct Gx { /* one graph being lowered: an entry's, or a body's in it */
     const View *args; /* body */
     Val *val;
     uint32_t *uses;
-    bool *fits;     /* may be computed inside its only user */
+    bool *fits;     /* is computed inside the first that reads it */
+    bool *aside;    /* ... and stored from there for others */
     bool hold;      /* gx_expr: leave a held product as it is, and say so in `held` */
     Ex *held;
     NodeId held_node;
+    Vec(NodeId) inner; /* of the expression being built: what is stored aside */
+    Vec(Ex *) inner_ex;
 } Gx;
 Gx *gx_new(Ent *e, const Graph *g, const View *args);
 void gx_target(Gx *x, NodeId n, const View *v); /* ask for the result there; only if nothing else was asked and it is not a view */
@@ -269,7 +277,8 @@ typedef struct Ending {
     Ex *tree, *acc; /* acc: where the product stands in the tree */
 } Ending;
 typedef bool (*ViewChange)(const View *v, void *how, View *out);
-Ex *ex_change(Ent *e, Ex *x, const Ex *acc, ViewChange f, void *how); /* a copy with its leaves changed; NULL: one cannot be */
+/* A copy with the views of its leaves changed; *acc becomes its copy. NULL: one cannot be changed so. */
+Ex *ex_change(Ent *e, Ex *x, Ex **acc, ViewChange f, void *how);
 
 /* ---- one file of lowerings each; n is the node's number ---- */
 void lower_reduce(Gx *x, NodeId n);

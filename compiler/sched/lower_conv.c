@@ -150,7 +150,7 @@ static bool leaf_part(const View *v, void *part, View *out) {
 /* A part of the result, with what its ending reads. */
 static void take(Gx *x, TileConv *t, Part p) {
     t->out = view_slice(&t->out, p.axis, p.start, p.step, p.size);
-    if (t->epilogue) t->epilogue = ex_change(x->e, t->epilogue, t->acc, leaf_part, &p);
+    if (t->epilogue) t->epilogue = ex_change(x->e, t->epilogue, &t->acc, leaf_part, &p);
 }
 
 /* From one position: each position of the result is a product of its own, or zero. */

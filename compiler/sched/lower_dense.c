@@ -70,14 +70,14 @@ static bool lower_tiled(Gx *x, NodeId id, Ending end) {
     t.taps[0] = t.taps[1] = no_tap(x->a);
     if (end.tree) {
         t.acc = end.acc;
-        t.epilogue = ex_change(x->e, end.tree, end.acc, leaf_as_map, &s);
+        t.epilogue = ex_change(x->e, end.tree, &t.acc, leaf_as_map, &s);
         if (!t.epilogue) return false;
     }
     int64_t each = s.dim[2];
     if (n->batched && tile_columns_fit(&in, each) && tile_columns_fit(&o, each)) t.columns = each;
     else {
         t.x = stand(t.x), t.out = stand(t.out);
-        if (end.tree) t.epilogue = ex_change(x->e, t.epilogue, end.acc, leaf_stands, NULL);
+        if (end.tree) t.epilogue = ex_change(x->e, t.epilogue, &t.acc, leaf_stands, NULL);
     }
     if (!tile_conv_fits(&t)) return false;
     tile_conv(x->e, &t);

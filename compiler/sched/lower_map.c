@@ -19,7 +19,7 @@ Ex *ex_leaf(Ent *e, const View *v, const int *axis) {
     return x;
 }
 
-Ex *ex_op(Ent *e, OpKind op, const Ex *p, const Ex *q, const Ex *r) {
+Ex *ex_op(Ent *e, OpKind op, Ex *p, Ex *q, Ex *r) {
     Ex *x = ARENA_NEW(e->a, Ex);
     x->op = op;
     x->in[0] = p, x->in[1] = q, x->in[2] = r;
@@ -33,17 +33,25 @@ Ex *ex_const(Ent *e, double v) {
     return x;
 }
 
-Ex *ex_change(Ent *e, Ex *x, const Ex *acc, ViewChange f, void *how) {
-    if (!x || x == acc || x->op == OP_constant) return x;
-    Ex *r = ARENA_NEW(e->a, Ex);
+static Ex *change(Ent *e, Ex *x, Ex *acc, ViewChange f, void *how) {
+    if (x->copy_of == e->change) return x->copy;
+    Ex *r = x->copy = ARENA_NEW(e->a, Ex);
+    x->copy_of = e->change;
     *r = *x;
     if (x->op == OP_arg) {
         if (!f(&x->view, how, &r->view)) return NULL;
         for (int i = 0; i < DOM_MAX; i++) r->stride[i] = i < r->view.shape.rank ? r->view.stride[i] : 0;
-        return r;
     }
+    if (x->store && !(r->store = change(e, x->store, acc, f, how))) return NULL;
     for (int i = 0; i < 3 && x->in[i]; i++)
-        if (!(r->in[i] = ex_change(e, (Ex *)x->in[i], acc, f, how))) return NULL;
+        if (!(r->in[i] = change(e, x->in[i], acc, f, how))) return NULL;
+    return r;
+}
+
+Ex *ex_change(Ent *e, Ex *x, Ex **acc, ViewChange f, void *how) {
+    e->change++;
+    Ex *r = change(e, x, *acc, f, how);
+    if (r) *acc = change(e, *acc, *acc, f, how);
     return r;
 }
 
@@ -95,6 +103,7 @@ typedef struct Axis {
 } Axis;
 
 typedef struct Walk {
+    Ent *e;
     Kb *k;
     Arena *a;
     const Dom *d;
@@ -108,6 +117,7 @@ typedef struct Walk {
     int vec;                  /* the axis that vectors run along; -1: scalars */
     int out_ptr, lanes;
     int64_t out_sample;
+    bool stores; /* there are values stored aside */
 } Walk;
 
 static void collect(Walk *w, Ex *x) {
@@ -119,7 +129,17 @@ static void collect(Walk *w, Ex *x) {
         w->leaf[w->nleaf++] = x;
         return;
     }
-    for (int i = 0; i < 3 && x->in[i]; i++) collect(w, (Ex *)x->in[i]);
+    if (x->store) {
+        collect(w, x->store);
+        w->stores = true;
+    }
+    for (int i = 0; i < 3 && x->in[i]; i++) collect(w, x->in[i]);
+}
+
+static void set_pointers(Walk *w, Ex *x) {
+    if (x->op == OP_arg) x->ptr = kb_ptr(w->k, &x->view, false);
+    if (x->store) x->store->ptr = kb_ptr(w->k, &x->store->view, true);
+    for (int i = 0; i < 3 && x->in[i]; i++) set_pointers(w, x->in[i]);
 }
 
 static int64_t weight(const Axis *x, int nleaf) {
@@ -185,22 +205,40 @@ static const Lx *leaf_at(Walk *w, int l) {
     return at;
 }
 
-static const Lx *value(Walk *w, const Ex *x, int width, const Lx *count) {
+static int leaf_number(const Walk *w, const Ex *x) {
+    int l = 0;
+    while (w->leaf[l] != x) l++;
+    return l;
+}
+
+static const Lx *load(Walk *w, const Ex *x, int width, const Lx *count) {
     Arena *a = w->a;
-    if (x->op == OP_constant) return lx_float(a, x->value, width);
-    if (x->op == OP_arg) {
-        int l = 0;
-        while (w->leaf[l] != x) l++;
-        const Lx *at = leaf_at(w, l);
-        int64_t stride = w->vec >= 0 ? w->axis[w->vec].leaf[l] : 0;
-        if (width == 1) return lx_load(a, x->ptr, at, 1, NULL);
-        if (stride == 1) return lx_load(a, x->ptr, at, width, count);
-        if (stride == 0) return lx_splat(a, lx_load(a, x->ptr, at, 1, NULL), width);
-        return lx_gather(a, x->ptr, at, INT(stride), width, count);
+    int l = leaf_number(w, x);
+    const Lx *at = leaf_at(w, l);
+    int64_t stride = w->vec >= 0 ? w->axis[w->vec].leaf[l] : 0;
+    if (width == 1) return lx_load(a, x->ptr, at, 1, NULL);
+    if (stride == 0) return lx_splat(a, lx_load(a, x->ptr, at, 1, NULL), width);
+    return lx_gather(a, x->ptr, at, INT(stride), width, count);
+}
+
+static const Lx *value(Walk *w, Ex *x, int width, const Lx *count) {
+    Arena *a = w->a;
+    if (x->memo_of == w->e->emission) return x->memo;
+    const Lx *r, *in[3] = {0};
+    if (x->op == OP_constant) r = lx_float(a, x->value, width);
+    else if (x->op == OP_arg) r = load(w, x, width, count);
+    else {
+        for (int i = 0; i < 3 && x->in[i]; i++) in[i] = value(w, x->in[i], width, count);
+        r = lower_op(a, x->op, in[0], in[1], in[2]);
     }
-    const Lx *in[3] = {0};
-    for (int i = 0; i < 3 && x->in[i]; i++) in[i] = value(w, x->in[i], width, count);
-    return lower_op(a, x->op, in[0], in[1], in[2]);
+    if (x->store) {
+        int reg = kb_reg(w->k, width, 1), l = leaf_number(w, x->store);
+        kb_set(w->k, reg, NULL, r);
+        r = lx_reg(a, reg, NULL, width);
+        kb_store_strided(w->k, x->store->ptr, leaf_at(w, l), w->vec >= 0 ? w->axis[w->vec].leaf[l] : 1, r, count);
+    }
+    x->memo = r, x->memo_of = w->e->emission;
+    return r;
 }
 
 static const Lx *folded(Walk *w, const Lx *acc, const Lx *v) {
@@ -220,11 +258,13 @@ static const Lx *fold_all(Walk *w, Ex *root, int width, const Lx *count) {
     for (int i = w->nmap; i < w->naxis - (inner ? 1 : 0); i++) w->var[i] = kb_for(k, INT(0), INT(w->axis[i].dim), 1);
     if (inner) {
         int f = w->naxis - 1;
+        w->e->emission++;
         int64_t n = w->axis[f].dim, main = n / w->lanes * w->lanes;
         w->var[f] = kb_for(k, INT(0), INT(main), w->lanes);
         kb_set(k, wide, NULL, folded(w, lx_reg(a, wide, NULL, w->lanes), value(w, root, w->lanes, NULL)));
         kb_end(k);
         if (main < n) {
+            w->e->emission++;
             w->var[f] = kb_for(k, INT(main), INT(n), 1);
             kb_set(k, acc, NULL, folded(w, lx_reg(a, acc, NULL, 1), value(w, root, 1, NULL)));
             kb_end(k);
@@ -241,6 +281,7 @@ static const Lx *fold_all(Walk *w, Ex *root, int width, const Lx *count) {
 static void one(Walk *w, Ex *root, int width, const Lx *count) {
     Kb *k = w->k;
     Arena *a = w->a;
+    w->e->emission++;
     const Lx *v = w->fold == FOLD_NONE ? value(w, root, width, count) : fold_all(w, root, width, count);
     const Lx *at = w->sample && w->d->batched ? MUL(w->sample, INT(w->out_sample)) : INT(0);
     for (int i = 0; i < w->nmap; i++) at = ADD(at, MUL(w->var[i], INT(w->axis[i].out)));
@@ -278,7 +319,7 @@ static int64_t work_of(const Walk *w) {
 void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const int64_t *stride, const char *what) {
     Arena *a = e->a;
     Walk *w = ARENA_NEW(a, Walk);
-    *w = (Walk){.a = a, .d = d, .fold = fold, .lanes = e->s->t.lanes, .out_sample = out->sample};
+    *w = (Walk){.e = e, .a = a, .d = d, .fold = fold, .lanes = e->s->t.lanes, .out_sample = out->sample};
     collect(w, root);
     for (int i = 0; i < d->rank; i++) {
         if (d->dim[i] == 1) continue;
@@ -288,7 +329,8 @@ void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const
     }
     order_axes(w);
     Kb *k = w->k = kb_new(e, what, 1);
-    for (int l = 0; l < w->nleaf; l++) w->leaf[l]->ptr = kb_ptr(k, &w->leaf[l]->view, false);
+    set_pointers(w, root);
+    MUST(!w->stores || fold == FOLD_NONE);
     w->out_ptr = kb_ptr(k, out, true);
     w->vec = choose_vector(w);
 

@@ -87,7 +87,7 @@ bool tile_columns_fit(const View *v, int64_t columns) {
 }
 
 static bool leaves_fit(const TileConv *t, const Ex *x) {
-    if (x == t->acc) return true;
+    if (x->store && !leaves_fit(t, x->store)) return false;
     if (x->op == OP_arg && t->columns > 1 && (x->view.batched ? x->view.sample != t->columns * x->stride[2] : x->stride[2] != 0)) return false;
     for (int i = 0; i < 3 && x->in[i]; i++)
         if (!leaves_fit(t, x->in[i])) return false;
@@ -106,29 +106,47 @@ static int64_t copy_rows(const Tile *q, int64_t tiles) {
     return (rows - 1) * q->t->taps[0].stride + tile_last_off(&q->t->taps[0]) - q->t->taps[0].off[0] + 1;
 }
 
-/* The epilogue of one vector (or number) at channel ch, row y, column x. */
-static const Lx *finish(Tile *q, const Ex *x, const Lx *acc, const Lx *const *at, int width, const Lx *count) {
+static const Lx *leaf_place(Tile *q, const Ex *x, const Lx *const *at) {
     Arena *a = q->a;
-    if (x == q->t->acc) return acc;
-    if (x->op == OP_constant) return lx_float(a, x->value, width);
-    if (x->op == OP_arg) {
-        const Lx *i = x->view.batched && q->sample ? MUL(q->sample, INT(x->view.sample)) : INT(0);
-        for (int d = 0; d < 3; d++) i = ADD(i, MUL(at[d], INT(x->stride[d])));
-        if (width == 1 || x->stride[0] == 0) return lx_splat(a, lx_load(a, x->ptr, i, 1, NULL), width);
-        return lx_gather(a, x->ptr, i, INT(x->stride[0]), width, count);
+    const Lx *i = x->view.batched && q->sample ? MUL(q->sample, INT(x->view.sample)) : INT(0);
+    for (int d = 0; d < 3; d++) i = ADD(i, MUL(at[d], INT(x->stride[d])));
+    return i;
+}
+
+/* The epilogue of one vector (or number) at channel, row, column. */
+static const Lx *finish(Tile *q, Ex *x, const Lx *acc, const Lx *const *at, int width, const Lx *count) {
+    Arena *a = q->a;
+    if (x->memo_of == q->e->emission) return x->memo;
+    const Lx *r, *in[3] = {0};
+    if (x == q->t->acc) r = acc;
+    else if (x->op == OP_constant) r = lx_float(a, x->value, width);
+    else if (x->op == OP_arg) {
+        const Lx *i = leaf_place(q, x, at);
+        if (width == 1 || x->stride[0] == 0) r = lx_splat(a, lx_load(a, x->ptr, i, 1, NULL), width);
+        else r = lx_gather(a, x->ptr, i, INT(x->stride[0]), width, count);
+    } else {
+        for (int i = 0; i < 3 && x->in[i]; i++) in[i] = finish(q, x->in[i], acc, at, width, count);
+        r = lower_op(a, x->op, in[0], in[1], in[2]);
     }
-    const Lx *in[3] = {0};
-    for (int i = 0; i < 3 && x->in[i]; i++) in[i] = finish(q, x->in[i], acc, at, width, count);
-    return lower_op(a, x->op, in[0], in[1], in[2]);
+    if (x->store) {
+        int reg = kb_reg(q->k, width, 1);
+        kb_set(q->k, reg, NULL, r);
+        r = lx_reg(a, reg, NULL, width);
+        kb_store_strided(q->k, x->store->ptr, leaf_place(q, x->store, at), x->store->stride[0], r, count);
+    }
+    x->memo = r, x->memo_of = q->e->emission;
+    return r;
+}
+
+static void set_leaf(Tile *q, Ex *x, bool writes) {
+    x->ptr = kb_ptr(q->k, &x->view, writes);
+    if (q->t->columns == 1) x->stride[2] = x->view.batched ? x->view.sample : 0;
 }
 
 static void set_leaves(Tile *q, Ex *x) {
-    if (x == q->t->acc) return;
-    if (x->op == OP_arg) {
-        x->ptr = kb_ptr(q->k, &x->view, false);
-        if (q->t->columns == 1) x->stride[2] = x->view.batched ? x->view.sample : 0;
-    }
-    for (int i = 0; i < 3 && x->in[i]; i++) set_leaves(q, (Ex *)x->in[i]);
+    if (x->op == OP_arg) set_leaf(q, x, false);
+    if (x->store) set_leaf(q, x->store, true);
+    for (int i = 0; i < 3 && x->in[i]; i++) set_leaves(q, x->in[i]);
 }
 
 /* Entries of the table whose row of taps touches the map: rows of the tile start at oy. */
@@ -198,6 +216,7 @@ static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
         if (q->K % L) count = SUB(INT(q->K), ch);
     }
     const Lx *at[3] = {ch, ADD(oy, r), ADD(ox, p)};
+    q->e->emission++;
     const Lx *value = q->t->epilogue ? finish(q, q->t->epilogue, acc, at, width, count) : acc;
     const View *out = &q->out;
     kb_store_strided(k, q->po, kb_at(k, out, q->sample, at), out->stride[0], value, count);
