@@ -181,7 +181,7 @@ static void run_one(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t
 static uint64_t many(uint64_t n) { /* more seeds */
     const char *full = getenv("CSC_FULL");
     return full && *full == '1' ? 8 * n : n;
-} /* more seeds */
+}
 
 static const int64_t batches[] = {1, 3, 5};
 
