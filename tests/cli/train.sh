@@ -20,7 +20,7 @@ case_digits_reach_97_percent() {
     for f in best.safetensors last.safetensors metrics.jsonl; do [ -s run/$f ] || fail "$f is missing"; done
     head -c 4 atoms.png | grep -q PNG
     expect 0 "$CSCC" eval "$digits" --weights run/best.safetensors
-    acc=$(sed -n 's/.*accuracy[^ ]* \([0-9.]*\) %.*/\1/p' out)
+    acc=$(sed -n 's|.*accuracy([^)]*) \([0-9.]*\) %.*|\1|p' out)
     [ "$(echo "$acc $want" | awk '{ print ($1 >= $2) }')" = 1 ] || fail "accuracy is '$acc': $(cat out)"
     has out "359 test samples"
 }
