@@ -58,7 +58,9 @@ static bool make_probe(void *user, csc_probe *out) {
         const GraphOut *o = &g->outs.at[i];
         if (o->role == OUT_GRAD || o->role == OUT_STATE) continue;
         int64_t size = shape_size(graph_shape(g, o->node));
+        Span at = graph_at(g, o->node)->span;
         names[n] = o->name ? o->name : o->role == OUT_LOSS ? "loss" : "a value without a name";
+        if (at.file) names[n] = arena_printf(cx->keep, "%s, %s:%u", names[n], cx->sources.at[at.file].path, at.line);
         floats[n++] = graph_batched(g, o->node) ? size : -size;
     }
     *out = (csc_probe){&m->entries[0], names, floats};
