@@ -23,11 +23,6 @@ static void option_check(Checker *c, const Option *o) {
     if (o->decl) { /* its name was declared by the caller */
         Stmt copy = *o->decl;
         size_t inner = scope_open(c);
-        for (uint32_t i = 0; i < copy.nindex; i++) {
-            const Expr *e = copy.index[i];
-            if (e->kind == EX_NAME && !scope_find(c, e->name)) scope_add_quietly(c, e->name, SYM_TURN, e->span);
-            else expr_check(c, e);
-        }
         copy.nindex = 0;
         Stmt *one = &copy;
         stmts_check(c, &one, 1, inner);
@@ -97,7 +92,7 @@ void lasso_check(Checker *c, const Stmt *s, size_t mark) {
     for (uint32_t i = 0; i < s->noptions; i++) { /* options see each other's names */
         const Option *o = s->options[i];
         for (uint32_t k = 0; k < i; k++)
-            if (s->options[k]->name == o->name && !s->options[k]->nindex && !o->nindex && !(o->decl && o->decl->nindex)) {
+            if (s->options[k]->name == o->name && !s->options[k]->nindex && !o->nindex) {
                 Diag *d = diag_error(c->cx, E_TWICE, o->name_span, "the option '%s' is given twice", o->name);
                 diag_note(c->cx, d, s->options[k]->name_span, "first here");
                 break;

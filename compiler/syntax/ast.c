@@ -30,8 +30,8 @@ static size_t find_bad_byte(const unsigned char *s, size_t len) {
 
 static bool is_text(Cx *cx, uint32_t source) {
     const Source *s = &cx->sources.at[source];
-    if (s->len > 16u << 20) {
-        diag_error(cx, E_LIMIT, (Span){source, 1, 1, 1, 1}, "this file has %zu bytes; a program may have 16 MiB", s->len);
+    if (s->len > 1u << 20) {
+        diag_error(cx, E_LIMIT, (Span){source, 1, 1, 1, 1}, "this file has %zu bytes; a program may have 1 MiB", s->len);
         return false;
     }
     size_t bad = find_bad_byte((const unsigned char *)s->text, s->len);

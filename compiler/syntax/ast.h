@@ -83,7 +83,7 @@ typedef struct Option { /* of a lasso or a train block */
     Name *params;
     Span *param_spans;
     Expr *value;     /* NULL when decl is set */
-    Stmt *decl;      /* ST_PARAM or ST_TUNABLE declared on the spot */
+    Stmt *decl;      /* ST_PARAM or ST_TUNABLE declared on the spot; index is then the tunable's */
 } Option;
 
 typedef enum StmtKind {

@@ -347,6 +347,8 @@ Option *make_option_decl(Reader *r, Span at, int untied, Stmt *decl) {
     o->name = decl->name;
     o->name_span = decl->name_span;
     o->decl = decl;
+    o->nindex = decl->nindex; /* tunable step[i] */
+    o->index = decl->index;
     return o;
 }
 

@@ -149,6 +149,9 @@ static void check_accepted(const char *folder, const char *name) {
     free(m);
     cx_free(cx);
     if (bad) FAIL("%s/%s is rejected", folder, name);
+    char *said = run_cscc(folder, name); /* "(exit 0)" follows what it says */
+    if (!strstr(said, "(exit 0)")) FAIL("%s/%s is rejected:\n%s", folder, name, said);
+    free(said);
 }
 
 TEST(accepted) {
