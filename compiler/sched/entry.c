@@ -317,19 +317,20 @@ static void lower_entry(Sched *s, const Entry *y) {
     set->var = e->blocks_var;
     set->cond = IMAX(INT(1), DIV(INT(8), IVAR(LP_VAR_BATCH)));
 
-    Gx *x = gx_new(e, y->graph, NULL);
-    size_t n = y->graph->outs.len;
+    const Graph *g = split_joined(a, y->graph);
+    Gx *x = gx_new(e, g, NULL);
+    size_t n = g->outs.len;
     Result *r = ARENA_ARRAY(a, Result, n + 1);
     int32_t nout = 0;
     for (size_t i = 0; i < n; i++) {
-        const GraphOut *o = &y->graph->outs.at[i];
-        r[i] = result_of(e, y->graph, o, &nout);
+        const GraphOut *o = &g->outs.at[i];
+        r[i] = result_of(e, g, o, &nout);
         bool own = x->uses[o->node] == 1 || r[i].to.shape.rank <= 1 || o->role == OUT_GRAD;
         if (own && !r[i].late) gx_target(x, o->node, &r[i].to);
     }
     gx_run(x);
     for (size_t i = 0; i < n; i++) {
-        NodeId node = y->graph->outs.at[i].node;
+        NodeId node = g->outs.at[i].node;
         if (r[i].late || (x->val[node].kind == VAL_STORED && view_same(&x->val[node].view, &r[i].to))) continue;
         copy_out(x, node, &r[i].to);
     }

@@ -240,6 +240,9 @@ Shape2 tile_choose(const SchedTarget *t, const TileWork *w);
 View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots);
 void pack_forget(Ent *e); /* at the end of a loop: what was packed inside */
 
+/* ---- split.c ---- */
+const Graph *split_joined(Arena *a, const Graph *g);
+
 /* ---- graphs: entry.c ---- */
 typedef enum ValKind { VAL_NONE, VAL_INLINE, VAL_HELD, VAL_STORED, VAL_LOOP } ValKind; /* HELD: a product that waits for its reader */
 typedef struct Val {
