@@ -253,7 +253,7 @@ void diag_print_all(const Cx *cx, FILE *out, bool colour) {
             if (n->span.file) print_line(cx, out, n->span, colour);
         }
     }
-    if (cx->errors > cx->diags.len) fprintf(out, "cscc: %zu more errors\n", cx->errors - cx->diags.len);
+    if (cx->diags.len >= DIAG_MOST && cx->errors > cx->diags.len) fprintf(out, "cscc: %zu more errors\n", cx->errors - cx->diags.len);
 }
 
 static void json_text(FILE *out, const char *s) {

@@ -1,0 +1,5 @@
+# cscc build
+model m {
+    input X : real[1, H, W]
+    output y = X
+}

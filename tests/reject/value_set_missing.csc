@@ -1,0 +1,4 @@
+model m(n: int) {
+    input X : real[3]
+    output y = n * X
+}

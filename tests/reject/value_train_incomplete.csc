@@ -1,0 +1,7 @@
+model m {
+    input X : real[3]
+    output y = X
+}
+train m {
+    minimize = sum(y)
+}
