@@ -11,15 +11,33 @@ static int64_t square(int64_t n) { /* side, or 0 */
 }
 static bool is_matrix(int rank, const int64_t *d) { return rank == 2 && d[1] >= 2 && square(d[0]); }
 
+/* Small atoms are drawn with several pixels for each entry, so that a person can see them. */
+static const float *magnify(Arena *a, const float *at, int64_t planes, int64_t *h, int64_t *w) {
+    int64_t f = 32 / (*h > *w ? *h : *w);
+    if (f < 2) return at;
+    float *out = arena_alloc(a, (size_t)(planes * *h * *w * f * f) * sizeof *out), *to = out;
+    for (int64_t p = 0; p < planes; p++)
+        for (int64_t y = 0; y < *h * f; y++)
+            for (int64_t x = 0; x < *w * f; x++) *to++ = at[(p * *h + y / f) * *w + x / f];
+    *h *= f;
+    *w *= f;
+    return out;
+}
+
 static bool picture(Cx *cx, csc_context *rt, const char *path, const float *at, int rank, const int64_t *d) {
     csc_status s;
     csc_error_clear(rt);
-    if (rank == 4) s = csc_atoms_write_png(rt, path, at, d[0], d[1], d[2], d[3]);
-    else { /* the atoms of dense(W) are its columns */
+    if (rank == 4) {
+        int64_t h = d[2], w = d[3];
+        at = magnify(cx->keep, at, d[0] * d[1], &h, &w);
+        s = csc_atoms_write_png(rt, path, at, d[0], d[1], h, w);
+    } else { /* the atoms of dense(W) are its columns */
         float *t = arena_alloc(cx->keep, (size_t)(d[0] * d[1]) * sizeof *t);
         for (int64_t i = 0; i < d[0]; i++)
             for (int64_t j = 0; j < d[1]; j++) t[j * d[0] + i] = at[i * d[1] + j];
-        s = csc_atoms_write_png(rt, path, t, d[1], 1, square(d[0]), square(d[0]));
+        int64_t h = square(d[0]), w = h;
+        at = magnify(cx->keep, t, d[1], &h, &w);
+        s = csc_atoms_write_png(rt, path, at, d[1], 1, h, w);
     }
     if (s) runtime_error(cx, rt, E_WRITE, (Span){0});
     return s == CSC_OK;

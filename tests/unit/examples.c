@@ -1,0 +1,158 @@
+/* Every example program, made small: compiled code against the float64 evaluator, for the values, the gradients and the new states of each
+   entry, with the parameters that training starts from. */
+#include "check.h"
+#include "driver/args.h"
+#include "driver/model.h"
+#include "driver/recipe.h"
+#include "op/eval.h"
+
+static uint64_t dice;
+static double uniform(void) { return (double)((dice = dice * 6364136223846793005u + 1442695040888963407u) >> 11) / 9007199254740992.0; }
+
+static float *block(Arena *a, int64_t n) {
+    uintptr_t p = (uintptr_t)arena_alloc(a, (size_t)(n + 32) * sizeof(float));
+    return (float *)((p + 63) / 64 * 64);
+}
+
+static Value widen(Arena *a, const float *at, Shape s, bool batched, int64_t batch) {
+    int64_t n = shape_size(s) * (batched ? batch : 1);
+    Value v = {s, batched, ARENA_ARRAY(a, double, n + 1)};
+    for (int64_t i = 0; i < n; i++) v.at[i] = at[i];
+    return v;
+}
+
+static Shape with_turns(const ParamDecl *d) {
+    if (!d->turns) return d->shape;
+    Shape s = {d->shape.rank + 1, {d->turns}};
+    for (int i = 0; i < d->shape.rank; i++) s.dim[i + 1] = d->shape.dim[i];
+    return s;
+}
+
+/* Euclidean: one entry at a kink of a threshold may differ, the whole may not. */
+static void compare(const char *what, const char *entry, const char *name, const float *got, const Value *want, int64_t batch, double tolerance) {
+    int64_t n = shape_size(want->shape) * (want->batched ? batch : 1);
+    double off = 0, size = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(got[i])) FAIL("%s, %s: %s is not finite at %lld, expected %g", what, entry, name, (long long)i, want->at[i]);
+        off += (got[i] - want->at[i]) * (got[i] - want->at[i]);
+        size += want->at[i] * want->at[i];
+    }
+    off = sqrt(off), size = sqrt(size);
+    if (off > tolerance * size + 1e-6 * sqrt((double)n)) FAIL("%s, %s: %s is off by %.3g of %.3g", what, entry, name, off, size);
+}
+
+static void run_entry(const char *what, const Compile *c, const Model *m, const Entry *e, const csc_entry *code, int64_t batch, double tolerance) {
+    Arena *a = arena_new();
+    const Program *p = c->program;
+    const csc_model *table = csc_net_model(m->net);
+    Value *inputs = ARENA_ARRAY(a, Value, e->nin + 1), *params = ARENA_ARRAY(a, Value, p->params.len + 1);
+    Value *states = ARENA_ARRAY(a, Value, p->states.len + 1), *tunables = ARENA_ARRAY(a, Value, p->tunables.len + 1);
+    const float **in = ARENA_ARRAY(a, const float *, e->nin + 1);
+    for (int32_t i = 0; i < e->nin; i++) {
+        const InputDecl *d = &e->in[i];
+        int64_t n = shape_size(d->shape) * batch;
+        float *at = block(a, n);
+        for (int64_t k = 0; k < n; k++) at[k] = d->kind == IN_LABEL ? (float)floor(uniform() * (double)d->classes) : (float)(uniform() * 2 - 0.7);
+        in[i] = at;
+        inputs[i] = widen(a, at, d->shape, true, batch);
+    }
+    for (size_t i = 0; i < p->params.len; i++) params[i] = widen(a, csc_net_params(m->net) + p->params.at[i].offset, with_turns(&p->params.at[i]), false, 1);
+    for (size_t i = 0; i < p->states.len; i++) states[i] = widen(a, csc_net_states(m->net) + p->states.at[i].offset, p->states.at[i].shape, false, 1);
+    for (size_t i = 0; i < p->tunables.len; i++) tunables[i] = widen(a, &table->tunable_defaults[i], (Shape){0}, false, 1);
+    EvalEnv env = {.batch = batch, .inputs = inputs, .params = params, .states = states, .tunables = tunables, .seed = 5, .step = 3};
+    Value *want = eval_graph(a, e->graph, &env);
+
+    float **out = ARENA_ARRAY(a, float *, e->graph->outs.len + 1), *grads = block(a, p->param_floats), *state_out = block(a, p->state_floats);
+    size_t nout = 0;
+    for (size_t i = 0; i < e->graph->outs.len; i++) {
+        const GraphOut *o = &e->graph->outs.at[i];
+        if (o->role == OUT_GRAD || o->role == OUT_STATE) continue;
+        int64_t n = shape_size(graph_shape(e->graph, o->node)) * (graph_batched(e->graph, o->node) ? batch : 1);
+        out[nout] = block(a, n);
+        for (int64_t k = 0; k < n; k++) out[nout][k] = NAN;
+        nout++;
+    }
+    CHECK(code->nin == (uint32_t)e->nin && code->nout == nout);
+    csc_call call = {.size = sizeof call, .batch = (uint32_t)batch, .in = in, .out = out, .params = csc_net_params(m->net), .grads = grads, .state = csc_net_states(m->net),
+                     .state_out = state_out, .tunables = table->tunable_defaults, .seed = 5, .step = 3};
+    size_t bytes = code->fixed_bytes + (size_t)batch * code->batch_bytes + code->thread_bytes;
+    call.workspace = block(a, (int64_t)(bytes / 4 + 16));
+    CHECK(code->run(&call) == 0);
+    nout = 0;
+    for (size_t i = 0; i < e->graph->outs.len; i++) {
+        const GraphOut *o = &e->graph->outs.at[i];
+        const float *got;
+        const char *name = o->name ? o->name : "loss";
+        if (o->role == OUT_GRAD) got = grads + p->params.at[o->index].offset, name = arena_printf(a, "the gradient of %s", p->params.at[o->index].name);
+        else if (o->role == OUT_STATE) got = state_out + p->states.at[o->index].offset, name = p->states.at[o->index].name;
+        else got = out[nout++];
+        compare(what, e->name, name, got, &want[o->node], batch, tolerance);
+    }
+    if (e->kind == ENTRY_STEP && p->states.len) memcpy(csc_net_states(m->net), state_out, (size_t)p->state_floats * sizeof(float));
+    arena_free(a);
+}
+
+/* args: "--set a=1 --set b=2"; what: which entries; i: init, f: forward, b: backward, e: eval, s: step, y: synth */
+static void agrees(const char *program, const char *args, const char *which, int64_t batch, double tolerance) {
+    Cx *cx = cx_new();
+    const char *words[32] = {"cscc", "train", arena_printf(cx->keep, "%s/examples/%s/%s.csc", CSC_SOURCE_DIR, program, program)};
+    int n = 3;
+    char *copy = arena_strndup(cx->keep, args, strlen(args));
+    for (char *w = strtok(copy, " "); w && n < 32; w = strtok(NULL, " ")) words[n++] = w;
+    Options o;
+    int code;
+    Compile c;
+    Model m;
+    CHECK(args_read(cx, n, (char **)words, &o, &code));
+    bool ok = compile_read(&c, cx, &o);
+    c.free_default = true;
+    ok = ok && compile_declare(&c);
+    if (ok) {
+        compile_want(&c, ENTRY_INIT, 0);
+        int32_t last = (int32_t)c.program->stages.len - 1;
+        for (int32_t s = 0; s <= last; s += last > 0 ? last : 1) { /* a step first: it brings the states (norms, statistics) to life */
+            if (strchr(which, 's')) compile_want(&c, ENTRY_STEP, s);
+            if (strchr(which, 'e')) compile_want(&c, ENTRY_EVAL, s);
+        }
+        if (strchr(which, 'f')) compile_want(&c, ENTRY_FORWARD, 0);
+        if (strchr(which, 'b')) compile_want(&c, ENTRY_BACKWARD, 0);
+        if (strchr(which, 'y')) compile_want(&c, ENTRY_SYNTH, 0);
+        ok = compile_model(&c, "llvm");
+    }
+    if (!ok) {
+        diag_print_all(cx, stdout, false);
+        FAIL("%s %s is not accepted", program, args);
+    }
+    csc_context *rt = csc_context_new();
+    const char *what = arena_printf(cx->keep, "%s %s", program, args);
+    if (!model_load(cx, &c, rt, NULL, &m) || csc_net_init(m.net, 1)) FAIL("%s: %s", what, csc_error(rt));
+    dice = 1;
+    for (size_t i = 0; i < c.entries.len; i++) run_entry(what, &c, &m, &c.entries.at[i], &csc_net_model(m.net)->entries[i], batch, tolerance);
+    model_free(&m);
+    csc_context_free(rt);
+    cx_free(cx);
+}
+
+TEST(digits) { agrees("digits", "", "fbes", 5, 1e-3); }
+TEST(digits_unfolded_0) { agrees("digits", "--set unfold=0", "fbs", 3, 1e-3); }
+TEST(digits_unfolded_20) { agrees("digits", "--set unfold=20", "fbs", 2, 5e-3); }
+TEST(ml_ista_mnist) { agrees("ml_ista_mnist", "--set unfold=1", "fes", 2, 2e-3); }
+TEST(msd_csc) { agrees("msd_csc", "--set d=3 --set w=4 --set unfold=2", "fbes", 2, 2e-3); }
+TEST(res_csc) { agrees("res_csc", "--set n=1", "fs", 2, 2e-3); }
+TEST(res_csc_simplified) { agrees("res_csc", "--set n=1 --set form=simplified", "s", 2, 2e-3); }
+TEST(res_csc_plain) { agrees("res_csc", "--set n=1 --set form=plain", "f", 2, 2e-3); }
+TEST(new_structure_pyramid) { agrees("new_structure", "", "fb", 1, 2e-3); }
+TEST(new_structure_separable) { agrees("new_structure", "--set form=separable", "fb", 1, 2e-3); }
+TEST(new_structure_gated) { agrees("new_structure", "--set form=gated", "fb", 1, 2e-3); }
+TEST(lista_cp) { agrees("lista_cp", "--set m=25 --set n=50 --set layers=3", "fbesy", 4, 2e-3); }
+TEST(denoise) { agrees("denoise", "--set atoms=6 --set k=5 --set H=14 --set W=17", "fbes", 2, 1e-2); }
+TEST(sdnet) {
+    const char *full = getenv("CSC_FULL");
+    agrees("sdnet", "", full && *full ? "fs" : "f", 1, 3e-3);
+}
+
+int main(int argc, char **argv) {
+    Case cases[] = {T(digits), T(digits_unfolded_0), T(digits_unfolded_20), T(ml_ista_mnist), T(msd_csc), T(res_csc), T(res_csc_simplified), T(res_csc_plain),
+                    T(new_structure_pyramid), T(new_structure_separable), T(new_structure_gated), T(lista_cp), T(denoise), T(sdnet)};
+    return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
+}
