@@ -7,6 +7,7 @@
 #include <llvm-c/Core.h>
 
 typedef LLVMValueRef Val;
+typedef struct Pure Pure;
 
 typedef struct Break { /* an edge that leaves a loop, with the values that the loop changes */
     LLVMBasicBlockRef from;
@@ -56,6 +57,7 @@ typedef struct Emit {
     LoopKnown known;           /* variables of unrolled loops */
     LxMap memo;                /* values of this statement */
     LoopFrame *loop;
+    Pure *pure;         /* pure.c */
     int width;                 /* of the constants of poly.h */
 } Emit;
 
@@ -78,7 +80,7 @@ Val emit_function(Emit *e, const char *name, LLVMTypeRef type, Reach reach);
 Val emit_data(Emit *e, const char *name, const void *bytes, size_t len, unsigned align); /* constant */
 LLVMBasicBlockRef emit_block(Emit *e, const char *name);
 Val emit_field(Emit *e, LLVMTypeRef type, Val base, uint64_t byte_offset, const char *name); /* loads it */
-Val emit_address(Emit *e, Val base, Val index); /* of float number index */
+Val emit_address(Emit *e, Val base, Val index); /* of float number index, here */
 
 /* expr.c */
 Val emit_int(Emit *e, const Lx *x);

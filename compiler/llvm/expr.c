@@ -1,22 +1,16 @@
 /* Expressions. A node met twice in a statement is written once; addresses are written as base + variable part + constant. */
 #include "base/trouble.h"
-#include "llvm/emit.h"
+#include "llvm/pure.h"
 
 /* ---- integers ---- */
-static Val truth_to_int(Emit *e, Val t) { return LLVMBuildZExt(e->b, t, e->i64, ""); }
-
-static bool is_truth(const Lx *x) {
-    return x->kind == LX_ILT || x->kind == LX_IEQ || x->kind == LX_IAND || x->kind == LX_IOR || x->kind == LX_INOT;
-}
-
 static Val truth_of(Emit *e, const Lx *x) {
     switch ((int)x->kind) {
-    case LX_ILT: return LLVMBuildICmp(e->b, LLVMIntSLT, emit_int(e, x->a), emit_int(e, x->b), "");
-    case LX_IEQ: return LLVMBuildICmp(e->b, LLVMIntEQ, emit_int(e, x->a), emit_int(e, x->b), "");
-    case LX_IAND: return LLVMBuildAnd(e->b, emit_truth(e, x->a), emit_truth(e, x->b), "");
-    case LX_IOR: return LLVMBuildOr(e->b, emit_truth(e, x->a), emit_truth(e, x->b), "");
-    case LX_INOT: return LLVMBuildNot(e->b, emit_truth(e, x->a), "");
-    default: return LLVMBuildICmp(e->b, LLVMIntNE, emit_int(e, x), emit_i64(e, 0), "");
+    case LX_ILT: return pure_op(e, PURE_LT, emit_int(e, x->a), emit_int(e, x->b), NULL);
+    case LX_IEQ: return pure_op(e, PURE_EQ, emit_int(e, x->a), emit_int(e, x->b), NULL);
+    case LX_IAND: return pure_op(e, PURE_AND, emit_truth(e, x->a), emit_truth(e, x->b), NULL);
+    case LX_IOR: return pure_op(e, PURE_OR, emit_truth(e, x->a), emit_truth(e, x->b), NULL);
+    case LX_INOT: return pure_op(e, PURE_NOT, emit_truth(e, x->a), NULL, NULL);
+    default: return pure_op(e, PURE_NE, emit_int(e, x), emit_i64(e, 0), NULL);
     }
 }
 
@@ -30,56 +24,95 @@ Val emit_to_int(Emit *e, Val scalar) {
     return emit_intrinsic(e, "llvm.fptosi.sat", (LLVMTypeRef[]){e->i64, e->f32}, 2, &scalar, 1);
 }
 
-static Val smaller_int(Emit *e, Val x, Val y, LLVMIntPredicate less) {
-    return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, less, x, y, ""), x, y, "");
-}
+static Val smaller_int(Emit *e, Val x, Val y) { return pure_op(e, PURE_SELECT, pure_op(e, PURE_LT, x, y, NULL), x, y); }
+static Val larger_int(Emit *e, Val x, Val y) { return pure_op(e, PURE_SELECT, pure_op(e, PURE_LT, x, y, NULL), y, x); }
 
 static Val table_entry(Emit *e, const Lx *x) {
     Val at = emit_int(e, x->a), from = LLVMBuildGEP2(e->b, e->i32, e->pointer[x->i], &at, 1, "");
     Val v = LLVMBuildLoad2(e->b, e->i32, from, "");
     LLVMSetAlignment(v, 4);
-    return LLVMBuildSExt(e->b, v, e->i64, "");
+    return pure_here(e, LLVMBuildSExt(e->b, v, e->i64, ""));
 }
 
-/* x = the result (NULL: 0) + *plus: constants that unrolling made known are gathered, to end in the address's displacement. */
-static Val without_constant(Emit *e, const Lx *x, int64_t *plus) {
-    int64_t v, inner = 0;
+/* An index as a sum: constants that unrolling made known are gathered, to end in the address's displacement; the other terms stay apart, so
+   that those that a loop does not change are added up outside of it. */
+enum { MOST_TERMS = 16 };
+typedef struct Sum {
+    Val term[MOST_TERMS];
+    int32_t depth[MOST_TERMS]; /* rising */
+    int n;
+    int64_t plus;
+} Sum;
+
+static Val total(Emit *e, const Sum *s) {
+    Val r = s->n ? s->term[0] : NULL;
+    for (int i = 1; i < s->n; i++) r = pure_op(e, PURE_ADD, r, s->term[i], NULL);
+    return r;
+}
+
+static void add_term(Emit *e, Sum *s, Val v) {
+    if (s->n == MOST_TERMS) {
+        s->term[0] = total(e, s);
+        s->depth[0] = pure_depth(e, s->term[0]);
+        s->n = 1;
+    }
+    int32_t d = pure_depth(e, v);
+    int i = s->n++;
+    for (; i > 0 && s->depth[i - 1] > d; i--) {
+        s->term[i] = s->term[i - 1];
+        s->depth[i] = s->depth[i - 1];
+    }
+    s->term[i] = v;
+    s->depth[i] = d;
+}
+
+static void sum_of(Emit *e, const Lx *x, Sum *s) {
+    int64_t v;
     if (loop_fold(x, &e->known, &v)) {
-        *plus = (int64_t)((uint64_t)*plus + (uint64_t)v);
-        return NULL;
+        s->plus = (int64_t)((uint64_t)s->plus + (uint64_t)v);
+        return;
     }
     if (x->kind == LX_IADD) {
-        Val p = without_constant(e, x->a, plus), q = without_constant(e, x->b, plus);
-        return p && q ? LLVMBuildAdd(e->b, p, q, "") : p ? p : q;
+        sum_of(e, x->a, s);
+        sum_of(e, x->b, s);
+        return;
     }
     if (x->kind == LX_ISUB && loop_fold(x->b, &e->known, &v)) {
-        *plus = (int64_t)((uint64_t)*plus - (uint64_t)v);
-        return without_constant(e, x->a, plus);
+        s->plus = (int64_t)((uint64_t)s->plus - (uint64_t)v);
+        sum_of(e, x->a, s);
+        return;
     }
     bool right = x->kind == LX_IMUL && loop_fold(x->b, &e->known, &v);
     if (right || (x->kind == LX_IMUL && loop_fold(x->a, &e->known, &v))) {
-        Val r = without_constant(e, right ? x->a : x->b, &inner);
-        *plus = (int64_t)((uint64_t)*plus + (uint64_t)inner * (uint64_t)v);
-        return r && v ? LLVMBuildMul(e->b, r, emit_i64(e, v), "") : NULL;
+        Sum inner = {0};
+        sum_of(e, right ? x->a : x->b, &inner);
+        s->plus = (int64_t)((uint64_t)s->plus + (uint64_t)inner.plus * (uint64_t)v);
+        if (inner.n && v) add_term(e, s, v == 1 ? total(e, &inner) : pure_op(e, PURE_MUL, total(e, &inner), emit_i64(e, v), NULL));
+        return;
     }
-    return emit_int(e, x);
+    add_term(e, s, emit_int(e, x));
+}
+
+static Val linear(Emit *e, const Lx *x) {
+    Sum s = {0};
+    sum_of(e, x, &s);
+    Val r = total(e, &s);
+    return !r ? emit_i64(e, s.plus) : s.plus ? pure_op(e, PURE_ADD, r, emit_i64(e, s.plus), NULL) : r;
 }
 
 static Val int_of(Emit *e, const Lx *x) {
-    Val p = x->kind == LX_F2I || is_truth(x) ? NULL : x->kind == LX_ISELECT ? emit_truth(e, x->a) : emit_int(e, x->a);
-    Val q = p && x->b ? emit_int(e, x->b) : NULL;
     switch ((int)x->kind) {
-    case LX_IADD: return LLVMBuildAdd(e->b, p, q, "");
-    case LX_ISUB: return LLVMBuildSub(e->b, p, q, "");
-    case LX_IMUL: return LLVMBuildMul(e->b, p, q, "");
-    case LX_IDIV: return LLVMBuildUDiv(e->b, p, q, "");
-    case LX_IMOD: return LLVMBuildURem(e->b, p, q, "");
-    case LX_IMIN: return smaller_int(e, p, q, LLVMIntSLT);
-    case LX_IMAX: return smaller_int(e, p, q, LLVMIntSGT);
-    case LX_ISELECT: return LLVMBuildSelect(e->b, p, q, emit_int(e, x->c), "");
+    case LX_IADD: return linear(e, x);
+    case LX_ISUB: return pure_op(e, PURE_SUB, emit_int(e, x->a), emit_int(e, x->b), NULL);
+    case LX_IMUL: return pure_op(e, PURE_MUL, emit_int(e, x->a), emit_int(e, x->b), NULL);
+    case LX_IDIV: return pure_op(e, PURE_DIV, emit_int(e, x->a), emit_int(e, x->b), NULL);
+    case LX_IMOD: return pure_op(e, PURE_MOD, emit_int(e, x->a), emit_int(e, x->b), NULL);
+    case LX_IMIN: return smaller_int(e, emit_int(e, x->a), emit_int(e, x->b));
+    case LX_IMAX: return larger_int(e, emit_int(e, x->a), emit_int(e, x->b));
+    case LX_ISELECT: return pure_op(e, PURE_SELECT, emit_truth(e, x->a), emit_int(e, x->b), emit_int(e, x->c));
     case LX_ITAB: return table_entry(e, x);
-    case LX_F2I: return emit_to_int(e, emit_float(e, x->a));
-    default: return truth_to_int(e, truth_of(e, x));
+    case LX_F2I: return pure_here(e, emit_to_int(e, emit_float(e, x->a)));
+    default: return pure_op(e, PURE_WIDEN, truth_of(e, x), NULL, NULL);
     }
 }
 
@@ -96,10 +129,18 @@ Val emit_int(Emit *e, const Lx *x) {
 }
 
 /* ---- memory ---- */
-static Val place(Emit *e, int64_t ptr, const Lx *index, int64_t more) {
-    Val at = without_constant(e, index, &more), base = e->pointer[ptr];
-    if (at) base = emit_address(e, base, at);
-    return more ? emit_address(e, base, emit_i64(e, more)) : base;
+static Val place(Emit *e, int64_t ptr, const Lx *index) {
+    Sum s = {0};
+    Val base = e->pointer[ptr];
+    sum_of(e, index, &s);
+    for (int i = 0; i < s.n;) { /* one step of the address for each depth: the outer ones leave the loops */
+        Val part = s.term[i];
+        int j = i + 1;
+        for (; j < s.n && s.depth[j] == s.depth[i]; j++) part = pure_op(e, PURE_ADD, part, s.term[j], NULL);
+        base = pure_op(e, PURE_AT, base, part, NULL);
+        i = j;
+    }
+    return s.plus ? emit_address(e, base, emit_i64(e, s.plus)) : base;
 }
 
 static Val aligned(Val access) {
@@ -112,9 +153,8 @@ static Val mask_of(Emit *e, const Lx *count, int width) {
     LLVMTypeRef mask = LLVMVectorType(e->i1, (unsigned)width);
     Val lane[LOOP_MAX_WIDTH], n = emit_int(e, count);
     for (int i = 0; i < width; i++) lane[i] = LLVMConstInt(e->i32, (uint64_t)i, 0);
-    n = smaller_int(e, n, emit_i64(e, width), LLVMIntSLT);
-    n = smaller_int(e, n, emit_i64(e, 0), LLVMIntSGT);
-    n = emit_splat(e, LLVMBuildTrunc(e->b, n, e->i32, ""), width);
+    n = smaller_int(e, larger_int(e, n, emit_i64(e, 0)), emit_i64(e, width));
+    n = emit_splat(e, pure_op(e, PURE_NARROW, n, NULL, NULL), width);
     if (width == 1) return LLVMBuildBitCast(e->b, LLVMBuildICmp(e->b, LLVMIntULT, lane[0], n, ""), mask, "");
     return LLVMBuildICmp(e->b, LLVMIntULT, LLVMConstVector(lane, (unsigned)width), n, "");
 }
@@ -124,15 +164,15 @@ static Val lanes_at(Emit *e, int64_t ptr, const Lx *index, const Lx *stride, int
     for (int i = 0; i < width; i++) lane[i] = emit_i64(e, i);
     Val step = emit_splat(e, emit_int(e, stride), width);
     Val at = LLVMBuildMul(e->b, step, LLVMConstVector(lane, (unsigned)width), "");
-    return emit_address(e, place(e, ptr, index, 0), at);
+    return emit_address(e, place(e, ptr, index), at);
 }
 
 static LLVMTypeRef masked_type(Emit *e, int width) { return LLVMVectorType(e->f32, (unsigned)width); }
 
 static Val load_of(Emit *e, const Lx *x, const Lx *count) {
-    if (!count) return aligned(LLVMBuildLoad2(e->b, emit_vec(e, x->width), place(e, x->i, x->a, 0), ""));
+    if (!count) return aligned(LLVMBuildLoad2(e->b, emit_vec(e, x->width), place(e, x->i, x->a), ""));
     LLVMTypeRef t = masked_type(e, x->width);
-    Val args[] = {place(e, x->i, x->a, 0), LLVMConstInt(e->i32, 4, 0), mask_of(e, count, x->width), LLVMConstNull(t)};
+    Val args[] = {place(e, x->i, x->a), LLVMConstInt(e->i32, 4, 0), mask_of(e, count, x->width), LLVMConstNull(t)};
     Val v = emit_intrinsic(e, "llvm.masked.load", (LLVMTypeRef[]){t, e->ptr}, 2, args, 4);
     return x->width == 1 ? LLVMBuildBitCast(e->b, v, e->f32, "") : v;
 }
@@ -144,7 +184,7 @@ static Val gather_of(Emit *e, const Lx *x) {
         Val args[] = {lanes_at(e, x->i, x->a, x->b, x->width), LLVMConstInt(e->i32, 4, 0), mask_of(e, x->c, x->width), LLVMConstNull(t)};
         return emit_intrinsic(e, "llvm.masked.gather", (LLVMTypeRef[]){t, LLVMTypeOf(args[0])}, 2, args, 4);
     }
-    Val r = LLVMGetPoison(t), base = place(e, x->i, x->a, 0), stride = emit_int(e, x->b);
+    Val r = LLVMGetPoison(t), base = place(e, x->i, x->a), stride = emit_int(e, x->b);
     for (int i = 0; i < x->width; i++) {
         Val at = LLVMBuildMul(e->b, stride, emit_i64(e, i), "");
         Val one = aligned(LLVMBuildLoad2(e->b, e->f32, emit_address(e, base, at), ""));
@@ -158,18 +198,18 @@ void emit_store(Emit *e, const Ls *s) {
     int w = s->value->width;
     bool strided = s->kind == LS_STORE_STRIDED && w > 1; /* a scalar has no neighbours */
     if (!s->count && !strided) {
-        aligned(LLVMBuildStore(e->b, v, place(e, s->ptr, s->index, 0)));
+        aligned(LLVMBuildStore(e->b, v, place(e, s->ptr, s->index)));
         return;
     }
     if (s->count) {
         LLVMTypeRef t = masked_type(e, w);
         if (w == 1) v = LLVMBuildBitCast(e->b, v, t, "");
-        Val at = strided ? lanes_at(e, s->ptr, s->index, s->stride, w) : place(e, s->ptr, s->index, 0);
+        Val at = strided ? lanes_at(e, s->ptr, s->index, s->stride, w) : place(e, s->ptr, s->index);
         Val args[] = {v, at, LLVMConstInt(e->i32, 4, 0), mask_of(e, s->count, w)};
         emit_intrinsic(e, strided ? "llvm.masked.scatter" : "llvm.masked.store", (LLVMTypeRef[]){t, LLVMTypeOf(at)}, 2, args, 4);
         return;
     }
-    Val base = place(e, s->ptr, s->index, 0), stride = emit_int(e, s->stride);
+    Val base = place(e, s->ptr, s->index), stride = emit_int(e, s->stride);
     for (int i = 0; i < w; i++) {
         Val one = LLVMBuildExtractElement(e->b, v, LLVMConstInt(e->i32, (uint64_t)i, 0), "");
         aligned(LLVMBuildStore(e->b, one, emit_address(e, base, LLVMBuildMul(e->b, stride, emit_i64(e, i), ""))));

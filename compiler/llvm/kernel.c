@@ -1,6 +1,6 @@
 /* Kernels: void k(void *arg, int64_t index, void *scratch). arg is a block of 8-byte slots on the entry's stack: the batch, the integers, the
    pointers; all are read at the start. Equal kernels are written once. */
-#include "llvm/emit.h"
+#include "llvm/pure.h"
 
 static Val declare(Emit *e, const LpKernel *k, int32_t number) {
     bool alone = e->plan->parts == 1;
@@ -16,18 +16,18 @@ static Val emit_kernel(Emit *e, const LpKernel *k, int32_t number) {
     Val arg = LLVMGetParam(e->fn, 0), scratch = LLVMGetParam(e->fn, 2);
     int32_t at = 0, nptr = lp_launch_ptrs(k);
     e->slot[lp_grid_var(k)] = LLVMGetParam(e->fn, 1);
-    e->slot[lp_batch_var(k)] = emit_field(e, e->i64, arg, 0, "batch");
+    e->slot[lp_batch_var(k)] = pure_here(e, emit_field(e, e->i64, arg, 0, "batch"));
     at++;
-    for (int32_t i = 0; i < k->nint; i++, at++) e->slot[i] = emit_field(e, e->i64, arg, 8 * (uint64_t)at, "");
+    for (int32_t i = 0; i < k->nint; i++, at++) e->slot[i] = pure_here(e, emit_field(e, e->i64, arg, 8 * (uint64_t)at, ""));
     e->pointer = ARENA_ARRAY(e->a, Val, k->nptr);
     int64_t used = 0;
     for (int32_t i = 0; i < k->nptr; i++, at++) {
         const LpParam *p = &k->ptr[i];
         const char *label = p->name ? p->name : "";
-        if (i < nptr) e->pointer[i] = emit_field(e, e->ptr, arg, 8 * (uint64_t)at, label);
+        if (i < nptr) e->pointer[i] = pure_here(e, emit_field(e, e->ptr, arg, 8 * (uint64_t)at, label));
         else {
             Val from = emit_i64(e, used);
-            e->pointer[i] = LLVMBuildInBoundsGEP2(e->b, e->i8, scratch, &from, 1, label);
+            e->pointer[i] = pure_here(e, LLVMBuildInBoundsGEP2(e->b, e->i8, scratch, &from, 1, label));
             used += (p->bytes + 63) / 64 * 64;
         }
     }

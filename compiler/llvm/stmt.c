@@ -1,7 +1,7 @@
 /* Statements: structured SSA, built directly. Each variable and register has a current value; loops and branches make phis for
    those that change in them. */
 #include "base/trouble.h"
-#include "llvm/emit.h"
+#include "llvm/pure.h"
 #include <string.h>
 
 void emit_open_slots(Emit *e, int32_t nvar) {
@@ -11,6 +11,7 @@ void emit_open_slots(Emit *e, int32_t nvar) {
     e->known.known = ARENA_ARRAY(e->a, bool, nvar);
     e->known.value = ARENA_ARRAY(e->a, int64_t, nvar);
     e->loop = NULL;
+    pure_open(e);
 }
 
 static LLVMTypeRef slot_type(Emit *e, int32_t slot) {
@@ -87,11 +88,12 @@ static void emit_for(Emit *e, const Ls *s) {
     else LLVMBuildBr(e->b, body);
     Val *start = snapshot(e), *phi = ARENA_ARRAY(e->a, Val, e->nslot);
     LLVMPositionBuilderAtEnd(e->b, body);
-    Val var = LLVMBuildPhi(e->b, e->i64, "");
+    pure_enter(e, before, true);
+    Val var = pure_here(e, LLVMBuildPhi(e->b, e->i64, ""));
     add_incoming(var, first, before);
     for (int32_t i = 0; i < e->nslot; i++) {
         if (!set[i]) continue;
-        phi[i] = LLVMBuildPhi(e->b, slot_type(e, i), "");
+        phi[i] = pure_here(e, LLVMBuildPhi(e->b, slot_type(e, i), ""));
         start[i] = current(e, i);
         add_incoming(phi[i], start[i], before);
         e->slot[i] = phi[i];
@@ -108,9 +110,10 @@ static void emit_for(Emit *e, const Ls *s) {
         if (set[i]) add_incoming(phi[i], e->slot[i], latch);
     LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, next, end, ""), body, exit);
     LLVMPositionBuilderAtEnd(e->b, exit);
+    pure_leave(e);
     for (int32_t i = 0; i < e->nslot; i++) {
         if (!set[i] || (!guarded && !frame.breaks.len)) continue;
-        Val out = LLVMBuildPhi(e->b, slot_type(e, i), "");
+        Val out = pure_here(e, LLVMBuildPhi(e->b, slot_type(e, i), ""));
         if (guarded) add_incoming(out, start[i], before);
         add_incoming(out, e->slot[i], latch);
         for (size_t k = 0; k < frame.breaks.len; k++) {
@@ -146,20 +149,25 @@ static void emit_if(Emit *e, const Ls *s) {
     Val cond = emit_truth(e, s->cond), *start = snapshot(e);
     LLVMBasicBlockRef yes = emit_block(e, "then"), no = emit_block(e, "else"), join = emit_block(e, "join");
     LLVMBuildCondBr(e->b, cond, yes, no);
+    LLVMBasicBlockRef before = LLVMGetInsertBlock(e->b);
     LLVMPositionBuilderAtEnd(e->b, yes);
+    pure_enter(e, before, false);
     emit_list(e, s->body);
+    pure_leave(e);
     Val *after_yes = snapshot(e);
     LLVMBasicBlockRef from_yes = LLVMGetInsertBlock(e->b);
     LLVMBuildBr(e->b, join);
     memcpy(e->slot, start, sizeof *e->slot * (size_t)e->nslot);
     LLVMPositionBuilderAtEnd(e->b, no);
+    pure_enter(e, before, false);
     emit_list(e, s->orelse);
+    pure_leave(e);
     LLVMBasicBlockRef from_no = LLVMGetInsertBlock(e->b);
     LLVMBuildBr(e->b, join);
     LLVMPositionBuilderAtEnd(e->b, join);
     for (int32_t i = 0; i < e->nslot; i++) {
         if (after_yes[i] == e->slot[i]) continue;
-        Val out = LLVMBuildPhi(e->b, slot_type(e, i), "");
+        Val out = pure_here(e, LLVMBuildPhi(e->b, slot_type(e, i), ""));
         add_incoming(out, after_yes[i] ? after_yes[i] : emit_zero(e, i), from_yes);
         add_incoming(out, current(e, i), from_no);
         e->slot[i] = out;

@@ -23,7 +23,8 @@ typedef enum LxKind {
     /* integers: width 0 */
     LX_INT,    /* i */
     LX_VAR,    /* variable number i */
-    LX_IADD, LX_ISUB, LX_IMUL, LX_IDIV, LX_IMOD, LX_IMIN, LX_IMAX, /* a, b; IDIV and IMOD: of numbers >= 0, b > 0 */
+    LX_IADD, LX_ISUB, LX_IMUL, LX_IDIV, LX_IMOD, LX_IMIN, LX_IMAX, /* a, b; IDIV and IMOD: of numbers >= 0, b > 0
+                 (b is never 0, not even where the branch around it is not taken: integer operations may be moved out of loops) */
     LX_ILT, LX_IEQ,      /* a, b: 0 or 1 */
     LX_IAND, LX_IOR, LX_INOT, /* truth: a nonzero, b nonzero; 0 or 1. Both sides are evaluated */
     LX_ISELECT,          /* a nonzero ? b : c; both are evaluated */
