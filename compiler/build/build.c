@@ -63,8 +63,7 @@ static void check_tunes(Build *b) {
         bool hit = false;
         char *end;
         for (size_t k = 0; k < b->p->tunables.len; k++) {
-            const char *n = b->p->tunables.at[k].name, *dot = strrchr(n, '.');
-            hit |= !strcmp(n, b->o->tune[i].name) || (dot && !strcmp(dot + 1, b->o->tune[i].name));
+            hit |= tune_hits(b->o->tune[i].name, b->p->tunables.at[k].name);
         }
         strtod(b->o->tune[i].value, &end);
         if (!hit) diag_error(b->cx, E_TUNE, (Span){0}, "the model has no tunable '%s'", b->o->tune[i].name);

@@ -273,16 +273,7 @@ Val index_value(Build *b, Val v, Val ix, Span at) {
     if (v.kind == V_BAD || ix.kind == V_BAD) return v_bad();
     if (v.kind == V_TENSOR) return tensor_index(b, v, ix, at);
     if (v.kind == V_LAYERS) {
-        if (ix.kind == V_INT && ix.i >= 1 && ix.i <= v.code->n) {
-            if (!strcmp(v.s, "prox")) {
-                Val f = fn_value(b, FN_PROX, NULL, 0, v.s);
-                f.fn->problem = v.code;
-                f.fn->layer = (int)ix.i;
-                return f;
-            }
-            Val o = problem_option(b, v.code, v.s, (int)ix.i, at);
-            return o;
-        }
+        if (ix.kind == V_INT && ix.i >= 1 && ix.i <= v.code->n) return problem_value(b, v.code, v.s, (int)ix.i, at);
         diag_error(b->cx, E_INDEX, at, "the chain has %d layers, there is no %s[%s]", v.code->n, v.s, v_text(b, ix));
         return v_bad();
     }

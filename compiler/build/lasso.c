@@ -114,22 +114,38 @@ Val problem_name(Build *b, Problem *p, Name n, Span at, bool *found) {
         if (!find_option(b, p, n, 0, &binder)) return *found = false, v_bad();
     }
     if (p->chain) return (Val){.kind = V_LAYERS, .s = n, .code = p};
-    if (prox) {
+    return problem_value(b, p, n, 0, at);
+}
+
+Val problem_value(Build *b, Problem *p, Name n, int layer, Span at) {
+    if (!strcmp(n, "prox")) {
         Fn *f = ARENA_NEW(b->a, Fn);
-        *f = (Fn){.kind = FN_PROX, .name = n, .problem = p};
+        *f = (Fn){.kind = FN_PROX, .name = n, .problem = p, .layer = layer};
         return (Val){.kind = V_FN, .fn = f};
     }
-    if (step) return problem_step(b, p, 0, at);
-    Val v = problem_option(b, p, n, 0, at);
-    if (v.kind == V_ABSENT) {
-        diag_error(b->cx, E_OPTION_MISSING, p->span, "the solver of '%s' uses '%s', which the lasso does not give", p->name, n);
-        return v_bad();
-    }
-    return v;
+    if (!strcmp(n, "step")) return problem_step(b, p, layer, at);
+    Val v = problem_option(b, p, n, layer, at);
+    if (v.kind != V_ABSENT) return v;
+    diag_error(b->cx, E_OPTION_MISSING, p->span, "the solver of '%s' uses '%s', which the lasso does not give", p->name, n);
+    return v_bad();
 }
 
 /* ---- thresholds ---- */
-static Val prox_one(Build *b, Problem *p, int layer, Val prox, Val lambda, Val z, Span at) {
+/* A threshold with parameters of its own, as `prox = scaled` names it: G.prox.2.s whatever the solver, one for all updates. */
+static Fn *prox_instance(Build *b, Problem *p, int layer, int block, const Fn *prox) {
+    Name binder;
+    const Option *o;
+    while (!(o = find_option(b, p, "prox", layer, &binder)) && p->outer) layer = p->outer_layer, p = p->outer;
+    Fn *f = ARENA_NEW(b->a, Fn);
+    *f = *prox;
+    f->path = name_fmt(b->cx, p->chain && layer ? "%s.prox.%d" : "%s.prox", p->path, layer);
+    if (block) f->path = name_fmt(b->cx, "%s.%d", f->path, block);
+    f->home = o && o->untied ? b->home : p->home;
+    return f;
+}
+
+/* block: which of side-by-side dictionaries (1..), 0 all */
+static Val prox_one(Build *b, Problem *p, int layer, int block, Val prox, Val lambda, Val z, Span at) {
     if (z.kind == V_BAD || prox.kind == V_BAD || lambda.kind == V_BAD) return v_bad();
     if (prox.kind == V_STRING && !strcmp(prox.s, "none")) return z;
     if (prox.kind != V_FN) {
@@ -137,6 +153,7 @@ static Val prox_one(Build *b, Problem *p, int layer, Val prox, Val lambda, Val z
         return v_bad();
     }
     Val arg[2] = {z, v_bad()};
+    if (prox.fn->kind == FN_DEF && !prox.fn->path) prox.fn = prox_instance(b, p, layer, block, prox.fn);
     if (fn_arity(prox.fn) < 2) return call_simple(b, prox.fn, arg, 1, at);
     if (lambda.kind == V_ABSENT) {
         diag_error(b->cx, E_OPTION_MISSING, p->span, "the threshold of '%s' needs lambda", p->name);
@@ -172,7 +189,7 @@ Val problem_prox(Build *b, Problem *p, int layer, Val z, Span at) {
         diag_help(b->cx, d, "prox = soft, prox = soft_nonneg, prox(z) = relu(z + b), prox = none");
         return v_bad();
     }
-    if (prox.kind != V_LIST && lambda.kind != V_LIST) return prox_one(b, p, layer, prox, lambda, z, at);
+    if (prox.kind != V_LIST && lambda.kind != V_LIST) return prox_one(b, p, layer, 0, prox, lambda, z, at);
     LinOp *D = side_by_side(layer_dictionary(p, layer));
     if (!block_count(b, p, D, prox, lambda)) return v_bad();
     int64_t *size = ARENA_ARRAY(b->a, int64_t, D->nparts), start = 0;
@@ -181,7 +198,7 @@ Val problem_prox(Build *b, Problem *p, int layer, Val z, Span at) {
     for (int i = 0; i < D->nparts; i++) {
         Val zi = slice_axis(b, z, 0, start, size[i], at);
         start += size[i];
-        out[i] = prox_one(b, p, layer, prox.kind == V_LIST ? prox.list->item.at[i] : prox, lambda.kind == V_LIST ? lambda.list->item.at[i] : lambda, zi, at);
+        out[i] = prox_one(b, p, layer, i + 1, prox.kind == V_LIST ? prox.list->item.at[i] : prox, lambda.kind == V_LIST ? lambda.list->item.at[i] : lambda, zi, at);
         if (out[i].kind == V_BAD) return out[i];
     }
     return concat_axis(b, out, D->nparts, 0, at);
@@ -440,10 +457,25 @@ static Val finish_code(Build *b, Problem *p, Val v, const char *gradient, int la
         return v_bad();
     }
     if (!strcmp(gradient, "stopped")) v = apply1(b, OP_stop, v, at);
-    if (!strcmp(gradient, "implicit")) v = implicit_code(b, p, v, at);
+    bool done = p->chain && v.code && v.code != p; /* the layer's own lasso made it so: layered(each: ...) */
+    if (!strcmp(gradient, "implicit") && !done) v = implicit_code(b, p, v, at);
     v.code = p;
     v.layer = layer;
     return v;
+}
+
+/* How each layer's code is differentiated. */
+static bool gradient_modes(Build *b, Problem *p, const char **mode, Span at) {
+    for (int i = 0; i < p->n; i++) {
+        Val v = problem_option(b, p, "gradient", p->chain ? i + 1 : 0, at);
+        mode[i] = v.kind == V_ABSENT ? "unrolled" : v.kind == V_STRING ? v.s : "";
+        p->keep_loops |= !strcmp(mode[i], "recompute");
+        if (v.kind == V_BAD) return false;
+        if (!strcmp(mode[i], "unrolled") || !strcmp(mode[i], "recompute") || !strcmp(mode[i], "implicit") || !strcmp(mode[i], "stopped")) continue;
+        diag_error(b->cx, E_VALUE, at, "gradient of '%s' is one of unrolled, recompute, implicit, stopped; found %s", p->name, v_text(b, v));
+        return false;
+    }
+    return true;
 }
 
 void exec_lasso(Build *b, const Stmt *s) {
@@ -474,31 +506,29 @@ void exec_lasso(Build *b, const Stmt *s) {
         diag_error(b->cx, E_LASSO, s->signal->span, "the signal is a tensor, found %s", v_text(b, p->signal));
     } else if (p->signal.kind == V_TENSOR && to_node(b, p->signal, s->signal->span, &ignored) && bind_dictionaries(b, p, s)) {
         p->signal = v_tensor(b, ignored);
-        Val grad = problem_option(b, p, "gradient", 0, at), solve = problem_option(b, p, "solve", 0, at);
-        const char *mode = grad.kind == V_STRING ? grad.s : "unrolled";
-        if ((grad.kind != V_ABSENT && grad.kind != V_STRING && grad.kind != V_BAD) ||
-            (strcmp(mode, "unrolled") && strcmp(mode, "recompute") && strcmp(mode, "implicit") && strcmp(mode, "stopped")))
-            diag_error(b->cx, E_VALUE, at, "gradient of '%s' is one of unrolled, recompute, implicit, stopped", p->name);
+        Val solve = problem_option(b, p, "solve", 0, at);
+        const char **mode = ARENA_ARRAY(b->a, const char *, p->n);
+        if (!gradient_modes(b, p, mode, at)) ;
         else if (solve.kind == V_ABSENT) {
             Diag *d = diag_error(b->cx, E_OPTION_MISSING, at, "'%s' has no solver", p->name);
             diag_help(b->cx, d, "solve = fista(unfold: 2)");
         } else if (solve.kind != V_FN || solve.fn->kind != FN_DEF || solve.fn->def->kind != DEF_SOLVER) {
             if (solve.kind != V_BAD) diag_error(b->cx, E_SOLVER, at, "solve of '%s' is a solver such as fista(unfold: 2), found %s", p->name, v_text(b, solve));
         } else {
-            p->keep_loops = !strcmp(mode, "recompute") || (p->outer && p->outer->keep_loops);
+            p->keep_loops |= p->outer && p->outer->keep_loops;
             Val *start = ARENA_ARRAY(b->a, Val, p->n);
             bool ok = read_updates(b, p, solve.fn);
             for (int i = 0; i < p->n && ok; i++) ok = start_value(b, p, p->chain ? i + 1 : 0, &start[i], at);
             if (ok) v = run_solver(b, p, solve.fn, start);
             if (p->chain && v.kind == V_LIST && (int)v.list->item.len == p->n) {
                 Val all = v_list(b, NULL, 0);
-                for (int i = 0; i < p->n; i++) vec_push(b->a, &all.list->item, finish_code(b, p, v.list->item.at[i], mode, i + 1, at));
+                for (int i = 0; i < p->n; i++) vec_push(b->a, &all.list->item, finish_code(b, p, v.list->item.at[i], mode[i], i + 1, at));
                 v = all;
                 v.code = p;
             } else if (p->chain) {
                 if (v.kind != V_BAD) diag_error(b->cx, E_SHAPE, at, "the solver gives %s for the %d codes of '%s'", v_text(b, v), p->n, p->name);
                 v = v_bad();
-            } else v = finish_code(b, p, v, mode, 0, at);
+            } else v = finish_code(b, p, v, mode[0], 0, at);
         }
     }
     p->solution = v;

@@ -180,7 +180,17 @@ bool lin_block_sizes(Build *b, LinOp *op, Shape in, int64_t *size, Span at) {
     return fits;
 }
 
+static bool shape_of_kind(Build *b, LinOp *op, Shape in, bool adjoint, Shape *out, Span at);
+
+/* Shape of D x or D' x. On the way each part learns the signal it is used with. */
 static bool lin_shape(Build *b, LinOp *op, Shape in, bool adjoint, Shape *out, Span at) {
+    if (!shape_of_kind(b, op, in, adjoint, out, at)) return false;
+    if (adjoint) op->signal = in, op->has_signal = true;
+    else if (!op->has_signal) op->signal = *out, op->has_signal = true;
+    return true;
+}
+
+static bool shape_of_kind(Build *b, LinOp *op, Shape in, bool adjoint, Shape *out, Span at) {
     ConvSizes cs;
     Shape mid;
     switch (op->kind) {
@@ -244,10 +254,7 @@ static bool lin_shape(Build *b, LinOp *op, Shape in, bool adjoint, Shape *out, S
 }
 
 bool lin_meet(Build *b, LinOp *D, Shape signal, Span at, Shape *code) {
-    if (!lin_shape(b, D, signal, true, code, at)) return false;
-    D->signal = signal;
-    D->has_signal = true;
-    return true;
+    return lin_shape(b, D, signal, true, code, at);
 }
 
 /* ---- application ---- */
@@ -408,7 +415,5 @@ Val lin_apply(Build *b, LinOp *op, Val x, bool adjoint, Span at) {
     }
     Shape in = val_shape(b, x), out;
     if (!lin_shape(b, op, in, adjoint, &out, at)) return v_bad();
-    if (adjoint) op->signal = in, op->has_signal = true;
-    else if (!op->has_signal) op->signal = out, op->has_signal = true;
     return apply_part(b, op, x, adjoint, at);
 }

@@ -149,7 +149,8 @@ static void read_constraints(Build *b, const Stmt *s, ParamDecl *d) {
                 diag_error(b->cx, E_PARAM, c->span, "'%s' takes a number above zero", c->name);
                 continue;
             }
-            if (d->shape.rank < 1 || (out.kind == CON_ORTHOGONAL && d->shape.rank < 2)) {
+            int axes = out.kind == CON_ORTHOGONAL ? 2 : out.kind == CON_NONNEGATIVE || out.kind == CON_SPARSE_L1 ? 0 : 1;
+            if (d->shape.rank < axes) {
                 diag_error(b->cx, E_PARAM, c->span, "'%s' does not fit %s", c->name, shape_text(b->a, d->shape));
                 continue;
             }
@@ -330,6 +331,11 @@ void exec_param(Build *b, const Stmt *s) {
     env_bind(b, env, s->name, all, false, s->name_span);
 }
 
+bool tune_hits(const char *tune, const char *name) {
+    size_t n = strlen(name), k = strlen(tune);
+    return k <= n && !strcmp(name + n - k, tune) && (k == n || name[n - k - 1] == '.');
+}
+
 void exec_tunable(Build *b, const Stmt *s) {
     Val v = eval(b, s->value);
     TunableDecl t = {.span = s->name_span};
@@ -345,8 +351,7 @@ void exec_tunable(Build *b, const Stmt *s) {
         if (b->p->tunables.at[i].name == t.name) index = (int32_t)i;
     if (index < 0) {
         for (size_t i = 0; i < b->o->ntune; i++) { /* all of that name, or the one with that path */
-            const char *dot = strrchr(t.name, '.');
-            if (!strcmp(b->o->tune[i].name, t.name) || (dot && !strcmp(b->o->tune[i].name, dot + 1))) t.value = strtod(b->o->tune[i].value, NULL);
+            if (tune_hits(b->o->tune[i].name, t.name)) t.value = strtod(b->o->tune[i].value, NULL);
         }
         index = (int32_t)b->p->tunables.len;
         vec_push(b->a, &b->p->tunables, t);
@@ -372,7 +377,10 @@ Val state_value(Build *b, int32_t state) {
 Val state_here(Build *b, Name full, Shape shape, Init init, int32_t *state) {
     Shape axes;
     int64_t turns = turns_of(b->ctx, &axes);
-    *state = state_new(b, full, turns ? with_turns(shape, turns) : shape, init);
+    Shape stored = turns ? with_turns(shape, turns) : shape;
+    *state = state_new(b, full, stored, init);
+    for (int k = 2; !shape_eq(b->p->states.at[*state].shape, stored); k++) /* a shared layer, here in other loops: statistics of its own */
+        *state = state_new(b, name_fmt(b->cx, "%s_%d", full, k), stored, init);
     return value_here(b, b->ctx, state_value(b, *state).node, shape, axes, false);
 }
 

@@ -206,6 +206,12 @@ void exec_repeat(Build *b, const Stmt *s) {
             b->frame->used.len = was.used;
             continue;
         }
+        if (until_batched && body->emits.len) {
+            Diag *d = diag_error(b->cx, E_LOOP_USE, s->cond->span, "this `repeat` stops each sample by itself, but a layer in it keeps statistics of the whole batch");
+            diag_help(b->cx, d, "leave out `until`, or batch_norm");
+            enter(b, outer);
+            return;
+        }
         NodeId *init = ARENA_ARRAY(b->a, NodeId, c.len + 1), *next = ARENA_ARRAY(b->a, NodeId, c.len + 1);
         for (size_t i = 0; i < c.len; i++) {
             init[i] = c.at[i].init;

@@ -165,6 +165,22 @@ static void exec_input(Build *b, const Stmt *s) {
     env_bind(b, b->frame->env, s->name, v_bad(), false, s->name_span);
 }
 
+/* A label or target that a value is made of, or NULL: they are not there when the model runs. */
+static const InputDecl *label_of(Build *b, const Graph *g, NodeId n) {
+    bool *seen = ARENA_ARRAY(b->a, bool, g->nodes.len);
+    Vec(NodeId) open = {0};
+    vec_push(b->a, &open, n);
+    while (open.len) {
+        NodeId k = open.at[--open.len];
+        if (seen[k]) continue;
+        seen[k] = true;
+        const Node *x = graph_at(g, k);
+        if (x->op == OP_input && b->p->inputs.at[x->a.index].kind != IN_REAL) return &b->p->inputs.at[x->a.index];
+        for (uint32_t i = 0; i < x->nin; i++) vec_push(b->a, &open, x->in[i]);
+    }
+    return NULL;
+}
+
 static void exec_output(Build *b, const Stmt *s) {
     Val v = s->value ? eval_named(b, s->value, s->name) : lookup(b, s->name, s->name_span, false);
     if (s->value) {
@@ -173,6 +189,13 @@ static void exec_output(Build *b, const Stmt *s) {
     }
     NodeId n;
     if (!to_node(b, v, s->value ? s->value->span : s->name_span, &n)) return;
+    const InputDecl *label = label_of(b, b->root->g, n);
+    if (label) {
+        Diag *e = diag_error(b->cx, E_TYPE, s->name_span, "the output '%s' is made of the %s '%s', which is not there when the model runs", s->name,
+                             label->kind == IN_LABEL ? "label" : "target", label->name);
+        diag_help(b->cx, e, "labels and targets are for `minimize` and `report`");
+        return;
+    }
     OutputDecl d = {s->name, graph_shape(b->root->g, n)};
     vec_push(b->a, &b->p->outputs, d);
     if (!graph_batched(b->root->g, n)) n = op1(b->root->g, OP_per_sample, n);

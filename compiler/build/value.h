@@ -252,6 +252,7 @@ Val index_value(Build *b, Val v, Val ix, Span at);
 /* param.c */
 void exec_param(Build *b, const Stmt *s);
 void exec_tunable(Build *b, const Stmt *s);
+bool tune_hits(const char *tune, const char *name);            /* lambda, z.lambda: the whole of a tunable's path or its end */
 Val param_value(Build *b, Name full, Shape shape, Init init, const Val *init_value, bool fixed, const Stmt *s, Span span);
 int32_t state_new(Build *b, Name full, Shape shape, Init init);
 Val state_value(Build *b, int32_t state);                      /* in the root graph */
@@ -282,6 +283,7 @@ Val problem_step(Build *b, Problem *p, int layer, Span at);   /* 1 / lipschitz(D
 Val code_signal(Problem *p, int layer);                        /* X, or the code below */
 Val problem_option(Build *b, Problem *p, const char *name, int layer, Span at); /* V_ABSENT when not given */
 Val problem_name(Build *b, Problem *p, Name n, Span at, bool *found);             /* prox, step, lambda, ... inside a solver */
+Val problem_value(Build *b, Problem *p, Name n, int layer, Span at);              /* the option n as a solver sees it: prox, a step, or an error */
 Val problem_prox(Build *b, Problem *p, int layer, Val z, Span at);
 Val code_reconstruct(Build *b, Val code, bool through, Span at);
 Val code_residual(Build *b, Val code, Span at);                                   /* X - D G */

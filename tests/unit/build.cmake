@@ -1,1 +1,2 @@
 # tests of build: csc_test(name libraries...)
+csc_test(accept csc_driver)
