@@ -15,12 +15,14 @@ static void count_uses(Gx *x) {
     }
 }
 
-static bool is_product(OpKind op) { return op == OP_conv || op == OP_conv_adj || op == OP_dense; }
+static bool is_product(const Node *n) {
+    return n->op == OP_conv || n->op == OP_conv_adj || n->op == OP_dense || ((n->op == OP_conv_grad || n->op == OP_dense_grad) && !n->batched);
+}
 static bool is_reduction(OpKind op) { return op == OP_sum || op == OP_amax || op == OP_batch_sum; }
 
 static bool reads_inside(const Gx *x, const Node *user, NodeId u, const Node *n) {
     if (user->op == OP_stop && !x->fits[u]) return false;
-    if (is_product(n->op)) return op_is_elementwise(user->op) && user->op != OP_stop && user->batched == n->batched;
+    if (is_product(n)) return op_is_elementwise(user->op) && user->op != OP_stop && user->batched == n->batched;
     if (user->op == OP_batch_sum) return true;
     if (user->batched != n->batched) return false;
     return op_is_elementwise(user->op) || is_reduction(user->op);
@@ -61,10 +63,11 @@ static bool limit(Gx *x, const NodeId *root, int32_t *leaves, int32_t *ops, Node
     for (size_t i = 0; i < g->nodes.len; i++) {
         const Node *n = &g->nodes.at[i];
         leaves[i] = x->aside[i], ops[i] = 1, held[i] = 0;
-        if (is_product(n->op)) {
+        if (is_product(n)) {
             held[i] = (NodeId)i + 1;
             continue;
         }
+        NodeId from = NO_NODE; /* the input that holds held[i] */
         for (uint32_t k = 0; x->uses[i] && k < n->nin; k++) {
             NodeId in = n->in[k];
             bool inside = x->fits[in] && root[in] == root[i];
@@ -75,8 +78,11 @@ static bool limit(Gx *x, const NodeId *root, int32_t *leaves, int32_t *ops, Node
             leaves[i] += inside ? leaves[in] : 1;
             ops[i] += inside ? ops[in] : 0;
             if (!inside || !held[in] || held[in] == held[i]) continue;
-            if (held[i]) x->fits[(held[i] < held[in] ? held[i] : held[in]) - 1] = false, changed = true; /* the later one stays */
-            if (held[in] > held[i]) held[i] = held[in];
+            if (held[i]) { /* two products: what leads to the earlier is cut off, and stored through it */
+                x->fits[held[i] < held[in] ? from : in] = false;
+                changed = true;
+            }
+            if (held[in] > held[i]) held[i] = held[in], from = in;
         }
     }
     return changed;
@@ -88,7 +94,7 @@ void fuse_decide(Gx *x) {
     NodeId *root = ARENA_ARRAY(x->a, NodeId, n), *first = ARENA_ARRAY(x->a, NodeId, n), *held = ARENA_ARRAY(x->a, NodeId, n);
     int32_t *leaves = ARENA_ARRAY(x->a, int32_t, n), *ops = ARENA_ARRAY(x->a, int32_t, n);
     count_uses(x);
-    for (size_t i = 0; i < g->nodes.len; i++) x->fits[i] = x->uses[i] && (op_is_elementwise(g->nodes.at[i].op) || is_product(g->nodes.at[i].op));
+    for (size_t i = 0; i < g->nodes.len; i++) x->fits[i] = x->uses[i] && (op_is_elementwise(g->nodes.at[i].op) || is_product(&g->nodes.at[i]));
     bool changed = true;
     while (changed) { /* what fits only becomes less */
         changed = find_roots(x, root, first);

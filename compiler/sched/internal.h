@@ -213,8 +213,29 @@ typedef struct TileConv {
 } TileConv;
 bool tile_conv_fits(const TileConv *t);
 void tile_conv(Ent *e, const TileConv *t);
-/* out[k, c, i, j] = sum over positions and samples of y[k] * x[c]; taps as in the convolution. False: cannot. */
-bool tile_grad(Ent *e, const View *x, const View *y, const View *out, const Taps taps[2], int64_t columns); /* columns: as in TileConv */
+enum { TILE_OPS_MOST = 20 };
+typedef struct Finish {
+    Kb *k;
+    const Lx *sample;
+    Ex *acc;             /* where the sum stands in the tree, */
+    const Lx *value;     /* and what it is */
+    int axes, lanes;     /* of the result; along which the lanes run */
+    const Lx *const *at; /* index of the first lane */
+    int width;
+    const Lx *count;
+} Finish;
+int finish_ops(const Ex *x);
+void finish_pointers(Kb *k, Ex *x);
+const Lx *finish(Finish *f, Ex *tree);
+
+/* out[k, c, i, j] = sum over positions and samples of y[k] * x[c]; taps as in the convolution. */
+typedef struct TileGrad {
+    View x, y, out;
+    const Taps *taps;
+    int64_t columns;    /* as in TileConv */
+    Ex *epilogue, *acc; /* over (k, c, i, j) */
+} TileGrad;
+bool tile_grad(Ent *e, const TileGrad *t); /* false: cannot */
 typedef struct PadCopy {
     View x;
     int from, to; /* parameters: x, scratch */

@@ -226,11 +226,12 @@ static bool lower_tiled(Gx *x, NodeId id, Ending end) {
     return true;
 }
 
-static bool lower_tiled_grad(Gx *x, NodeId id) {
+static bool lower_tiled_grad(Gx *x, NodeId id, Ending end) {
     const Node *n = graph_at(x->g, id);
     const ConvGeom *g = n->a.conv;
     if (g->groups > GROUPS_MOST || n->batched) return false;
-    View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]), out = gx_result(x, id);
+    if (end.tree && (g->groups > 1 || finish_ops(end.tree) > TILE_OPS_MOST)) return false;
+    View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]), out = gx_result(x, end.into);
     if (q.stride[0] != 1 && p.stride[0] != 1) { /* vectors need one side with its channels together */
         View v = view_channels_last(buf_new(x->e, q.batched, shape_size(q.shape), NULL, n->span), q.shape, q.batched);
         lower_copy(x->e, &q, &v);
@@ -241,7 +242,9 @@ static bool lower_tiled_grad(Gx *x, NodeId id) {
     for (int i = 0; i < g->groups; i++) {
         int64_t cg = g->in_ch / g->groups, kg = g->out_ch / g->groups;
         View xs = view_slice(&p, 0, i * cg, 1, cg), ys = view_slice(&q, 0, i * kg, 1, kg), ws = view_slice(&out, 0, i * kg, 1, kg);
-        MUST(tile_grad(x->e, &xs, &ys, &ws, taps, single && p.batched && q.batched));
+        TileGrad t = {.x = xs, .y = ys, .out = ws, .taps = taps, .columns = single && p.batched && q.batched, .epilogue = end.tree,
+                      .acc = end.acc};
+        MUST(tile_grad(x->e, &t));
     }
     return true;
 }
@@ -250,7 +253,7 @@ static void lower_plain(Gx *x, NodeId id);
 
 bool lower_conv(Gx *x, NodeId id, Ending end) {
     bool grad = graph_at(x->g, id)->op == OP_conv_grad;
-    if (grad ? lower_tiled_grad(x, id) : lower_tiled(x, id, end)) return true;
+    if (grad ? lower_tiled_grad(x, id, end) : lower_tiled(x, id, end)) return true;
     if (end.tree) return false;
     lower_plain(x, id);
     return true;

@@ -84,22 +84,32 @@ static bool lower_tiled(Gx *x, NodeId id, Ending end) {
     return true;
 }
 
-static bool lower_tiled_grad(Gx *x, NodeId id) {
+static bool leaf_matrix(const View *v, void *none, View *out) { /* [m, n] as [m, n, 1, 1] */
+    (void)none;
+    *out = *v;
+    out->shape = shape_of(4, v->shape.dim[0], v->shape.dim[1], (int64_t)1, (int64_t)1);
+    out->stride[2] = out->stride[3] = 0;
+    return true;
+}
+
+static bool lower_tiled_grad(Gx *x, NodeId id, Ending end) {
     const Node *n = graph_at(x->g, id);
     View y = gx_view(x, n->in[0]), v = gx_view(x, n->in[1]);
     if (n->batched || y.batched != v.batched) return false;
-    View ys = as_map(x, y), xs = as_map(x, v), out = gx_result(x, id), w = out;
+    View ys = as_map(x, y), xs = as_map(x, v);
     if (ys.stride[0] != 1 && xs.stride[0] != 1) return false;
-    w.shape = shape_of(4, out.shape.dim[0], out.shape.dim[1], (int64_t)1, (int64_t)1);
-    w.stride[2] = w.stride[3] = 0;
+    View out = gx_result(x, end.into), w;
+    leaf_matrix(&out, NULL, &w);
     Taps taps[2] = {no_tap(x->a), no_tap(x->a)};
     int64_t each = ys.shape.dim[2];
     bool columns = y.batched && tile_columns_fit(&ys, each) && tile_columns_fit(&xs, each);
-    return tile_grad(x->e, &xs, &ys, &w, taps, columns ? each : 0);
+    TileGrad t = {.x = xs, .y = ys, .out = w, .taps = taps, .columns = columns ? each : 0, .acc = end.acc};
+    if (end.tree) t.epilogue = ex_change(x->e, end.tree, &t.acc, leaf_matrix, NULL);
+    return tile_grad(x->e, &t);
 }
 
 bool lower_dense(Gx *x, NodeId id, Ending end) {
-    if (graph_at(x->g, id)->op == OP_dense ? lower_tiled(x, id, end) : lower_tiled_grad(x, id)) return true;
+    if (graph_at(x->g, id)->op == OP_dense ? lower_tiled(x, id, end) : lower_tiled_grad(x, id, end)) return true;
     if (end.tree) return false;
     lower_plain(x, id);
     return true;

@@ -1,7 +1,7 @@
 /* The register tile: vectors of output channels x pixels, accumulators in registers, driven by a table of taps. */
 #include "sched/internal.h"
 
-enum { SCRATCH_MOST = 512 * 1024, TILE_OPS_MOST = 20 };
+enum { SCRATCH_MOST = 512 * 1024 };
 
 /* ---- which tile ---- */
 static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
@@ -74,12 +74,6 @@ int tile_last_off(const Taps *t) { return t->off[t->n - 1]; }
 
 static bool inside(const Taps *t, int64_t in, int64_t out) { return t->off[0] >= 0 && (out - 1) * t->stride + tile_last_off(t) < in; }
 
-static int count_ops(const Ex *x) {
-    int n = x->op != OP_arg && x->op != OP_constant;
-    for (int i = 0; i < 3 && x->in[i]; i++) n += count_ops(x->in[i]);
-    return n;
-}
-
 /* In one row of columns of all samples, does the next sample follow the last column? */
 bool tile_columns_fit(const View *v, int64_t columns) {
     if (columns <= 1) return true;
@@ -96,7 +90,7 @@ static bool leaves_fit(const TileConv *t, const Ex *x) {
 
 bool tile_conv_fits(const TileConv *t) {
     if (t->w.batched || (t->out.batched && !t->x.batched)) return false;
-    return !t->epilogue || (count_ops(t->epilogue) <= TILE_OPS_MOST && leaves_fit(t, t->epilogue));
+    return !t->epilogue || (finish_ops(t->epilogue) <= TILE_OPS_MOST && leaves_fit(t, t->epilogue));
 }
 
 /* Rows of the copy for `tiles` rows of tiles. */
@@ -106,47 +100,10 @@ static int64_t copy_rows(const Tile *q, int64_t tiles) {
     return (rows - 1) * q->t->taps[0].stride + tile_last_off(&q->t->taps[0]) - q->t->taps[0].off[0] + 1;
 }
 
-static const Lx *leaf_place(Tile *q, const Ex *x, const Lx *const *at) {
-    Arena *a = q->a;
-    const Lx *i = x->view.batched && q->sample ? MUL(q->sample, INT(x->view.sample)) : INT(0);
-    for (int d = 0; d < 3; d++) i = ADD(i, MUL(at[d], INT(x->stride[d])));
-    return i;
-}
-
-/* The epilogue of one vector (or number) at channel, row, column. */
-static const Lx *finish(Tile *q, Ex *x, const Lx *acc, const Lx *const *at, int width, const Lx *count) {
-    Arena *a = q->a;
-    if (x->memo_of == q->e->emission) return x->memo;
-    const Lx *r, *in[3] = {0};
-    if (x == q->t->acc) r = acc;
-    else if (x->op == OP_constant) r = lx_float(a, x->value, width);
-    else if (x->op == OP_arg) {
-        const Lx *i = leaf_place(q, x, at);
-        if (width == 1 || x->stride[0] == 0) r = lx_splat(a, lx_load(a, x->ptr, i, 1, NULL), width);
-        else r = lx_gather(a, x->ptr, i, INT(x->stride[0]), width, count);
-    } else {
-        for (int i = 0; i < 3 && x->in[i]; i++) in[i] = finish(q, x->in[i], acc, at, width, count);
-        r = lower_op(a, x->op, in[0], in[1], in[2]);
-    }
-    if (x->store) {
-        int reg = kb_reg(q->k, width, 1);
-        kb_set(q->k, reg, NULL, r);
-        r = lx_reg(a, reg, NULL, width);
-        kb_store_strided(q->k, x->store->ptr, leaf_place(q, x->store, at), x->store->stride[0], r, count);
-    }
-    x->memo = r, x->memo_of = q->e->emission;
-    return r;
-}
-
-static void set_leaf(Tile *q, Ex *x, bool writes) {
-    x->ptr = kb_ptr(q->k, &x->view, writes);
-    if (q->t->columns == 1) x->stride[2] = x->view.batched ? x->view.sample : 0;
-}
-
-static void set_leaves(Tile *q, Ex *x) {
-    if (x->op == OP_arg) set_leaf(q, x, false);
-    if (x->store) set_leaf(q, x->store, true);
-    for (int i = 0; i < 3 && x->in[i]; i++) set_leaves(q, x->in[i]);
+static void set_columns(Tile *q, Ex *x) {
+    if (x->op == OP_arg) x->stride[2] = x->view.batched ? x->view.sample : 0;
+    if (x->store) set_columns(q, x->store);
+    for (int i = 0; i < 3 && x->in[i]; i++) set_columns(q, x->in[i]);
 }
 
 /* Entries of the table whose row of taps touches the map: rows of the tile start at oy. */
@@ -216,8 +173,8 @@ static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
         if (q->K % L) count = SUB(INT(q->K), ch);
     }
     const Lx *at[3] = {ch, ADD(oy, r), ADD(ox, p)};
-    q->e->emission++;
-    const Lx *value = q->t->epilogue ? finish(q, q->t->epilogue, acc, at, width, count) : acc;
+    Finish f = {.k = k, .sample = q->sample, .acc = q->t->acc, .value = acc, .axes = 3, .lanes = 0, .at = at, .width = width, .count = count};
+    const Lx *value = q->t->epilogue ? finish(&f, q->t->epilogue) : acc;
     const View *out = &q->out;
     kb_store_strided(k, q->po, kb_at(k, out, q->sample, at), out->stride[0], value, count);
     for (int n = 0; n < 3; n++) kb_end(k);
@@ -355,7 +312,8 @@ void tile_conv(Ent *e, const TileConv *t) {
     q->pw = kb_ptr(k, &q->weights, false);
     q->po = kb_ptr(k, &t->out, true);
     q->tab = kb_table(k, entry_table(q), q->entries);
-    if (t->epilogue) set_leaves(q, t->epilogue);
+    if (t->epilogue && t->columns == 1) set_columns(q, t->epilogue);
+    if (t->epilogue) finish_pointers(k, t->epilogue);
     if (!q->direct) q->scratch = kb_scratch(k, copy_rows(q, most_tiles) * q->xrow);
     q->acc = kb_reg(k, (int)q->L, q->s.kv * q->s.rows * q->s.cols);
     q->wreg = kb_reg(k, (int)q->L, q->s.kv);

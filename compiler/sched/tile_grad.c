@@ -108,19 +108,22 @@ static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti,
 }
 
 /* The sums of one tile to where the gradient lies. */
-static void write_out(Grad *g, int po, const View *out, const Lx *vb, const Lx *vfirst, const Lx *pb, const Lx *ofirst, const Lx *ti,
+static void write_out(Grad *g, const TileGrad *t, int po, const Lx *vb, const Lx *vfirst, const Lx *pb, const Lx *ofirst, const Lx *ti,
                       const Lx *tj, const Lx *wait) {
     Kb *k = g->k;
     Arena *a = g->a;
     int vaxis = g->vec.taps ? 1 : 0;
-    int64_t C = out->shape.dim[1];
+    int64_t C = t->out.shape.dim[1];
     const Lx *p = kb_for(k, INT(0), INT(g->p), 1), *v = kb_for(k, INT(0), INT(g->kv), 1);
     /* the last tiles overlap their neighbours, which write what both have */
     kb_if(k, IAND(ILT(SUB(MUL(vb, INT(g->kv)), INT(1)), ADD(vfirst, v)), ILT(SUB(MUL(pb, INT(g->p)), INT(1)), ADD(ofirst, p))));
     const Lx *value = lx_load(a, g->scratch, ADD(wait, MUL(ADD(MUL(p, INT(g->kv)), v), INT(g->L))), (int)g->L, NULL);
     const Lx *lane = MUL(ADD(vfirst, v), INT(g->L)), *n = ADD(ofirst, p), *at[4];
     at[vaxis] = lane, at[1 - vaxis] = g->run ? MOD(n, INT(C)) : n, at[2] = ti, at[3] = g->run ? DIV(n, INT(C)) : tj;
-    kb_store_strided(k, po, kb_at(k, out, NULL, at), out->stride[vaxis], value, SUB(INT(g->nvec), lane));
+    const Lx *count = SUB(INT(g->nvec), lane);
+    Finish f = {.k = k, .acc = t->acc, .value = value, .axes = 4, .lanes = vaxis, .at = at, .width = (int)g->L, .count = count};
+    if (t->epilogue) value = finish(&f, t->epilogue);
+    kb_store_strided(k, po, kb_at(k, &t->out, NULL, at), t->out.stride[vaxis], value, count);
     kb_end(k);
     kb_end(k);
     kb_end(k);
@@ -156,8 +159,12 @@ static bool set_sides(Grad *g, const View *x, const View *y) {
     return true;
 }
 
-bool tile_grad(Ent *e, const View *x, const View *y, const View *out, const Taps taps[2], int64_t columns) {
+bool tile_grad(Ent *e, const TileGrad *t) {
     Arena *a = e->a;
+    const View *x = &t->x, *y = &t->y, *out = &t->out;
+    const Taps *taps = t->taps;
+    int64_t columns = t->columns;
+    if (t->epilogue && finish_ops(t->epilogue) > TILE_OPS_MOST) return false;
     Grad *g = ARENA_NEW(a, Grad);
     *g = (Grad){.e = e, .a = a, .L = e->s->t.lanes, .taps = taps, .OH = y->shape.dim[1], .OW = y->shape.dim[2], .columns = columns};
     g->unit_out[0] = out->stride[0] == 1, g->unit_out[1] = out->stride[1] == 1;
@@ -169,6 +176,7 @@ bool tile_grad(Ent *e, const View *x, const View *y, const View *out, const Taps
 
     Kb *k = g->k = kb_new(e, "conv_grad", 0);
     int px = kb_ptr(k, x, false), py = kb_ptr(k, y, false), po = kb_ptr(k, out, true);
+    if (t->epilogue) finish_pointers(k, t->epilogue);
     g->tabs[0] = range_table(g, 0, x->shape.dim[1], g->OH);
     g->tabs[1] = range_table(g, 1, x->shape.dim[2], g->OW);
     int64_t per_point = ceil_div(npb, groups), row_share = ceil_div(rows, row_groups);
@@ -198,7 +206,7 @@ bool tile_grad(Ent *e, const View *x, const View *y, const View *out, const Taps
         const Lx *i = kb_for(k, i0, i1, 1), *j = kb_for(k, INT(0), INT(cols), 1), *pb = kb_for(k, p0, p1, 1);
         const Lx *ofirst = IMIN(MUL(pb, INT(g->p)), INT(g->none - g->p));
         const Lx *wait = MUL(ADD(MUL(ADD(MUL(SUB(i, i0), INT(cols)), j), INT(per_point)), SUB(pb, p0)), INT(tile));
-        if (pass) write_out(g, po, out, vb, vfirst, pb, ofirst, i, j, wait);
+        if (pass) write_out(g, t, po, vb, vfirst, pb, ofirst, i, j, wait);
         else emit_tile(g, vfirst, ofirst, i, j, sample, wait);
         for (int n = 0; n < 3 + (!pass && batched); n++) kb_end(k);
     }

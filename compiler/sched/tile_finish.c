@@ -1,0 +1,50 @@
+/* What a product's sums go through on their way from the registers to memory. */
+#include "sched/internal.h"
+
+int finish_ops(const Ex *x) {
+    int n = x->op != OP_arg && x->op != OP_constant;
+    for (int i = 0; i < 3 && x->in[i]; i++) n += finish_ops(x->in[i]);
+    return n;
+}
+
+void finish_pointers(Kb *k, Ex *x) {
+    if (x->op == OP_arg) x->ptr = kb_ptr(k, &x->view, false);
+    if (x->store) x->store->ptr = kb_ptr(k, &x->store->view, true);
+    for (int i = 0; i < 3 && x->in[i]; i++) finish_pointers(k, x->in[i]);
+}
+
+static const Lx *place(Finish *f, const Ex *x) {
+    Arena *a = f->k->a;
+    const Lx *i = x->view.batched && f->sample ? MUL(f->sample, INT(x->view.sample)) : INT(0);
+    for (int d = 0; d < f->axes; d++) i = ADD(i, MUL(f->at[d], INT(x->stride[d])));
+    return i;
+}
+
+static const Lx *value(Finish *f, Ex *x) {
+    Arena *a = f->k->a;
+    if (x->memo_of == f->k->e->emission) return x->memo;
+    const Lx *r, *in[3] = {0};
+    if (x == f->acc) r = f->value;
+    else if (x->op == OP_constant) r = lx_float(a, x->value, f->width);
+    else if (x->op == OP_arg) {
+        int64_t stride = x->stride[f->lanes];
+        if (f->width == 1 || stride == 0) r = lx_splat(a, lx_load(a, x->ptr, place(f, x), 1, NULL), f->width);
+        else r = lx_gather(a, x->ptr, place(f, x), INT(stride), f->width, f->count);
+    } else {
+        for (int i = 0; i < 3 && x->in[i]; i++) in[i] = value(f, x->in[i]);
+        r = lower_op(a, x->op, in[0], in[1], in[2]);
+    }
+    if (x->store) {
+        int reg = kb_reg(f->k, f->width, 1);
+        kb_set(f->k, reg, NULL, r);
+        r = lx_reg(a, reg, NULL, f->width);
+        kb_store_strided(f->k, x->store->ptr, place(f, x->store), x->store->stride[f->lanes], r, f->count);
+    }
+    x->memo = r, x->memo_of = f->k->e->emission;
+    return r;
+}
+
+const Lx *finish(Finish *f, Ex *x) {
+    f->k->e->emission++;
+    return value(f, x);
+}
