@@ -206,6 +206,7 @@ typedef struct TileConv {
     View w;       /* [K, C, kh, kw] in any order of memory; not batched */
     Taps taps[2];
     int64_t columns; /* 0, or: the columns of all samples are one row, this many for each sample; out is [K, 1, columns] */
+    int64_t spread[2]; /* columns 1: x is one position, and tap (i, j) makes the result at (i * spread[0], j * spread[1]) alone; else 0 */
     bool in_place;   /* x may be read where it lies whatever its strides */
     Ex *epilogue; /* over (K, OH, OW), reads acc; NULL: the sum itself is stored */
     Ex *acc;

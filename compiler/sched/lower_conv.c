@@ -153,20 +153,16 @@ static void take(Gx *x, TileConv *t, Part p) {
     if (t->epilogue) t->epilogue = ex_change(x->e, t->epilogue, &t->acc, leaf_part, &p);
 }
 
-/* From one position: each position of the result is a product of its own, or zero. */
-static void tile_spread(Gx *x, const ConvGeom *g, TileConv whole) {
-    int32_t zero = 0;
-    lower_fill(x->e, 0, &whole.out);
-    for (int32_t i = 0; i < g->kernel[0]; i++)
-        for (int32_t j = 0; j < g->kernel[1]; j++) {
-            TileConv t = whole;
-            t.columns = 1;
-            take(x, &t, (Part){1, i * g->dilation[0], 1, 1});
-            take(x, &t, (Part){2, j * g->dilation[1], 1, 1});
-            t.taps[0] = (Taps){.n = 1, .stride = 1, .at = arena_copy(x->a, &i, sizeof i), .off = &zero};
-            t.taps[1] = (Taps){.n = 1, .stride = 1, .at = arena_copy(x->a, &j, sizeof j), .off = &zero};
-            tile_conv(x->e, &t);
-        }
+/* From one position: each tap makes a position of its own; what no tap makes is zero. */
+static void tile_spread(Gx *x, const ConvGeom *g, TileConv t) {
+    if (g->kernel[0] != g->in[0] || g->kernel[1] != g->in[1]) lower_fill(x->e, 0, &t.out);
+    t.columns = 1;
+    for (int d = 0; d < 2; d++) {
+        t.taps[d] = forward_taps(x->a, g, d);
+        t.spread[d] = g->dilation[d];
+        for (int i = 0; i < t.taps[d].n; i++) t.taps[d].off[i] = 0;
+    }
+    tile_conv(x->e, &t);
 }
 
 /* The adjoint with a stride is one convolution for each phase of the result. */
@@ -198,7 +194,7 @@ static bool lower_tiled(Gx *x, NodeId id, Ending end) {
     View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]);
     bool back = n->op == OP_conv_adj;
     if (g->groups > GROUPS_MOST || q.batched || (n->batched && !p.batched)) return false;
-    bool single = single_output(g) && p.batched && n->batched, spread = back && single && g->kernel[0] * g->kernel[1] <= 64;
+    bool single = single_output(g) && p.batched && n->batched, spread = back && single;
     if (end.tree && ((back && !covers(g, spread)) || !tile_conv_fits(&(TileConv){.x = p, .out = p, .w = q, .epilogue = end.tree, .acc = end.acc})))
         return false;
     View out = gx_result(x, end.into);

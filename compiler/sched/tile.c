@@ -53,8 +53,9 @@ typedef struct Tile {
     int64_t wide;         /* columns of the copy */
     int px, pw, po, tab, scratch;
     int acc, wreg, xreg;
-    View weights, out;
+    View weights;
     const Lx *sample, *first_row; /* of the copy, in x's rows */
+    const Lx *tap;        /* spread: the one that is being made */
 } Tile;
 
 bool tile_unit_steps(const Taps *t) {
@@ -100,12 +101,6 @@ static int64_t copy_rows(const Tile *q, int64_t tiles) {
     return (rows - 1) * q->t->taps[0].stride + tile_last_off(&q->t->taps[0]) - q->t->taps[0].off[0] + 1;
 }
 
-static void set_columns(Tile *q, Ex *x) {
-    if (x->op == OP_arg) x->stride[2] = x->view.batched ? x->view.sample : 0;
-    if (x->store) set_columns(q, x->store);
-    for (int i = 0; i < 3 && x->in[i]; i++) set_columns(q, x->in[i]);
-}
-
 /* Entries of the table whose row of taps touches the map: rows of the tile start at oy. */
 static void tap_range(Tile *q, const Lx *oy, const Lx **lo, const Lx **hi) {
     Arena *a = q->a;
@@ -136,8 +131,8 @@ static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
         start = ADD(MUL(ADD(y0, INT(ty->off[0])), INT(q->xrow)), ADD(x0, INT(tx->off[0] * q->xpix)));
         if (q->sample) start = ADD(start, MUL(q->sample, INT(q->t->x.sample)));
     } else start = ADD(MUL(SUB(ADD(y0, INT(ty->off[0])), q->first_row), INT(q->xrow)), x0);
-    const Lx *lo, *hi;
-    tap_range(q, oy, &lo, &hi);
+    const Lx *lo = q->tap, *hi = lo ? ADD(lo, INT(1)) : NULL;
+    if (!lo) tap_range(q, oy, &lo, &hi);
     int32_t xb = kb_var(k), wb = kb_var(k);
     const Lx *e = kb_for(k, lo, hi, 1);
     Ls *s = code_add(a, &k->code, LS_SETVAR);
@@ -172,11 +167,18 @@ static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
         ch = MUL(ch, INT(L));
         if (q->K % L) count = SUB(INT(q->K), ch);
     }
-    const Lx *at[3] = {ch, ADD(oy, r), ADD(ox, p)};
-    Finish f = {.k = k, .sample = q->sample, .acc = q->t->acc, .value = acc, .axes = 3, .lanes = 0, .at = at, .width = width, .count = count};
+    const Lx *at[3] = {ch, ADD(oy, r), ADD(ox, p)}, *sample = q->sample;
+    if (q->t->columns == 1) {
+        sample = at[2];
+        at[1] = q->tap ? MUL(DIV(q->tap, INT(tx->n)), INT(q->t->spread[0])) : INT(0);
+        at[2] = q->tap ? MUL(MOD(q->tap, INT(tx->n)), INT(q->t->spread[1])) : INT(0);
+    }
+    const View *out = &q->t->out;
+    Finish f = {.k = k, .sample = sample, .acc = q->t->acc, .value = acc, .axes = 3, .lanes = 0, .at = at, .width = width, .count = count};
     const Lx *value = q->t->epilogue ? finish(&f, q->t->epilogue) : acc;
-    const View *out = &q->out;
-    kb_store_strided(k, q->po, kb_at(k, out, q->sample, at), out->stride[0], value, count);
+    const Lx *to = q->t->columns > 1 ? INT(0) : NULL;
+    for (int d = 0; to && d < 3; d++) to = ADD(to, MUL(at[d], INT(out->stride[d])));
+    kb_store_strided(k, q->po, to ? to : kb_at(k, out, sample, at), out->stride[0], value, count);
     for (int n = 0; n < 3; n++) kb_end(k);
 }
 
@@ -186,19 +188,19 @@ static void geometry(Tile *q) {
     q->K = t->out.shape.dim[0], q->OH = t->out.shape.dim[1], q->OW = t->out.shape.dim[2];
     q->C = t->x.shape.dim[0], q->H = t->x.shape.dim[1], q->W = t->x.shape.dim[2];
     q->wide = (q->OW - 1) * tx->stride + tile_last_off(tx) - tx->off[0] + 1;
-    bool near = inside(tx, q->W, q->OW) && inside(ty, q->H, q->OH);
+    bool near = t->spread[0] || (inside(tx, q->W, q->OW) && inside(ty, q->H, q->OH));
     q->direct = near && (t->in_place || t->columns || t->x.stride[0] == 1 || q->C == 1);
     q->xpix = q->direct ? t->x.stride[2] : q->C;
     q->xrow = q->direct ? t->x.stride[1] : q->wide * q->C;
     q->xch = q->direct ? t->x.stride[0] : 1;
     q->xstep = q->xpix * tx->stride;
     if (t->columns == 1) q->xstep = t->x.sample;
-    q->merged = (tile_unit_steps(tx) && q->xpix == q->C && q->xch == 1) || tx->n == 1;
+    q->merged = !t->spread[0] && ((tile_unit_steps(tx) && q->xpix == q->C && q->xch == 1) || tx->n == 1);
     q->per_row = q->merged ? 1 : tx->n;
     q->entries = ty->n * q->per_row;
     q->run = q->merged ? tx->n * q->C : q->C;
     bool one = tx->n * ty->n == 1;
-    TileWork w = {.out_ch = q->K, .rows = q->OH, .cols = t->columns ? 64 : q->OW, .entries = q->entries, .run = q->run,
+    TileWork w = {.out_ch = q->K, .rows = t->columns ? 1 : q->OH, .cols = t->columns ? 64 : q->OW, .entries = t->spread[0] ? 1 : q->entries, .run = q->run,
                   .no_dots = q->xch != 1, .dots_free = one && t->w.stride[1] == 1, .vectors_free = one && t->w.stride[0] == 1};
     q->s = tile_choose(&q->e->s->t, &w);
     q->wtail = false;
@@ -273,10 +275,10 @@ static void emit_columns(Tile *q) {
     Arena *a = q->a;
     int Q = q->s.cols;
     int64_t per = q->t->columns, vectors = q->s.dots ? q->K : ceil_div(q->K, q->L);
-    if (per == 1) q->out.stride[2] = q->out.sample;
-    q->out.batched = false;
-    q->out.sample = 0;
-    const Lx *n = MUL(kb_batch(k), INT(per)), *blocks = IVAR(0), *block = kb_grid(k), *next = ADD(block, INT(1));
+    bool spread = q->t->spread[0] > 0;
+    const Lx *n = MUL(kb_batch(k), INT(per)), *blocks = IVAR(0);
+    const Lx *block = spread ? MOD(kb_grid(k), blocks) : kb_grid(k), *next = ADD(block, INT(1));
+    if (spread) q->tap = DIV(kb_grid(k), blocks);
     const Lx *tiles = DIV(ADD(n, INT(Q - 1)), INT(Q)), *units = lx_iselect(a, MOD(n, INT(Q)), SUB(tiles, INT(1)), tiles);
     const Lx *kt = kb_for(k, INT(0), INT(ceil_div(vectors, q->s.kv)), 1);
     const Lx *kb = IMIN(MUL(kt, INT(q->s.kv)), INT(vectors - q->s.kv));
@@ -294,7 +296,7 @@ static void emit_columns(Tile *q) {
     emit_tile(q, kb, INT(0), IMIN(MUL(ct, INT(Q)), SUB(n, INT(Q))));
     for (int i = 0; i < 3; i++) kb_end(k);
     k->ints[0] = IMIN(INT(32), DIV(ADD(MUL(IVAR(LP_VAR_BATCH), INT(per)), INT(Q - 1)), INT(Q)));
-    kb_launch(k, k->ints[0]);
+    kb_launch(k, spread ? MUL(k->ints[0], INT((int64_t)q->t->taps[0].n * q->t->taps[1].n)) : k->ints[0]);
 }
 
 void tile_conv(Ent *e, const TileConv *t) {
@@ -312,14 +314,12 @@ void tile_conv(Ent *e, const TileConv *t) {
     q->pw = kb_ptr(k, &q->weights, false);
     q->po = kb_ptr(k, &t->out, true);
     q->tab = kb_table(k, entry_table(q), q->entries);
-    if (t->epilogue && t->columns == 1) set_columns(q, t->epilogue);
     if (t->epilogue) finish_pointers(k, t->epilogue);
     if (!q->direct) q->scratch = kb_scratch(k, copy_rows(q, most_tiles) * q->xrow);
     q->acc = kb_reg(k, (int)q->L, q->s.kv * q->s.rows * q->s.cols);
     q->wreg = kb_reg(k, (int)q->L, q->s.kv);
     q->xreg = kb_reg(k, (int)q->L, 1);
 
-    q->out = t->out;
     if (t->columns) emit_columns(q);
     else emit_rows(q, tiles, least);
 }

@@ -174,7 +174,7 @@ static void run_one(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t
         FAIL("loop_eval, %s seed %llu: %s", what, (unsigned long long)seed, why);
     }
     compare(&r, "loop_eval", what, seed);
-    if (seed % 7 == 0 && seed < 130) run_compiled(&r, s, lanes, what, seed);
+    if (seed % 13 == 0 && seed < 200) run_compiled(&r, s, lanes, what, seed);
     cx_free(r.cx);
 }
 
@@ -227,7 +227,85 @@ TEST(random_gradients) {
     }
 }
 
+/* Products of every form, with and without an ending in the registers, and with samples enough for whole tiles of columns. */
+typedef struct Product {
+    int64_t ci, co, h, w;
+    int k, s, d, lo, hi;
+} Product;
+static const Product products[] = {
+    {5, 19, 6, 7, 3, 1, 1, 1, 1},  {3, 2, 9, 17, 3, 1, 1, 1, 1}, {20, 1, 7, 9, 3, 1, 1, 1, 1}, {1, 33, 8, 8, 5, 1, 1, 2, 2},
+    {5, 19, 4, 4, 4, 1, 1, 0, 0},  {18, 5, 5, 4, 4, 1, 1, 0, 0}, {6, 17, 9, 9, 3, 2, 1, 1, 1}, {17, 6, 9, 8, 6, 2, 1, 0, 0},
+    {4, 4, 7, 7, 3, 1, 3, 3, 3},   {4, 20, 6, 6, 1, 1, 1, 0, 0}, {7, 9, 6, 6, 1, 2, 1, 0, 0},  {3, 16, 11, 30, 5, 3, 1, 2, 1},
+};
+
+static OpTest product_graph(Arena *a, Rng *r, const Product *p, OpKind op, bool ending, int64_t batch) {
+    OpTest t;
+    optest_start(&t, a, r);
+    t.env.batch = batch;
+    int64_t oh = sig_conv_out(p->h, p->k, p->s, p->d, p->lo, p->hi), ow = sig_conv_out(p->w, p->k, p->s, p->d, p->lo, p->hi);
+    ConvGeom c = {{p->k, p->k}, {p->s, p->s}, {p->d, p->d}, {p->lo, p->lo}, {p->hi, p->hi}, 1, {p->h, p->w}, {oh, ow}, p->ci, p->co};
+    Shape x = shape_of(3, p->ci, p->h, p->w), y = shape_of(3, p->co, oh, ow), w = shape_of(4, p->co, p->ci, (int64_t)p->k, (int64_t)p->k);
+    bool back = op == OP_conv_adj, grad = op == OP_conv_grad;
+    Shape result = grad ? w : back ? x : y;
+    NodeId in[2] = {optest_leaf(&t, r, back ? y : x, true, DOM_ANY, 0), optest_leaf(&t, r, grad ? y : w, grad, DOM_ANY, 0)};
+    NodeId bias = optest_leaf(&t, r, shape_of(1, result.dim[0]), false, DOM_ANY, 0), more = optest_leaf(&t, r, result, !grad, DOM_ANY, 0);
+    /* computed, so that they lie as they do inside of a network */
+    for (int i = 0; i < 2; i++) in[i] = op1(t.graph, OP_neg, in[i]);
+    NodeId v = graph_add(t.graph, op, in, 2, &(Attr){.conv = &c, .flag = grad}, (Span){0});
+    if (ending) {
+        v = op2(t.graph, OP_add, v, op1(t.graph, OP_neg, more));
+        graph_out(t.graph, OUT_VALUE, 1, op2(t.graph, OP_mul, v, v), NULL);
+        v = op1(t.graph, OP_relu, op2(t.graph, OP_sub, v, op_expand(t.graph, bias, result)));
+        v = op2(t.graph, OP_mul, v, op_const(t.graph, 0.5, result));
+    }
+    graph_out(t.graph, OUT_VALUE, 0, op1(t.graph, OP_neg, v), NULL);
+    return t;
+}
+
+TEST(products) {
+    static const OpKind ops[] = {OP_conv, OP_conv_adj, OP_conv_grad};
+    uint64_t seed = 0;
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+        for (int op = 0; op < 3; op++)
+            for (int form = 0; form < 4; form++, seed++) {
+                Arena *a = arena_new();
+                Rng r = {seed};
+                int64_t batch = form & 1 ? 31 : 2;
+                run_one(product_graph(a, &r, &products[i], ops[op], form & 2, batch), a, op_info[ops[op]].id, seed, batch);
+                arena_free(a);
+            }
+}
+
+static OpTest dense_graph(Arena *a, Rng *r, int64_t m, int64_t n, int64_t rest, int form, int64_t batch) {
+    OpTest t;
+    optest_start(&t, a, r);
+    t.env.batch = batch;
+    bool flag = form & 1, grad = form & 2, ending = form & 4;
+    Shape x = rest ? shape_of(2, n, rest) : shape_of(1, n), y = rest ? shape_of(2, m, rest) : shape_of(1, m);
+    Shape w = flag && !grad ? shape_of(2, n, m) : shape_of(2, m, n), result = grad ? shape_of(2, m, n) : y;
+    NodeId in[2] = {optest_leaf(&t, r, grad ? y : w, grad, DOM_ANY, 0), optest_leaf(&t, r, x, true, DOM_ANY, 0)};
+    NodeId more = optest_leaf(&t, r, result, !grad, DOM_ANY, 0);
+    if (form & 8) in[1] = op1(t.graph, OP_neg, in[1]), in[0] = grad ? op1(t.graph, OP_neg, in[0]) : in[0];
+    NodeId v = graph_add(t.graph, grad ? OP_dense_grad : OP_dense, in, 2, &(Attr){.flag = grad || flag}, (Span){0});
+    if (ending) v = op1(t.graph, OP_relu, op2(t.graph, OP_add, v, more));
+    graph_out(t.graph, OUT_VALUE, 0, op1(t.graph, OP_neg, v), NULL);
+    return t;
+}
+
+TEST(dense_products) {
+    static const int64_t sizes[][3] = {{5, 7, 0}, {10, 160, 0}, {33, 130, 0}, {19, 3, 4}, {140, 9, 3}, {1, 200, 0}};
+    uint64_t seed = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int form = 0; form < 16; form++)
+            for (int64_t batch = 2; batch <= 31; batch += 29, seed++) {
+                Arena *a = arena_new();
+                Rng r = {seed};
+                run_one(dense_graph(a, &r, sizes[i][0], sizes[i][1], sizes[i][2], form, batch), a, "dense", seed, batch);
+                arena_free(a);
+            }
+}
+
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients)};
+    static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients), T(products), T(dense_products)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
