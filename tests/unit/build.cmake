@@ -1,2 +1,7 @@
 # tests of build: csc_test(name libraries...)
 csc_test(accept csc_driver)
+add_library(modeltest STATIC model.c model_compiled.c)
+target_include_directories(modeltest PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_compile_definitions(modeltest PRIVATE CSC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+target_link_libraries(modeltest PUBLIC csc_driver)
+csc_test(gradients modeltest)

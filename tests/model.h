@@ -1,0 +1,45 @@
+/* A model of a program of text, with numbers for everything it reads: built, evaluated in float64, compiled and run. For tests. */
+#ifndef CSC_TESTS_MODEL_H
+#define CSC_TESTS_MODEL_H
+#include "driver/passes.h"
+#include "op/eval.h"
+
+typedef struct TestModel {
+    Cx *cx;
+    Options options;
+    Compile c;
+    int64_t batch;
+    Vec(Entry) raw;                             /* as build makes them, before any pass */
+    Value *inputs, *params, *states, *tunables; /* by number in c.program; after the inputs one cotangent per output */
+} TestModel;
+
+/* `text` is a program, or the path of one below the source tree ("examples/.../x.csc"). sets: "unfold=2 form=plain". Builds the entries init, forward,
+   backward, and with a recipe eval and step. Parameters get numbers that depend on their names and initialisers alone. NULL: diagnostics
+   were printed. */
+TestModel *model_open(const char *text, const char *sets, int64_t batch);
+void model_close(TestModel *m);
+/* The text of a program of the source tree with pairs of replacements ("from", "to", ..., NULL); each `from` must occur. Free it. */
+char *model_program(const char *path, const char *const *pairs);
+
+const Entry *model_entry(const TestModel *m, EntryKind k); /* after all passes over graphs; NULL */
+const Graph *model_raw(const TestModel *m, EntryKind k);
+/* All nodes of an entry's graph. Raw graphs number inputs as the program does. */
+Value *model_eval(Arena *a, const TestModel *m, const Entry *e);
+Value *model_eval_raw(Arena *a, const TestModel *m, const Graph *g);
+const GraphOut *model_out(const Graph *g, OutRole r, int32_t index); /* NULL: none */
+
+/* Output number `index` of FORWARD (by name), float64, through all passes; also checks that the passes changed nothing. */
+Value model_output(Arena *a, TestModel *m, const char *name, const char **why);
+
+Value *model_param(TestModel *m, const char *name); /* NULL */
+bool model_copy(TestModel *to, const char *name, TestModel *from, const char *as);
+void model_restart(TestModel *m); /* runs the init entry: states (lipschitz) of the parameters there are now */
+
+double model_random(uint64_t *state); /* uniform in -1 .. 1 */
+double value_apart(const Value *x, const Value *y, int64_t batch); /* largest difference, relative to the largest entry; inf: other shapes */
+
+/* Each entry's compiled code against the evaluator, for the batch and for its first sample alone. NULL, or what is apart. */
+const char *model_compiled(TestModel *m, double tol);
+/* Directional derivatives of the loss (STEP, its `stop`s held), and of the outputs (BACKWARD), against differences. */
+const char *model_gradients(TestModel *m, double tol);
+#endif
