@@ -252,6 +252,21 @@ static bool read_stage(Build *b, const Train *t, Stage *st) {
     return ok;
 }
 
+/* What a lasso has one of for each update; of those, build lets only the last update's learn (only_last). */
+static void own_params(Build *b, Name code, Stage *st) {
+    st->only.at = NULL;
+    st->only.len = st->only.cap = 0;
+    for (size_t i = 0; i < b->codes.len; i++) {
+        const char *path = b->codes.at[i]->path;
+        size_t n = strlen(path);
+        if (b->codes.at[i]->name != code) continue;
+        for (size_t k = 0; k < b->p->params.len; k++) {
+            const ParamDecl *d = &b->p->params.at[k];
+            if (d->turns && !strncmp(d->name, path, n) && d->name[n] == '.') vec_push(b->a, &st->only, (int32_t)k);
+        }
+    }
+}
+
 void build_stages(Build *b, const Ast *ast) {
     const Train *t;
     for (int i = 0; (t = nth_train(b, ast, i)); i++) {
@@ -269,6 +284,7 @@ void build_stages(Build *b, const Ast *ast) {
         for (int64_t k = 0; k < n; k++) {
             Stage s = st;
             if (code) s.name = name_fmt(b->cx, k % 2 ? "%s, updates 1 to %lld" : "%s, update %lld", code, (long long)(k / 2 + 1));
+            if (code && k % 2 == 0) own_params(b, code, &s);
             vec_push(b->a, &b->p->stages, s);
         }
     }
