@@ -88,6 +88,7 @@ bool model_load(Cx *cx, Compile *c, csc_context *rt, csc_pool *pool, Model *m) {
         runtime_error(cx, rt, E_WEIGHTS, (Span){0});
         return false;
     }
+    for (size_t i = 0; i < c->program->tunables.len; i++) csc_net_tunables(m->net)[i] = (float)c->program->tunables.at[i].value;
     return true;
 #else
     (void)c;

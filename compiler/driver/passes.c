@@ -1,6 +1,7 @@
 /* The table of passes: run, check, print if asked, next. */
 #include "driver/passes.h"
 #include "base/trouble.h"
+#include "driver/cache.h"
 #include "driver/entries.h"
 #include "driver/info.h"
 #include "driver/link.h"
@@ -65,7 +66,20 @@ static void run_ad(Compile *c) {
     for (size_t i = 0; i < c->entries.len; i++) entry_finish(c->cx, c->program, &c->entries.at[i]);
 }
 
+/* Code that an earlier run made of the same graphs for the same processor. */
+static void run_cache(Compile *c) {
+#ifdef CSC_LLVM
+    const Options *o = c->o;
+    bool runs = o->command == CMD_TRAIN || o->command == CMD_EVAL || o->command == CMD_RUN;
+    c->cache_path = runs && !o->any_emit && !o->remarks && !o->stop_after ? cache_path(c) : NULL;
+    if (c->cache_path) c->object = cache_read(c->cx, c->cache_path);
+#else
+    (void)c;
+#endif
+}
+
 static void run_sched(Compile *c) {
+    if (c->object) return;
     int lanes = 8, registers = 16;
 #ifdef CSC_LLVM
     if (!llvm_target_lanes(c->cpu, &lanes, &registers)) {
@@ -83,6 +97,7 @@ static void run_sched(Compile *c) {
 /* Where --emit writes: -o, or standard output for text. Objects are binary and need a name. */
 static void run_llvm(Compile *c) {
     const Options *o = c->o;
+    if (c->object) return;
     float *tune = ARENA_ARRAY(c->cx->keep, float, c->program->tunables.len + 1);
     for (size_t i = 0; i < c->program->tunables.len; i++) tune[i] = (float)c->program->tunables.at[i].value;
     c->info = info_json(c->cx, c);
@@ -101,6 +116,7 @@ static void run_llvm(Compile *c) {
     bool text = o->emit[EMIT_LLVM] || o->emit[EMIT_ASM];
     c->object = llvm_emit(c->cx->keep, c->sched->module, &info, &lo, text && o->emit[EMIT_LLVM] ? stdout : NULL,
                           text && o->emit[EMIT_ASM] ? stdout : NULL);
+    if (c->object && c->cache_path) cache_write(c->cx, c->cache_path, c->object);
     if (c->object && o->emit[EMIT_OBJ]) {
         const char *name = o->output ? o->output : arena_printf(c->cx->keep, "%s.o", c->program->model);
         link_write(c->cx, name, c->object->bytes, c->object->len);
@@ -119,6 +135,7 @@ static const Pass table[] = {
     {"unfold", NOUN_OP, run_unfold},
     {"ad", NOUN_OP, run_ad},
     {"tidy", NOUN_OP, run_simplify},
+    {"cache", NOUN_NONE, run_cache},
     {"sched", NOUN_LOOP, run_sched},
     {"llvm", NOUN_CODE, run_llvm},
 };
@@ -146,7 +163,7 @@ static void print_noun(Compile *c, Noun n) {
             printf("# entry %s\n", c->entries.at[i].name ? c->entries.at[i].name : entry_name(c->cx, c->entries.at[i].kind, c->entries.at[i].stage));
             graph_print(c->entries.at[i].graph, stdout);
         }
-    if (n == NOUN_LOOP && o->emit[EMIT_LOOP]) loop_print(c->sched->module, stdout);
+    if (n == NOUN_LOOP && o->emit[EMIT_LOOP] && c->sched) loop_print(c->sched->module, stdout);
 }
 
 static bool run_passes(Compile *c, int from, int to, const char *stop_at) {

@@ -32,6 +32,7 @@ typedef struct Compile {
     const char *info;        /* JSON, in the code */
     const float *embed_params, *embed_states; /* or NULL */
     LlvmObject *object;
+    const char *cache_path;  /* where the object is kept for the next run, or NULL */
     struct {
         const char *name;
         double seconds;

@@ -44,6 +44,7 @@ static bool make_probe(void *user, csc_probe *out) {
     quiet.any_emit = quiet.remarks = quiet.time_passes = false;
     memset(quiet.emit, 0, sizeof quiet.emit);
     c.o = &quiet;
+    c.object = NULL;
     memset(&c.want, 0, sizeof c.want);
     memset(&c.entries, 0, sizeof c.entries);
     compile_want(&c, ENTRY_PROBE, p->stage);

@@ -24,6 +24,9 @@ typedef struct LlvmModelInfo {
 /* Lanes and registers that the scheduler should plan for. False: unknown cpu. */
 bool llvm_target_lanes(const char *cpu, int *lanes, int *registers);
 
+/* The processor and its features in words that differ when the code may: "native" is spelled out. In `a`. */
+const char *llvm_target_text(Arena *a, const char *cpu);
+
 typedef struct LlvmObject {
     char *bytes; /* ELF, relocatable, position-independent; where split was allowed also an archive (link it with --whole-archive); arena */
     size_t len;

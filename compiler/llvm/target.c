@@ -59,3 +59,11 @@ bool llvm_target_lanes(const char *cpu, int *lanes, int *registers) {
     LLVMDisposeMessage(features);
     return true;
 }
+
+const char *llvm_target_text(Arena *a, const char *cpu) {
+    unsigned major, minor, patch;
+    LLVMGetVersion(&major, &minor, &patch);
+    if (strcmp(cpu, "native")) return arena_printf(a, "LLVM %u.%u.%u %s", major, minor, patch, cpu);
+    const char *name = kept(a, LLVMGetHostCPUName()), *features = kept(a, LLVMGetHostCPUFeatures());
+    return arena_printf(a, "LLVM %u.%u.%u %s %s", major, minor, patch, name, features);
+}

@@ -169,4 +169,34 @@ case_run_classifies_files() {
     expect 1 "$CSCC" run "$digits" "$CSC_SOURCE/examples/data/digits-labels-idx1-ubyte.gz" --weights run/best.safetensors
     has err "error[E0808]"
 }
+case_compiled_code_is_kept() {
+    needs_code
+    export CSC_CACHE="$PWD/cache"
+    expect 0 t one --epochs 1 --time-passes
+    [ "$(ls cache | wc -l)" = 1 ]
+    expect 0 t two --epochs 1 --time-passes
+    [ "$(sed -n 's/^llvm  *\([0-9]*\)\..*/\1/p' err)" = 0 ] || fail "compiled again: $(cat err)"
+    same_tensors one/last.safetensors two/last.safetensors
+    expect 0 t three --epochs 1 --set unfold=0
+    [ "$(ls cache | wc -l)" = 2 ]
+    for f in cache/*; do # damaged: not used
+        head -c 2000 "$f" >x
+        mv x "$f"
+    done
+    expect 0 t four --epochs 1
+    same_tensors one/last.safetensors four/last.safetensors
+    CSC_CACHE=off expect 0 t five --epochs 1
+    same_tensors one/last.safetensors five/last.safetensors
+}
+case_tunables_compile_nothing_again() {
+    needs_code
+    printf 'model m {\n    input X : real[1, H, W]\n    tunable a = 1\n    output Y = a * X\n}\n' >m.csc
+    export CSC_CACHE="$PWD/cache"
+    coins=$CSC_SOURCE/examples/data/pictures/coins.png
+    expect 0 "$CSCC" run m.csc "$coins" -o one.png
+    expect 0 "$CSCC" run m.csc "$coins" -o half.png --tune a=0.5 --time-passes
+    [ "$(sed -n 's/^llvm  *\([0-9]*\)\..*/\1/p' err)" = 0 ] || fail "compiled again: $(cat err)"
+    if cmp -s one.png half.png; then fail "the tunable changed nothing"; fi
+    expect 1 "$CSCC" run m.csc "$coins" -o x.png --tune b=0.5
+}
 run_cases
