@@ -1,5 +1,0 @@
-# cscc build
-model m {
-    input X : real[1, H, W]
-    output y = X
-}
