@@ -119,7 +119,7 @@ TEST(rejected) {
         if (!direct) check_program(cx, "tests/reject", names[i]);
         char *got = cx->errors ? messages(cx) : run_cscc("tests/reject", names[i], words);
         snprintf(path, sizeof path, "%s/tests/reject/%.*s.err", CSC_SOURCE_DIR, (int)strlen(names[i]) - 4, names[i]);
-        if (strncmp(names[i], "imported_", 9) == 0) goto next; /* only there to be imported */
+        if (strncmp(names[i], "imported_", 9) == 0) goto next; /* only there to be imported, here and in tests/accept */
         if (bless) {
             FILE *f = fopen(path, "wb");
             fputs(got, f);
@@ -165,7 +165,7 @@ TEST(accepted) {
     char *names[1000];
     size_t n = list_programs("tests/accept", names, 1000);
     for (size_t i = 0; i < n; i++) {
-        check_accepted("tests/accept", names[i]);
+        if (strncmp(names[i], "imported_", 9) != 0) check_accepted("tests/accept", names[i]);
         free(names[i]);
     }
 }
