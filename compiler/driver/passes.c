@@ -109,7 +109,7 @@ static void run_llvm(Compile *c) {
                           .params = c->embed_params,
                           .state = c->embed_states,
                           .symbol_prefix = ""};
-    LlvmOptions lo = {.cpu = c->cpu, .level = 2, .split = !o->emit[EMIT_OBJ]};
+    LlvmOptions lo = {.cpu = c->cpu, .level = 1, .split = !o->emit[EMIT_OBJ]};
 #ifdef __SANITIZE_ADDRESS__
     lo.asan = o->command != CMD_BUILD;
 #endif

@@ -51,6 +51,9 @@ typedef struct Emit {
     const LpKernel *k; /* NULL: an entry */
     const LpEntry *e;
     Val call, args, scratch;   /* entry: csc_call, block of arguments, scratch when the calling thread works alone */
+    Val spaces[SP_KINDS], *lists[2]; /* entry: where memory starts; inputs and outputs; NULL until asked for */
+    LLVMBasicBlockRef start;   /* entry: the block where they are read */
+    int32_t launches;
     Val *pointer;              /* kernel: value of each pointer parameter */
     Val *slot;                 /* current value of each variable, then of each register */
     int32_t nvar, nslot;
@@ -77,6 +80,7 @@ Val emit_intrinsic(Emit *e, const char *name, LLVMTypeRef *over, size_t nover, V
 Val emit_libm(Emit *e, const char *name, Val *args, unsigned nargs, int width); /* floats, lane by lane */
 typedef enum Reach { REACH_FILE, REACH_PARTS, REACH_ALL } Reach;
 Val emit_function(Emit *e, const char *name, LLVMTypeRef type, Reach reach);
+void emit_attribute(Emit *e, Val f, const char *name);
 Val emit_data(Emit *e, const char *name, const void *bytes, size_t len, unsigned align); /* constant */
 LLVMBasicBlockRef emit_block(Emit *e, const char *name);
 Val emit_field(Emit *e, LLVMTypeRef type, Val base, uint64_t byte_offset, const char *name); /* loads it */

@@ -1,6 +1,6 @@
 /* Entries: int entry(const csc_call *), which runs kernels through the caller's parallel-for, or alone. */
-#include "base/trouble.h"
-#include "llvm/emit.h"
+#include "llvm/pure.h"
+#include <string.h>
 
 #define CALL(field) offsetof(csc_call, field)
 
@@ -48,42 +48,49 @@ static Val launch_function(Emit *e) {
 
 static Val call_field(Emit *e, LLVMTypeRef t, uint64_t offset) { return emit_field(e, t, e->call, offset, ""); }
 
-/* The space's first float. SP_BATCH: of the part that grows. */
+/* The first float of a space: read once, at the start of the entry (nothing changes the call while it runs). */
 static Val space_start(Emit *e, const Lptr *p) {
-    switch (p->space) {
-    case SP_FIXED: case SP_BATCH: return call_field(e, e->ptr, CALL(workspace));
-    case SP_IN: case SP_OUT: {
-        Val list = call_field(e, e->ptr, p->space == SP_IN ? CALL(in) : CALL(out));
-        return emit_field(e, e->ptr, list, 8 * (uint64_t)p->which, "");
+    static const uint64_t field[SP_KINDS] = {[SP_FIXED] = CALL(workspace), [SP_BATCH] = CALL(workspace), [SP_IN] = CALL(in), [SP_OUT] = CALL(out),
+                                             [SP_PARAM] = CALL(params), [SP_GRAD] = CALL(grads), [SP_STATE] = CALL(state),
+                                             [SP_STATE_OUT] = CALL(state_out), [SP_TUNABLE] = CALL(tunables)};
+    if (p->space == SP_TABLE || p->space == SP_FTABLE) return e->tables[p->which];
+    bool list = p->space == SP_IN || p->space == SP_OUT;
+    Val *known = list ? &e->lists[p->space == SP_OUT][p->which] : &e->spaces[p->space];
+    if (*known) return *known;
+    LLVMBasicBlockRef back = LLVMGetInsertBlock(e->b);
+    LLVMPositionBuilderBefore(e->b, LLVMGetBasicBlockTerminator(e->start));
+    *known = call_field(e, e->ptr, field[p->space]);
+    if (list) *known = emit_field(e, e->ptr, *known, 8 * (uint64_t)p->which, "");
+    if (p->space == SP_BATCH) {
+        Val fixed = emit_i64(e, e->e->fixed_floats);
+        *known = LLVMBuildGEP2(e->b, e->f32, *known, &fixed, 1, "");
     }
-    case SP_PARAM: return call_field(e, e->ptr, CALL(params));
-    case SP_GRAD: return call_field(e, e->ptr, CALL(grads));
-    case SP_STATE: return call_field(e, e->ptr, CALL(state));
-    case SP_STATE_OUT: return call_field(e, e->ptr, CALL(state_out));
-    case SP_TUNABLE: return call_field(e, e->ptr, CALL(tunables));
-    case SP_TABLE: case SP_FTABLE: return e->tables[p->which];
-    case SP_KINDS: break;
-    }
-    BUG("space %d", (int)p->space);
+    LLVMPositionBuilderAtEnd(e->b, back);
+    pure_from_start(e, *known);
+    return *known;
 }
 
 Val emit_pointer_to(Emit *e, const Lptr *p) {
-    Val at = emit_i64(e, p->offset);
-    if (p->space == SP_BATCH) {
-        at = LLVMBuildMul(e->b, at, e->slot[LP_VAR_BATCH], "");
-        at = LLVMBuildAdd(e->b, at, emit_i64(e, e->e->fixed_floats), "");
-    }
-    if (p->plus) at = LLVMBuildAdd(e->b, at, emit_int(e, p->plus), "");
-    return emit_address(e, space_start(e, p), at);
+    Val at = space_start(e, p), offset = emit_i64(e, p->offset);
+    if (p->space == SP_BATCH && p->offset) offset = pure_op(e, PURE_MUL, e->slot[LP_VAR_BATCH], offset, NULL);
+    if (p->offset) at = pure_op(e, PURE_AT, at, offset, NULL);
+    return p->plus ? pure_op(e, PURE_AT, at, emit_int(e, p->plus), NULL) : at;
 }
+
+/* Launches of a straight line are cut into blocks: code generation takes more than linear time in the length of one. */
+enum { LAUNCHES_PER_BLOCK = 4 };
 
 void emit_launch(Emit *e, const Ls *s) {
     const LpKernel *k = &e->m->kernels.at[s->kernel];
-    int64_t at = 0;
+    if (++e->launches % LAUNCHES_PER_BLOCK == 0) {
+        LLVMBasicBlockRef next = emit_block(e, "");
+        LLVMBuildBr(e->b, next);
+        LLVMPositionBuilderAtEnd(e->b, next);
+    }
     Val count = emit_int(e, s->grid);
-    for (int32_t i = -1; i < k->nint + lp_launch_ptrs(k); i++, at += 8) {
-        Val v = i < 0 ? e->slot[LP_VAR_BATCH] : i < k->nint ? emit_int(e, s->ints[i]) : emit_pointer_to(e, &s->ptrs[i - k->nint]);
-        Val byte = emit_i64(e, at);
+    for (int32_t i = 0; i < k->nint + lp_launch_ptrs(k); i++) { /* slot 0 is the batch, stored at the start */
+        Val v = i < k->nint ? emit_int(e, s->ints[i]) : emit_pointer_to(e, &s->ptrs[i - k->nint]);
+        Val byte = emit_i64(e, 8 * (i + 1));
         LLVMBuildStore(e->b, v, LLVMBuildInBoundsGEP2(e->b, e->i8, e->args, &byte, 1, ""));
     }
     Val args[] = {e->call, count, e->kernels[s->kernel], e->args, emit_i64(e, lp_thread_bytes(k)), e->scratch};
@@ -103,27 +110,37 @@ Val emit_entry(Emit *e, const LpEntry *entry) {
     if (!e->launch) e->launch = launch_function(e);
     const char *name = arena_printf(e->a, "entry_%s", entry->name ? entry->name : "");
     e->fn = emit_function(e, name, LLVMFunctionType(e->i32, &e->ptr, 1, 0), REACH_FILE);
+    emit_attribute(e, e->fn, "optnone"); /* long, run once a call: quick to compile counts */
+    emit_attribute(e, e->fn, "noinline");
     e->k = NULL;
     e->e = entry;
     e->call = LLVMGetParam(e->fn, 0);
+    e->launches = 0;
+    memset(e->spaces, 0, sizeof e->spaces);
+    e->lists[0] = ARENA_ARRAY(e->a, Val, entry->nin);
+    e->lists[1] = ARENA_ARRAY(e->a, Val, entry->nout);
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, ""));
     emit_open_slots(e, entry->nvar);
     e->args = LLVMBuildAlloca(e->b, LLVMArrayType2(e->i64, (uint64_t)most_args(e->m)), "args");
     Val size = call_field(e, e->i32, CALL(size)), batch = call_field(e, e->i32, CALL(batch));
     Val small = LLVMBuildICmp(e->b, LLVMIntULT, size, LLVMConstInt(e->i32, sizeof(csc_call), 0), "");
     Val empty = LLVMBuildICmp(e->b, LLVMIntEQ, batch, LLVMConstInt(e->i32, 0, 0), "");
-    LLVMBasicBlockRef bad = emit_block(e, "bad"), good = emit_block(e, "good");
+    LLVMBasicBlockRef bad = emit_block(e, "bad"), good = emit_block(e, "good"), body = emit_block(e, "");
     LLVMBuildCondBr(e->b, LLVMBuildOr(e->b, small, empty, ""), bad, good);
     LLVMPositionBuilderAtEnd(e->b, bad);
     LLVMBuildRet(e->b, LLVMConstInt(e->i32, 1, 0));
     LLVMPositionBuilderAtEnd(e->b, good);
-    e->slot[LP_VAR_BATCH] = LLVMBuildZExt(e->b, batch, e->i64, "");
-    e->slot[LP_VAR_SEED] = call_field(e, e->i64, CALL(seed));
-    e->slot[LP_VAR_STEP] = call_field(e, e->i64, CALL(step));
-    e->slot[LP_VAR_FIRST_SAMPLE] = call_field(e, e->i64, CALL(first_sample));
+    e->start = good;
+    e->slot[LP_VAR_BATCH] = pure_here(e, LLVMBuildZExt(e->b, batch, e->i64, ""));
+    e->slot[LP_VAR_SEED] = pure_here(e, call_field(e, e->i64, CALL(seed)));
+    e->slot[LP_VAR_STEP] = pure_here(e, call_field(e, e->i64, CALL(step)));
+    e->slot[LP_VAR_FIRST_SAMPLE] = pure_here(e, call_field(e, e->i64, CALL(first_sample)));
     Val work = LLVMBuildMul(e->b, e->slot[LP_VAR_BATCH], emit_i64(e, entry->batch_floats), "");
     work = LLVMBuildAdd(e->b, work, emit_i64(e, entry->fixed_floats), "");
     e->scratch = emit_address(e, call_field(e, e->ptr, CALL(workspace)), work);
+    LLVMBuildStore(e->b, e->slot[LP_VAR_BATCH], e->args);
+    LLVMBuildBr(e->b, body);
+    LLVMPositionBuilderAtEnd(e->b, body);
     emit_list(e, entry->body);
     LLVMBuildRet(e->b, LLVMConstInt(e->i32, 0, 0));
     return e->fn;

@@ -82,6 +82,8 @@ Val pure_here(Emit *e, Val v) {
     return v;
 }
 
+void pure_from_start(Emit *e, Val v) { set_depth(e, v, 0); }
+
 int32_t pure_depth(Emit *e, Val v) {
     if (!v || LLVMIsConstant(v) || LLVMIsAArgument(v)) return 0;
     Known *k = known_cell(e, v);

@@ -18,5 +18,6 @@ void pure_enter(Emit *e, LLVMBasicBlockRef before, bool loop); /* code from here
 void pure_leave(Emit *e);
 Val pure_op(Emit *e, PureOp op, Val a, Val b, Val c); /* b, c: NULL where the operation has none */
 Val pure_here(Emit *e, Val v);       /* v, made in the current region (a phi, a load): what does not depend on it may leave the loop */
+void pure_from_start(Emit *e, Val v); /* v was made at the start of the function */
 int32_t pure_depth(Emit *e, Val v);  /* number of regions around the one that made it; 0: the function */
 #endif

@@ -50,7 +50,7 @@ Val emit_libm(Emit *e, const char *name, Val *args, unsigned nargs, int width) {
     return r;
 }
 
-static void add_attribute(Emit *e, Val f, const char *name) {
+void emit_attribute(Emit *e, Val f, const char *name) {
     unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
     LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->cx, kind, 0));
 }
@@ -64,8 +64,8 @@ Val emit_function(Emit *e, const char *name, LLVMTypeRef type, Reach reach) {
     Val f = LLVMAddFunction(e->mod, name, type);
     LLVMSetLinkage(f, reach == REACH_FILE ? LLVMInternalLinkage : LLVMExternalLinkage);
     if (reach == REACH_PARTS) LLVMSetVisibility(f, LLVMHiddenVisibility);
-    add_attribute(e, f, "nounwind");
-    if (e->o->asan) add_attribute(e, f, "sanitize_address");
+    emit_attribute(e, f, "nounwind");
+    if (e->o->asan) emit_attribute(e, f, "sanitize_address");
     add_text_attribute(e, f, "target-cpu", e->cpu);
     if (e->features[0]) add_text_attribute(e, f, "target-features", e->features);
     return f;
