@@ -1,0 +1,56 @@
+/* For denoising experiments on folders of grey pictures:
+     bench_pictures noise SIGMA FROM TO     adds normal noise (deviation SIGMA of 255, seeded by the file's place), writes PNGs
+     bench_pictures psnr A B                prints the PSNR of each pair of files of one name, and the mean */
+#include "csc.h"
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int picture(const struct dirent *d) {
+    const char *dot = strrchr(d->d_name, '.');
+    return dot && (!strcmp(dot, ".png") || !strcmp(dot, ".jpg"));
+}
+
+static float normal(uint32_t file, uint32_t pixel) { /* Box-Muller from one counter */
+    uint32_t key[2] = {25, file}, counter[4] = {pixel, 0, 0, 0}, out[4];
+    csc_philox(key, counter, out);
+    double u = ((double)out[0] + 1) / 4294967297.0, v = (double)out[1] / 4294967296.0;
+    return (float)(sqrt(-2 * log(u)) * cos(2 * M_PI * v));
+}
+
+int main(int argc, char **argv) {
+    bool noise = argc == 5 && !strcmp(argv[1], "noise");
+    if (!noise && (argc != 4 || strcmp(argv[1], "psnr"))) return fprintf(stderr, "usage: %s noise SIGMA FROM TO | psnr A B\n", argv[0]), 1;
+    const char *from = noise ? argv[3] : argv[2], *to = noise ? argv[4] : argv[3];
+    struct dirent **list;
+    int n = scandir(from, &list, picture, alphasort);
+    if (n < 1) return fprintf(stderr, "%s: no pictures\n", from), 1;
+    csc_context *cx = csc_context_new();
+    double all = 0;
+    for (int i = 0; i < n; i++) {
+        char a[4096], b[4096];
+        snprintf(a, sizeof a, "%s/%s", from, list[i]->d_name);
+        snprintf(b, sizeof b, "%s/%s", to, list[i]->d_name);
+        csc_image x, y;
+        if (csc_image_read(cx, a, 1, &x)) return fprintf(stderr, "%s\n", csc_error(cx)), 1;
+        size_t pixels = (size_t)x.height * (size_t)x.width;
+        if (noise) {
+            for (size_t k = 0; k < pixels; k++) x.at[k] += (float)atof(argv[2]) / 255 * normal((uint32_t)i, (uint32_t)k);
+            if (csc_image_write_png(cx, b, &x)) return fprintf(stderr, "%s\n", csc_error(cx)), 1;
+        } else {
+            if (csc_image_read(cx, b, 1, &y)) return fprintf(stderr, "%s\n", csc_error(cx)), 1;
+            if (y.height != x.height || y.width != x.width) return fprintf(stderr, "%s: the sizes differ\n", list[i]->d_name), 1;
+            double e = 0;
+            for (size_t k = 0; k < pixels; k++) e += (double)(x.at[k] - y.at[k]) * (double)(x.at[k] - y.at[k]);
+            double db = -10 * log10(e / (double)pixels);
+            printf("%-24s %.2f dB\n", list[i]->d_name, db);
+            all += db;
+            csc_image_free(&y);
+        }
+        csc_image_free(&x);
+    }
+    if (!noise) printf("mean of %-16d %.2f dB\n", n, all / n);
+    return 0;
+}
