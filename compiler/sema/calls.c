@@ -22,7 +22,8 @@ static void unknown_label(Checker *c, const Form *f, const Arg *a) {
     for (const char *const *m = f->more; m && *m; m++) vec_push(pass, &all, *m);
     const char *near = diag_nearest(a->label, all.at, all.len);
     if (f->defined.file) diag_note(c->cx, d, f->defined, "it is defined here");
-    if (near) diag_help(c->cx, d, "did you mean '%s'?", near);
+    if (near)
+        diag_help(c->cx, d, "did you mean '%s'?", near);
     else if (all.len && all.len <= 12) {
         const char *list = all.at[0];
         for (size_t i = 1; i < all.len; i++) list = arena_printf(pass, "%s, %s", list, all.at[i]);
@@ -39,14 +40,17 @@ void form_check(Checker *c, const Form *f, Span at, const Arg *args, uint32_t n)
         int k;
         if (!a->label) {
             if (labelled) {
-                Diag *d = diag_error(c->cx, E_ARG_ORDER, a->value->span, "an argument without a name cannot follow one with a name");
-                if (place < f->n) diag_help(c->cx, d, "name it, as in '%s: ...', or put it first", f->name[place]);
+                Diag *d = diag_error(c->cx, E_ARG_ORDER, a->value->span,
+                                     "an argument without a name cannot follow one with a name");
+                if (place < f->n)
+                    diag_help(c->cx, d, "name it, as in '%s: ...', or put it first", f->name[place]);
                 wrong = true;
                 continue;
             }
             if (place >= f->n) {
-                Diag *d = diag_error(c->cx, E_TOO_MANY_ARGS, a->value->span, f->n ? "%s takes %u argument%s" : "%s takes no arguments", f->what,
-                                     f->n, f->n == 1 ? "" : "s");
+                Diag *d = diag_error(c->cx, E_TOO_MANY_ARGS, a->value->span,
+                                     f->n ? "%s takes %u argument%s" : "%s takes no arguments", f->what, f->n,
+                                     f->n == 1 ? "" : "s");
                 if (f->defined.file) diag_note(c->cx, d, f->defined, "it is defined here");
                 return;
             }
@@ -63,9 +67,11 @@ void form_check(Checker *c, const Form *f, Span at, const Arg *args, uint32_t n)
             }
         if (k == -2) continue;
         if (k >= 0 && given[k]) {
-            Diag *d = diag_error(c->cx, E_ARG_TWICE, a->label_span, "the argument '%s' is given twice", a->label);
+            Diag *d =
+                diag_error(c->cx, E_ARG_TWICE, a->label_span, "the argument '%s' is given twice", a->label);
             diag_note(c->cx, d, args[k].value->span, "here it is given by its place");
-        } else if (k >= 0) given[k] = true;
+        } else if (k >= 0)
+            given[k] = true;
         else if (!is_more(f, a->label)) {
             unknown_label(c, f, a);
             wrong = true; /* probably the one that would be missing */
@@ -89,7 +95,8 @@ void call_check_def(Checker *c, const Def *d, Span at, const Arg *args, uint32_t
         name[i] = d->params[i].name;
         required[i] = !d->params[i].init && !d->params[i].problem;
     }
-    Form f = {arena_printf(a, "'%s'", d->name), d->name_span, name, required, d->nparams, d->kind == DEF_SOLVER ? solving : NULL, true};
+    Form f = {arena_printf(a, "'%s'", d->name),       d->name_span, name, required, d->nparams,
+              d->kind == DEF_SOLVER ? solving : NULL, true};
     form_check(c, &f, at, args, n);
 }
 
@@ -135,13 +142,15 @@ bool call_check_builtin(Checker *c, Name name, Span at, const Arg *args, uint32_
         if (!args[i].label) {
             positional++;
             if (labelled) {
-                diag_error(c->cx, E_ARG_ORDER, args[i].value->span, "an argument without a name cannot follow one with a name");
+                diag_error(c->cx, E_ARG_ORDER, args[i].value->span,
+                           "an argument without a name cannot follow one with a name");
                 return true;
             }
             if (builtin[k].max >= 0 && positional > (uint32_t)builtin[k].max) {
-                Diag *d = diag_error(c->cx, E_TOO_MANY_ARGS, args[i].value->span, "'%s' takes %d argument%s", name, builtin[k].max,
-                                     builtin[k].max == 1 ? "" : "s");
-                if (labels.len > 1) diag_help(c->cx, d, "the others are given by name, as in '%s: ...'", labels.at[0]);
+                Diag *d = diag_error(c->cx, E_TOO_MANY_ARGS, args[i].value->span, "'%s' takes %d argument%s",
+                                     name, builtin[k].max, builtin[k].max == 1 ? "" : "s");
+                if (labels.len > 1)
+                    diag_help(c->cx, d, "the others are given by name, as in '%s: ...'", labels.at[0]);
                 return true;
             }
             continue;
@@ -152,10 +161,13 @@ bool call_check_builtin(Checker *c, Name name, Span at, const Arg *args, uint32_
             return true;
         }
         for (uint32_t j = 0; j < i; j++)
-            if (args[j].label == args[i].label) diag_error(c->cx, E_ARG_TWICE, args[i].label_span, "the argument '%s' is given twice", args[i].label);
+            if (args[j].label == args[i].label)
+                diag_error(c->cx, E_ARG_TWICE, args[i].label_span, "the argument '%s' is given twice",
+                           args[i].label);
     }
     if (positional && (int)n < builtin[k].min)
-        diag_error(c->cx, E_MISSING_ARG, at, "'%s' takes %s%d arguments; there %s %u here", name, builtin[k].max == builtin[k].min ? "" : "at least ",
-                   builtin[k].min, n == 1 ? "is" : "are", n);
+        diag_error(c->cx, E_MISSING_ARG, at, "'%s' takes %s%d arguments; there %s %u here", name,
+                   builtin[k].max == builtin[k].min ? "" : "at least ", builtin[k].min, n == 1 ? "is" : "are",
+                   n);
     return true;
 }

@@ -4,10 +4,10 @@
 #include "sema/sema.h"
 
 typedef enum SymKind {
-    SYM_ARG,     /* of a definition, or of a prox option */
+    SYM_ARG, /* of a definition, or of a prox option */
     SYM_LET,
     SYM_VAR,
-    SYM_PORT,    /* input, label, target */
+    SYM_PORT, /* input, label, target */
     SYM_OUTPUT,
     SYM_PARAM,
     SYM_TUNABLE,
@@ -43,12 +43,12 @@ typedef struct ModelNames { /* all names of a model, for its train blocks */
 typedef struct Checker {
     Cx *cx;
     const Ast *ast;
-    const Def *def;   /* being checked, or NULL: a train block */
-    int loops;        /* for and repeat around this statement */
-    bool any_name;    /* a train block of an unknown model: names are not checked */
-    Vec(Sym) syms;    /* visible, innermost last */
-    Vec(Sym) gone;    /* of blocks of this definition that ended */
-    Vec(Sym) lifted;  /* known in the whole definition */
+    const Def *def;  /* being checked, or NULL: a train block */
+    int loops;       /* for and repeat around this statement */
+    bool any_name;   /* a train block of an unknown model: names are not checked */
+    Vec(Sym) syms;   /* visible, innermost last */
+    Vec(Sym) gone;   /* of blocks of this definition that ended */
+    Vec(Sym) lifted; /* known in the whole definition */
     Vec(Missing) missing;
     Vec(Edge) edges;
     Vec(ModelNames *) models;
@@ -57,10 +57,11 @@ typedef struct Checker {
 /* scope.c */
 size_t scope_open(const Checker *c);
 void scope_close(Checker *c, size_t mark);
-void scope_add(Checker *c, size_t mark, Name name, SymKind kind, Span at); /* reports a second of one name since mark */
+void scope_add(Checker *c, size_t mark, Name name, SymKind kind,
+               Span at); /* reports a second of one name since mark */
 void scope_add_quietly(Checker *c, Name name, SymKind kind, Span at);
 const Sym *scope_find(const Checker *c, Name name);
-void scope_unknown(Checker *c, Name name, Span at); /* reports, with the nearest visible name */
+void scope_unknown(Checker *c, Name name, Span at);       /* reports, with the nearest visible name */
 bool scope_knows(Checker *c, Name name, uint32_t source); /* a symbol, definition, builtin or constant */
 
 /* calls.c: the arguments in a call's brackets, against what they are for */
@@ -71,11 +72,12 @@ typedef struct Form {
     const bool *required;
     uint32_t n;
     const char *const *more; /* further labels, ended by NULL; or NULL */
-    bool may_wait;           /* without positional arguments it is a value to apply: then nothing is missing */
+    bool may_wait; /* without positional arguments it is a value to apply: then nothing is missing */
 } Form;
 void form_check(Checker *c, const Form *f, Span at, const Arg *args, uint32_t n);
 void call_check_def(Checker *c, const Def *d, Span at, const Arg *args, uint32_t n);
-bool call_check_builtin(Checker *c, Name name, Span at, const Arg *args, uint32_t n); /* false: there is none */
+bool call_check_builtin(Checker *c, Name name, Span at, const Arg *args,
+                        uint32_t n); /* false: there is none */
 const char *const *builtin_names(size_t *n);
 
 /* expr.c */

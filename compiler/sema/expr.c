@@ -10,8 +10,10 @@ static void note_use(Checker *c, const Def *to, Span at) {
 static void name_check(Checker *c, const Expr *e) {
     if (scope_find(c, e->name)) return;
     const Def *d = sema_find(c->cx, c->ast, e->span.file, e->name);
-    if (d) note_use(c, d, e->span);
-    else if (!scope_knows(c, e->name, e->span.file)) scope_unknown(c, e->name, e->span);
+    if (d)
+        note_use(c, d, e->span);
+    else if (!scope_knows(c, e->name, e->span.file))
+        scope_unknown(c, e->name, e->span);
 }
 
 void exprs_check(Checker *c, Expr *const *e, uint32_t n) {
@@ -41,20 +43,36 @@ void expr_check(Checker *c, const Expr *e) {
     size_t mark;
     if (!e) return;
     switch (e->kind) {
-    case EX_INT: case EX_REAL: case EX_STRING: break;
-    case EX_NAME: name_check(c, e); break;
-    case EX_UNARY: case EX_ADJOINT: case EX_FIELD: expr_check(c, e->a); break;
-    case EX_BINARY: case EX_COND: case EX_RANGE:
+    case EX_INT:
+    case EX_REAL:
+    case EX_STRING:
+        break;
+    case EX_NAME:
+        name_check(c, e);
+        break;
+    case EX_UNARY:
+    case EX_ADJOINT:
+    case EX_FIELD:
+        expr_check(c, e->a);
+        break;
+    case EX_BINARY:
+    case EX_COND:
+    case EX_RANGE:
         expr_check(c, e->a);
         expr_check(c, e->b);
         expr_check(c, e->c);
         break;
-    case EX_CALL: call_check(c, e); break;
+    case EX_CALL:
+        call_check(c, e);
+        break;
     case EX_INDEX:
         expr_check(c, e->a);
         exprs_check(c, e->items, e->n);
         break;
-    case EX_LIST: case EX_BLOCKS: exprs_check(c, e->items, e->n); break;
+    case EX_LIST:
+    case EX_BLOCKS:
+        exprs_check(c, e->items, e->n);
+        break;
     case EX_EACH:
         expr_check(c, e->b);
         mark = scope_open(c);

@@ -2,7 +2,9 @@
 #include "sema/sema.h"
 #include <string.h>
 
-static bool is_library(const Cx *cx, const File *f) { return strncmp(cx->sources.at[f->source].path, "<std>/", 6) == 0; }
+static bool is_library(const Cx *cx, const File *f) {
+    return strncmp(cx->sources.at[f->source].path, "<std>/", 6) == 0;
+}
 
 static const Def *find_in(const File *f, Name name) {
     for (uint32_t i = 0; i < f->ndefs; i++)

@@ -36,7 +36,8 @@ void scope_add(Checker *c, size_t mark, Name name, SymKind kind, Span at) {
         if (c->syms.at[i].name == name && c->syms.at[i].kind != SYM_OPTION) {
             Diag *d = diag_error(c->cx, E_TWICE, at, "'%s' is defined twice in this block", name);
             diag_note(c->cx, d, c->syms.at[i].span, "first here");
-            if (kind == SYM_LET) diag_help(c->cx, d, "a value that changes is a 'var', and gets a new value without 'let'");
+            if (kind == SYM_LET)
+                diag_help(c->cx, d, "a value that changes is a 'var', and gets a new value without 'let'");
             return;
         }
     scope_add_quietly(c, name, kind, at);
@@ -75,7 +76,8 @@ static const char *nearest(Checker *c, Name name) {
     for (size_t i = 0; i < c->syms.len; i++) vec_push(a, &all, c->syms.at[c->syms.len - 1 - i].name);
     for (uint32_t f = 0; f < c->ast->nfiles; f++)
         for (uint32_t k = 0; k < c->ast->files[f]->ndefs; k++)
-            if (c->ast->files[f]->defs[k]->kind != DEF_MODEL) vec_push(a, &all, c->ast->files[f]->defs[k]->name);
+            if (c->ast->files[f]->defs[k]->kind != DEF_MODEL)
+                vec_push(a, &all, c->ast->files[f]->defs[k]->name);
     for (size_t i = 0; i < nb; i++) vec_push(a, &all, builtins[i]);
     return diag_nearest(name, all.at, all.len);
 }
@@ -101,7 +103,8 @@ void scope_unknown(Checker *c, Name name, Span at) {
     for (uint32_t f = 0; f < c->ast->nfiles; f++)
         for (uint32_t k = 0; k < c->ast->files[f]->ndefs; k++)
             if (c->ast->files[f]->defs[k]->kind == DEF_MODEL && c->ast->files[f]->defs[k]->name == name) {
-                diag_note(c->cx, d, c->ast->files[f]->defs[k]->name_span, "this is a model; models are trained and built, not called");
+                diag_note(c->cx, d, c->ast->files[f]->defs[k]->name_span,
+                          "this is a model; models are trained and built, not called");
                 diag_help(c->cx, d, "what several models share is a 'layer'");
                 return;
             }
@@ -115,8 +118,11 @@ void scope_unknown(Checker *c, Name name, Span at) {
     for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++)
         if (strcmp(recipes[i].name, name) == 0) {
             diag_help(c->cx, d, "'%s' is a recipe of train blocks, for their option %s", name,
-                      *recipes[i].kind == 'D' ? "'data'" : *recipes[i].kind == 'A' ? "'augment'" : *recipes[i].kind == 'O' ? "'optimizer'"
-                      : strcmp(recipes[i].kind, "STAGES") == 0 ? "'stages'" : "'optimizer', as 'schedule:'");
+                      *recipes[i].kind == 'D'                  ? "'data'"
+                      : *recipes[i].kind == 'A'                ? "'augment'"
+                      : *recipes[i].kind == 'O'                ? "'optimizer'"
+                      : strcmp(recipes[i].kind, "STAGES") == 0 ? "'stages'"
+                                                               : "'optimizer', as 'schedule:'");
             return;
         }
     const char *near = nearest(c, name);

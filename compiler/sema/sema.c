@@ -7,7 +7,8 @@ static void def_check(Checker *c, const Def *d) {
     size_t mark = scope_open(c);
     if (d->kind == DEF_SOLVER) {
         static const char *const given[] = {"prox", "step", "lambda", "updates", "tolerance", "init"};
-        for (size_t i = 0; i < sizeof given / sizeof *given; i++) scope_add_quietly(c, name_of(c->cx, given[i]), SYM_OPTION, d->name_span);
+        for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+            scope_add_quietly(c, name_of(c->cx, given[i]), SYM_OPTION, d->name_span);
     }
     if (d->kind == DEF_MODEL) scope_add_quietly(c, name_of(c->cx, "codes"), SYM_OPTION, d->name_span);
     solver_head_check(c, d, mark);
@@ -32,7 +33,8 @@ static void def_check(Checker *c, const Def *d) {
     c->def = NULL;
 }
 
-/* Each definition is visited once; meeting one that is on the path closes a ring. The path is as long as the definitions are many. */
+/* Each definition is visited once; meeting one that is on the path closes a ring. The path is as long as the
+ * definitions are many. */
 typedef struct Visit {
     const Def *def;
     int state; /* 1: on the path, 2: done */
@@ -81,10 +83,14 @@ static void recursion_check(Checker *c) {
                 next[t] = first[t];
                 path[depth++] = t;
             } else if (to->state == 1) {
-                Diag *d = to->def == e->from ? diag_error(c->cx, E_RECURSION, e->at, "'%s' uses itself", e->from->name)
-                                             : diag_error(c->cx, E_RECURSION, e->at, "'%s' uses itself through '%s'", to->def->name, e->from->name);
+                Diag *d = to->def == e->from
+                              ? diag_error(c->cx, E_RECURSION, e->at, "'%s' uses itself", e->from->name)
+                              : diag_error(c->cx, E_RECURSION, e->at, "'%s' uses itself through '%s'",
+                                           to->def->name, e->from->name);
                 for (size_t i = 0; i + 1 < depth; i++)
-                    if (path[i] == (size_t)(to - all.at)) diag_note(c->cx, d, to->def->name_span, "'%s' uses '%s'", to->def->name, all.at[path[i + 1]].def->name);
+                    if (path[i] == (size_t)(to - all.at))
+                        diag_note(c->cx, d, to->def->name_span, "'%s' uses '%s'", to->def->name,
+                                  all.at[path[i + 1]].def->name);
                 diag_help(c->cx, d, "for a fixed number of turns use 'for' or 'repeat'");
             }
         }
@@ -94,14 +100,18 @@ static void recursion_check(Checker *c) {
 static void file_check(Checker *c, const File *f) {
     for (uint32_t i = 0; i < f->nimports; i++)
         for (uint32_t k = 0; k < i; k++)
-            if (f->imports[k]->path == f->imports[i]->path && f->imports[k]->is_file == f->imports[i]->is_file) {
-                diag_error(c->cx, E_TWICE, f->imports[i]->span, "'%s' is imported twice", f->imports[i]->path);
+            if (f->imports[k]->path == f->imports[i]->path &&
+                f->imports[k]->is_file == f->imports[i]->is_file) {
+                diag_error(c->cx, E_TWICE, f->imports[i]->span, "'%s' is imported twice",
+                           f->imports[i]->path);
                 break;
             }
     for (uint32_t i = 0; i < f->ndefs; i++) {
         for (uint32_t k = 0; k < i; k++)
-            if (f->defs[k]->name == f->defs[i]->name && (f->defs[k]->kind == DEF_MODEL) == (f->defs[i]->kind == DEF_MODEL)) {
-                Diag *d = diag_error(c->cx, E_TWICE, f->defs[i]->name_span, "'%s' is defined twice in this file", f->defs[i]->name);
+            if (f->defs[k]->name == f->defs[i]->name &&
+                (f->defs[k]->kind == DEF_MODEL) == (f->defs[i]->kind == DEF_MODEL)) {
+                Diag *d = diag_error(c->cx, E_TWICE, f->defs[i]->name_span,
+                                     "'%s' is defined twice in this file", f->defs[i]->name);
                 diag_note(c->cx, d, f->defs[k]->name_span, "first here");
                 break;
             }

@@ -16,29 +16,37 @@ static const char *near_of(Name name, const char *const *list) {
 
 /* ---- types ---- */
 void type_check(Checker *c, const TypeRef *t, bool free_sizes) {
-    static const char *const types[] = {"real", "int", "bool", "string", "class", "list", "like", "tensor", "operator", "solver", "prox",
-                                        "layer", "function", "dictionary", "lasso", NULL};
+    static const char *const types[] = {"real",     "int",        "bool",     "string", "class", "list",
+                                        "like",     "tensor",     "operator", "solver", "prox",  "layer",
+                                        "function", "dictionary", "lasso",    NULL};
     if (!t) return;
     if (!one_of(t->name, types)) {
         Diag *d = diag_error(c->cx, E_UNKNOWN_TYPE, t->span, "there is no type '%s'", t->name);
         const char *near = near_of(t->name, types);
-        if (strcmp(t->name, "float") == 0 || strcmp(t->name, "double") == 0 || strcmp(t->name, "Tensor") == 0) near = "real";
+        if (strcmp(t->name, "float") == 0 || strcmp(t->name, "double") == 0 || strcmp(t->name, "Tensor") == 0)
+            near = "real";
         if (strcmp(t->name, "str") == 0) near = "string";
         if (strcmp(t->name, "integer") == 0) near = "int";
         if (near) diag_help(c->cx, d, "did you mean '%s'?", near);
     }
     for (uint32_t i = 0; i < t->n; i++) {
         const Expr *e = t->dims[i];
-        if (free_sizes && e->kind == EX_NAME && !scope_knows(c, e->name, e->span.file)) scope_add_quietly(c, e->name, SYM_SIZE, e->span);
-        else expr_check(c, e);
+        if (free_sizes && e->kind == EX_NAME && !scope_knows(c, e->name, e->span.file))
+            scope_add_quietly(c, e->name, SYM_SIZE, e->span);
+        else
+            expr_check(c, e);
     }
     args_check(c, t->args, t->nargs);
     if (strcmp(t->name, "like") == 0 && (t->nargs != 1 || t->n || t->args[0].label))
-        diag_error(c->cx, E_PORT_TYPE, t->span, "'like' takes the operator to be built alike, as in 'like(D)'");
+        diag_error(c->cx, E_PORT_TYPE, t->span,
+                   "'like' takes the operator to be built alike, as in 'like(D)'");
     else if (t->nargs && strcmp(t->name, "like") != 0 && one_of(t->name, types))
-        diag_help(c->cx, diag_error(c->cx, E_PORT_TYPE, t->span, "the type '%s' takes no arguments in ( )", t->name), "sizes stand in [ ]");
+        diag_help(c->cx,
+                  diag_error(c->cx, E_PORT_TYPE, t->span, "the type '%s' takes no arguments in ( )", t->name),
+                  "sizes stand in [ ]");
     if (strcmp(t->name, "class") == 0 && !t->n)
-        diag_help(c->cx, diag_error(c->cx, E_PORT_TYPE, t->span, "'class' needs the number of classes"), "write 'class[10]'");
+        diag_help(c->cx, diag_error(c->cx, E_PORT_TYPE, t->span, "'class' needs the number of classes"),
+                  "write 'class[10]'");
 }
 
 static void param_check(Checker *c, const Stmt *s) {
@@ -46,17 +54,24 @@ static void param_check(Checker *c, const Stmt *s) {
         const char *name;
         int takes;
         const char *example;
-    } table[] = {{"unit_atoms", 0, ""}, {"unit_columns", 0, ""}, {"nonnegative", 0, ""}, {"orthogonal", 0, ""}, {"fixed", 0, ""},
-                 {"sparse_l0", 1, "sparse_l0(3)"}, {"sparse_l1", 1, "sparse_l1(1e-3)"}};
+    } table[] = {{"unit_atoms", 0, ""},
+                 {"unit_columns", 0, ""},
+                 {"nonnegative", 0, ""},
+                 {"orthogonal", 0, ""},
+                 {"fixed", 0, ""},
+                 {"sparse_l0", 1, "sparse_l0(3)"},
+                 {"sparse_l1", 1, "sparse_l1(1e-3)"}};
     enum { N = sizeof table / sizeof *table };
     size_t mark = scope_open(c);
     expr_check(c, s->over);
     if (s->over_name) scope_add(c, mark, s->over_name, SYM_TURN, s->over_span);
     type_check(c, s->type, false);
     if (s->type && strcmp(s->type->name, "real") && strcmp(s->type->name, "like")) {
-        static const char *const others[] = {"int", "bool", "string", "class", "list", "solver", "prox", "layer", "function", "dictionary", "lasso", NULL};
+        static const char *const others[] = {"int",  "bool",  "string",   "class",      "list",  "solver",
+                                             "prox", "layer", "function", "dictionary", "lasso", NULL};
         if (one_of(s->type->name, others)) {
-            Diag *d = diag_error(c->cx, E_PORT_TYPE, s->type->span, "a param cannot be of type '%s'", s->type->name);
+            Diag *d = diag_error(c->cx, E_PORT_TYPE, s->type->span, "a param cannot be of type '%s'",
+                                 s->type->name);
             diag_help(c->cx, d, "what is learned is 'real', 'real[sizes]' or 'like(D)'");
         }
     }
@@ -69,28 +84,42 @@ static void param_check(Checker *c, const Stmt *s) {
         while (k < N && strcmp(table[k].name, r->name)) k++;
         args_check(c, r->args, r->n);
         if (k == N) {
-            Diag *d = diag_error(c->cx, E_UNKNOWN_CONSTRAINT, r->span, "there is no constraint '%s'", r->name);
+            Diag *d =
+                diag_error(c->cx, E_UNKNOWN_CONSTRAINT, r->span, "there is no constraint '%s'", r->name);
             const char *near = diag_nearest(r->name, names, N);
-            if (near) diag_help(c->cx, d, "did you mean '%s'?", near);
-            else diag_help(c->cx, d, "there are unit_atoms, unit_columns, nonnegative, orthogonal, fixed, sparse_l0, sparse_l1");
+            if (near)
+                diag_help(c->cx, d, "did you mean '%s'?", near);
+            else
+                diag_help(c->cx, d,
+                          "there are unit_atoms, unit_columns, nonnegative, orthogonal, fixed, sparse_l0, "
+                          "sparse_l1");
         } else if ((int)r->n != table[k].takes) {
-            Diag *d = diag_error(c->cx, E_CONSTRAINT_FORM, r->span, table[k].takes ? "'%s' takes one number" : "'%s' takes no arguments", r->name);
+            Diag *d =
+                diag_error(c->cx, E_CONSTRAINT_FORM, r->span,
+                           table[k].takes ? "'%s' takes one number" : "'%s' takes no arguments", r->name);
             if (table[k].takes) diag_help(c->cx, d, "write '%s'", table[k].example);
         } else if (r->n && r->args[0].label) {
-            diag_error(c->cx, E_CONSTRAINT_FORM, r->args[0].label_span, "the argument of '%s' has no name", r->name);
+            diag_error(c->cx, E_CONSTRAINT_FORM, r->args[0].label_span, "the argument of '%s' has no name",
+                       r->name);
         }
         for (uint32_t j = 0; j < i; j++)
-            if (s->constraints[j].name == r->name) diag_error(c->cx, E_TWICE, r->span, "the constraint '%s' is given twice", r->name);
+            if (s->constraints[j].name == r->name)
+                diag_error(c->cx, E_TWICE, r->span, "the constraint '%s' is given twice", r->name);
     }
     scope_close(c, mark);
 }
 
 static void port_check(Checker *c, const Stmt *s, size_t mark) {
-    const char *word = s->kind == ST_INPUT ? "input" : s->kind == ST_LABEL ? "label" : s->kind == ST_TARGET ? "target" : "output";
+    const char *word = s->kind == ST_INPUT    ? "input"
+                       : s->kind == ST_LABEL  ? "label"
+                       : s->kind == ST_TARGET ? "target"
+                                              : "output";
     if (!c->def || c->def->kind != DEF_MODEL) {
         Diag *d = diag_error(c->cx, E_PLACE, s->span, "'%s' stands in a model only", word);
-        if (c->def && s->kind == ST_OUTPUT) diag_help(c->cx, d, "a %s gives back its value with 'return'", ast_def_text(c->def->kind));
-        else if (c->def) diag_help(c->cx, d, "a %s gets its values as arguments", ast_def_text(c->def->kind));
+        if (c->def && s->kind == ST_OUTPUT)
+            diag_help(c->cx, d, "a %s gives back its value with 'return'", ast_def_text(c->def->kind));
+        else if (c->def)
+            diag_help(c->cx, d, "a %s gets its values as arguments", ast_def_text(c->def->kind));
     } else if (c->loops) {
         diag_error(c->cx, E_PLACE, s->span, "'%s' cannot stand in a loop", word);
     }
@@ -105,24 +134,33 @@ static void port_check(Checker *c, const Stmt *s, size_t mark) {
     }
     type_check(c, s->type, true);
     bool is_class = strcmp(s->type->name, "class") == 0, is_real = strcmp(s->type->name, "real") == 0;
-    if (is_class || is_real || strcmp(s->type->name, "int") == 0 || strcmp(s->type->name, "bool") == 0 || strcmp(s->type->name, "string") == 0) {
+    if (is_class || is_real || strcmp(s->type->name, "int") == 0 || strcmp(s->type->name, "bool") == 0 ||
+        strcmp(s->type->name, "string") == 0) {
         if (s->kind == ST_LABEL && !is_class) {
-            Diag *d = diag_error(c->cx, E_PORT_TYPE, s->type->span, "a label is a class, not '%s'", s->type->name);
-            diag_help(c->cx, d, is_real ? "write 'target %s : real[...]' for values, 'label %s : class[10]' for a class" : "write 'label %s : class[10]'",
+            Diag *d =
+                diag_error(c->cx, E_PORT_TYPE, s->type->span, "a label is a class, not '%s'", s->type->name);
+            diag_help(c->cx, d,
+                      is_real ? "write 'target %s : real[...]' for values, 'label %s : class[10]' for a class"
+                              : "write 'label %s : class[10]'",
                       s->name, s->name);
         } else if (s->kind != ST_LABEL && !is_real) {
-            Diag *d = diag_error(c->cx, E_PORT_TYPE, s->type->span, "%s %s is real, not '%s'", s->kind == ST_INPUT ? "an" : "a", word, s->type->name);
-            if (is_class) diag_help(c->cx, d, "write 'label %s : class[...]'", s->name);
-            else diag_help(c->cx, d, "what is known while compiling is an argument of the model");
+            Diag *d = diag_error(c->cx, E_PORT_TYPE, s->type->span, "%s %s is real, not '%s'",
+                                 s->kind == ST_INPUT ? "an" : "a", word, s->type->name);
+            if (is_class)
+                diag_help(c->cx, d, "write 'label %s : class[...]'", s->name);
+            else
+                diag_help(c->cx, d, "what is known while compiling is an argument of the model");
         }
     }
     scope_add(c, mark, s->name, SYM_PORT, s->name_span);
 }
 
 static void count_check(Checker *c, const Stmt *s, uint32_t names) {
-    if (names == s->nvalues || (s->nvalues == 1 && (s->values[0]->kind == EX_CALL || s->values[0]->kind == EX_COND))) return;
-    diag_error(c->cx, E_COUNT, s->span, "there %s %u name%s and %u value%s", names == 1 ? "is" : "are", names, names == 1 ? "" : "s", s->nvalues,
-               s->nvalues == 1 ? "" : "s");
+    if (names == s->nvalues ||
+        (s->nvalues == 1 && (s->values[0]->kind == EX_CALL || s->values[0]->kind == EX_COND)))
+        return;
+    diag_error(c->cx, E_COUNT, s->span, "there %s %u name%s and %u value%s", names == 1 ? "is" : "are", names,
+               names == 1 ? "" : "s", s->nvalues, s->nvalues == 1 ? "" : "s");
 }
 
 static void target_check(Checker *c, const Expr *e) {
@@ -134,7 +172,9 @@ static void target_check(Checker *c, const Expr *e) {
     const Sym *s = scope_find(c, e->name);
     if (!s) {
         if (scope_knows(c, e->name, e->span.file)) {
-            Diag *d = diag_error(c->cx, E_CONSTANT, e->span, "'%s' is a name of the library or of a definition and cannot be given a value", e->name);
+            Diag *d = diag_error(
+                c->cx, E_CONSTANT, e->span,
+                "'%s' is a name of the library or of a definition and cannot be given a value", e->name);
             diag_help(c->cx, d, "a new name begins with 'let' or 'var'");
             return;
         }
@@ -147,14 +187,19 @@ static void target_check(Checker *c, const Expr *e) {
     if (s->kind == SYM_VAR || s->kind == SYM_UNKNOWN || (s->kind == SYM_CODE && indexed)) return;
     Diag *d = diag_error(c->cx, E_CONSTANT, e->span, "'%s' cannot be given a new value", e->name);
     diag_note(c->cx, d, s->span, "it is defined here");
-    if (s->kind == SYM_LET) diag_help(c->cx, d, "declare it with 'var' instead of 'let'");
-    else if (s->kind == SYM_ARG || s->kind == SYM_CODE) diag_help(c->cx, d, "begin with 'var y = %s' and change 'y'", e->name);
-    else if (s->kind == SYM_PORT || s->kind == SYM_PARAM || s->kind == SYM_DICTIONARY) diag_help(c->cx, d, "give the new value a name of its own");
+    if (s->kind == SYM_LET)
+        diag_help(c->cx, d, "declare it with 'var' instead of 'let'");
+    else if (s->kind == SYM_ARG || s->kind == SYM_CODE)
+        diag_help(c->cx, d, "begin with 'var y = %s' and change 'y'", e->name);
+    else if (s->kind == SYM_PORT || s->kind == SYM_PARAM || s->kind == SYM_DICTIONARY)
+        diag_help(c->cx, d, "give the new value a name of its own");
 }
 
 static bool returns(Stmt *const *s, uint32_t n) {
     for (uint32_t i = 0; i < n; i++)
-        if (s[i]->kind == ST_RETURN || returns(s[i]->body, s[i]->nbody) || returns(s[i]->orelse, s[i]->norelse)) return true;
+        if (s[i]->kind == ST_RETURN || returns(s[i]->body, s[i]->nbody) ||
+            returns(s[i]->orelse, s[i]->norelse))
+            return true;
     return false;
 }
 
@@ -175,21 +220,32 @@ static void stmt_check(Checker *c, const Stmt *s, size_t mark) {
         scope_close(c, inner);
         scope_add(c, mark, s->name, SYM_DICTIONARY, s->name_span);
         break;
-    case ST_LASSO: lasso_check(c, s, mark); break;
-    case ST_INPUT: case ST_LABEL: case ST_TARGET: case ST_OUTPUT: port_check(c, s, mark); break;
+    case ST_LASSO:
+        lasso_check(c, s, mark);
+        break;
+    case ST_INPUT:
+    case ST_LABEL:
+    case ST_TARGET:
+    case ST_OUTPUT:
+        port_check(c, s, mark);
+        break;
     case ST_PARAM:
         param_check(c, s);
         scope_add(c, mark, s->name, SYM_PARAM, s->name_span);
         break;
     case ST_TUNABLE:
-        if (s->nindex) diag_error(c->cx, E_PLACE, s->span, "a tunable with an index stands in a lasso over a chain only");
+        if (s->nindex)
+            diag_error(c->cx, E_PLACE, s->span,
+                       "a tunable with an index stands in a lasso over a chain only");
         expr_check(c, s->value);
         scope_add(c, mark, s->name, SYM_TUNABLE, s->name_span);
         break;
-    case ST_VAR: case ST_LET:
+    case ST_VAR:
+    case ST_LET:
         exprs_check(c, s->values, s->nvalues);
         count_check(c, s, s->nnames);
-        for (uint32_t i = 0; i < s->nnames; i++) scope_add(c, mark, s->names[i], s->kind == ST_VAR ? SYM_VAR : SYM_LET, s->name_spans[i]);
+        for (uint32_t i = 0; i < s->nnames; i++)
+            scope_add(c, mark, s->names[i], s->kind == ST_VAR ? SYM_VAR : SYM_LET, s->name_spans[i]);
         break;
     case ST_ASSIGN:
         exprs_check(c, s->values, s->nvalues);
@@ -238,6 +294,8 @@ void stmts_check(Checker *c, Stmt *const *s, uint32_t n, size_t mark) {
         stmt_check(c, s[i], mark);
     }
     if (c->def && s == c->def->body && c->def->kind != DEF_MODEL && !c->def->value && !returns(s, n))
-        diag_help(c->cx, diag_error(c->cx, E_NO_RETURN, c->def->name_span, "the %s '%s' returns nothing", ast_def_text(c->def->kind), c->def->name),
+        diag_help(c->cx,
+                  diag_error(c->cx, E_NO_RETURN, c->def->name_span, "the %s '%s' returns nothing",
+                             ast_def_text(c->def->kind), c->def->name),
                   "end it with 'return value'");
 }

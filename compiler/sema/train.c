@@ -30,8 +30,10 @@ static void recipe_args_check(Checker *c, int k, const Expr *e) {
     form_check(c, &f, e->span, call ? e->args : NULL, call ? e->n : 0);
     for (uint32_t i = 0; call && i < e->n; i++) {
         const char *label = e->args[i].label ? e->args[i].label : i < n ? name[i] : "";
-        if (strcmp(label, "schedule") == 0 || strcmp(label, "then") == 0) recipe_check(c, "SCHEDULE", "schedule", e->args[i].value);
-        else expr_check(c, e->args[i].value);
+        if (strcmp(label, "schedule") == 0 || strcmp(label, "then") == 0)
+            recipe_check(c, "SCHEDULE", "schedule", e->args[i].value);
+        else
+            expr_check(c, e->args[i].value);
     }
 }
 
@@ -47,7 +49,8 @@ static void recipe_check(Checker *c, const char *kind, const char *option, const
         return;
     }
     const Expr *name = e->kind == EX_CALL ? e->a : e;
-    if (name->kind != EX_NAME || scope_find(c, name->name)) { /* text, an argument of the model, ...: build knows */
+    if (name->kind != EX_NAME ||
+        scope_find(c, name->name)) { /* text, an argument of the model, ...: build knows */
         expr_check(c, e);
         return;
     }
@@ -61,24 +64,31 @@ static void recipe_check(Checker *c, const char *kind, const char *option, const
                 return;
             }
             known[n++] = recipe[k].name;
-        } else if (same) other = recipe[k].kind;
+        } else if (same)
+            other = recipe[k].kind;
     }
-    Diag *d = diag_error(c->cx, E_UNKNOWN_RECIPE, name->span, other ? "'%s' does not belong to '%s'" : "'%s' is not known as '%s'", name->name, option);
+    Diag *d =
+        diag_error(c->cx, E_UNKNOWN_RECIPE, name->span,
+                   other ? "'%s' does not belong to '%s'" : "'%s' is not known as '%s'", name->name, option);
     const char *near = diag_nearest(name->name, known, n), *list = known[0];
     for (size_t i = 1; i < n; i++) list = arena_printf(c->cx->pass, "%s, %s", list, known[i]);
-    if (near) diag_help(c->cx, d, "did you mean '%s'?", near);
-    else diag_help(c->cx, d, "there %s %s", n == 1 ? "is" : "are", list);
+    if (near)
+        diag_help(c->cx, d, "did you mean '%s'?", near);
+    else
+        diag_help(c->cx, d, "there %s %s", n == 1 ? "is" : "are", list);
     if (e->kind == EX_CALL) args_check(c, e->args, e->n);
 }
 
 static void option_check(Checker *c, const Option *o) {
     static const struct {
         const char *name, *kind;
-    } known[] = {{"data", "DATA"}, {"test", "DATA"}, {"augment", "AUGMENT"}, {"minimize", NULL}, {"optimizer", "OPTIMIZER"}, {"epochs", NULL},
-                 {"batch", NULL}, {"report", NULL}, {"stages", "STAGES"}, {"only", NULL}, {"name", NULL}};
+    } known[] = {{"data", "DATA"},           {"test", "DATA"}, {"augment", "AUGMENT"}, {"minimize", NULL},
+                 {"optimizer", "OPTIMIZER"}, {"epochs", NULL}, {"batch", NULL},        {"report", NULL},
+                 {"stages", "STAGES"},       {"only", NULL},   {"name", NULL}};
     enum { N = sizeof known / sizeof *known };
     if (o->decl) {
-        diag_error(c->cx, E_PLACE, o->span, "a train block declares no %s", o->decl->kind == ST_PARAM ? "param" : "tunable");
+        diag_error(c->cx, E_PLACE, o->span, "a train block declares no %s",
+                   o->decl->kind == ST_PARAM ? "param" : "tunable");
         return;
     }
     if (o->untied || o->nindex || o->nparams) {
@@ -90,18 +100,24 @@ static void option_check(Checker *c, const Option *o) {
     for (int i = 0; i < N; i++) names[i] = known[i].name;
     while (k < N && strcmp(known[k].name, o->name)) k++;
     if (k == N) {
-        Diag *d = diag_error(c->cx, E_UNKNOWN_OPTION, o->name_span, "a train block has no option '%s'", o->name);
+        Diag *d =
+            diag_error(c->cx, E_UNKNOWN_OPTION, o->name_span, "a train block has no option '%s'", o->name);
         const char *near = diag_nearest(o->name, names, N);
         if (strcmp(o->name, "loss") == 0) near = "minimize";
         if (strcmp(o->name, "metrics") == 0) near = "report";
-        if (strcmp(o->name, "lr") == 0 || strcmp(o->name, "schedule") == 0 || strcmp(o->name, "momentum") == 0)
-            diag_help(c->cx, d, "it belongs to the optimizer: 'optimizer = sgd(lr: 0.1, %s: ...)'", strcmp(o->name, "lr") ? o->name : "momentum");
-        else if (near) diag_help(c->cx, d, "did you mean '%s'?", near);
+        if (strcmp(o->name, "lr") == 0 || strcmp(o->name, "schedule") == 0 ||
+            strcmp(o->name, "momentum") == 0)
+            diag_help(c->cx, d, "it belongs to the optimizer: 'optimizer = sgd(lr: 0.1, %s: ...)'",
+                      strcmp(o->name, "lr") ? o->name : "momentum");
+        else if (near)
+            diag_help(c->cx, d, "did you mean '%s'?", near);
         expr_check(c, o->value);
         return;
     }
-    if (known[k].kind) recipe_check(c, known[k].kind, o->name, o->value);
-    else expr_check(c, o->value);
+    if (known[k].kind)
+        recipe_check(c, known[k].kind, o->name, o->value);
+    else
+        expr_check(c, o->value);
 }
 
 static const Def *find_model(const Ast *ast, uint32_t source, Name name) {
@@ -109,7 +125,8 @@ static const Def *find_model(const Ast *ast, uint32_t source, Name name) {
     for (uint32_t f = 0; f < ast->nfiles; f++)
         for (uint32_t i = 0; i < ast->files[f]->ndefs; i++) {
             const Def *d = ast->files[f]->defs[i];
-            if (d->kind == DEF_MODEL && d->name == name && (!found || ast->files[f]->source == source)) found = d;
+            if (d->kind == DEF_MODEL && d->name == name && (!found || ast->files[f]->source == source))
+                found = d;
         }
     return found;
 }
@@ -118,7 +135,8 @@ static const char *nearest_model(const Checker *c, Name name) {
     Vec(const char *) all = {0};
     for (uint32_t f = 0; f < c->ast->nfiles; f++)
         for (uint32_t i = 0; i < c->ast->files[f]->ndefs; i++)
-            if (c->ast->files[f]->defs[i]->kind == DEF_MODEL) vec_push(c->cx->pass, &all, c->ast->files[f]->defs[i]->name);
+            if (c->ast->files[f]->defs[i]->kind == DEF_MODEL)
+                vec_push(c->cx->pass, &all, c->ast->files[f]->defs[i]->name);
     const char *near = diag_nearest(name, all.at, all.len);
     return near || all.len != 1 ? near : all.at[0];
 }
@@ -130,18 +148,21 @@ void train_check(Checker *c, const Train *t) {
     c->missing.len = c->gone.len = c->lifted.len = 0;
     c->any_name = !m;
     if (!m) {
-        Diag *d = diag_error(c->cx, E_UNKNOWN_MODEL, t->model_span, "there is no model '%s' to train", t->model);
+        Diag *d =
+            diag_error(c->cx, E_UNKNOWN_MODEL, t->model_span, "there is no model '%s' to train", t->model);
         const char *near = nearest_model(c, t->model);
         if (near) diag_help(c->cx, d, "did you mean '%s'?", near);
     }
     for (size_t i = 0; i < c->models.len; i++)
         if (c->models.at[i]->model == m)
-            for (size_t k = 0; k < c->models.at[i]->names.len; k++) vec_push(c->cx->pass, &c->syms, c->models.at[i]->names.at[k]);
+            for (size_t k = 0; k < c->models.at[i]->names.len; k++)
+                vec_push(c->cx->pass, &c->syms, c->models.at[i]->names.at[k]);
     scope_add_quietly(c, name_of(c->cx, "codes"), SYM_OPTION, t->span);
     for (uint32_t i = 0; i < t->noptions; i++) {
         for (uint32_t k = 0; k < i; k++)
             if (t->options[k]->name == t->options[i]->name) {
-                Diag *d = diag_error(c->cx, E_TWICE, t->options[i]->name_span, "the option '%s' is given twice", t->options[i]->name);
+                Diag *d = diag_error(c->cx, E_TWICE, t->options[i]->name_span,
+                                     "the option '%s' is given twice", t->options[i]->name);
                 diag_note(c->cx, d, t->options[k]->name_span, "first here");
                 break;
             }

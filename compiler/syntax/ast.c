@@ -4,7 +4,8 @@
 #include <string.h>
 
 const char *ast_bin_text(BinOp op) {
-    static const char *const text[] = {"+", "-", "*", "/", "//", "%", "^", "==", "!=", "<", ">", "<=", ">=", "&&", "||"};
+    static const char *const text[] = {
+        "+", "-", "*", "/", "//", "%", "^", "==", "!=", "<", ">", "<=", ">=", "&&", "||"};
     return text[op];
 }
 
@@ -17,11 +18,16 @@ const char *ast_def_text(DefKind k) {
 static size_t find_bad_byte(const unsigned char *s, size_t len) {
     for (size_t i = 0; i < len;) {
         unsigned char c = s[i];
-        size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : (c & 0xF0) == 0xE0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+        size_t n = c < 0x80                ? 1
+                   : c >= 0xC2 && c < 0xE0 ? 2
+                   : (c & 0xF0) == 0xE0    ? 3
+                   : c >= 0xF0 && c < 0xF5 ? 4
+                                           : 0;
         if (c == 0 || n == 0 || i + n > len) return i;
         for (size_t k = 1; k < n; k++)
             if ((s[i + k] & 0xC0) != 0x80) return i;
-        if ((c == 0xE0 && s[i + 1] < 0xA0) || (c == 0xED && s[i + 1] > 0x9F) || (c == 0xF0 && s[i + 1] < 0x90) || (c == 0xF4 && s[i + 1] > 0x8F))
+        if ((c == 0xE0 && s[i + 1] < 0xA0) || (c == 0xED && s[i + 1] > 0x9F) ||
+            (c == 0xF0 && s[i + 1] < 0x90) || (c == 0xF4 && s[i + 1] > 0x8F))
             return i;
         i += n;
     }
@@ -31,7 +37,8 @@ static size_t find_bad_byte(const unsigned char *s, size_t len) {
 static bool is_text(Cx *cx, uint32_t source) {
     const Source *s = &cx->sources.at[source];
     if (s->len > 1u << 20) {
-        diag_error(cx, E_LIMIT, (Span){source, 1, 1, 1, 1}, "this file has %zu bytes; a program may have 1 MiB", s->len);
+        diag_error(cx, E_LIMIT, (Span){source, 1, 1, 1, 1},
+                   "this file has %zu bytes; a program may have 1 MiB", s->len);
         return false;
     }
     size_t bad = find_bad_byte((const unsigned char *)s->text, s->len);
@@ -44,9 +51,12 @@ static bool is_text(Cx *cx, uint32_t source) {
     at.end_line = at.line;
     at.end_col = at.col + 1;
     unsigned c = (unsigned char)s->text[bad];
-    Diag *d = diag_error(cx, E_ENCODING, at, c ? "this is not UTF-8 text: a byte %02x" : "this is not text: a zero byte", c);
-    if (bad < 2 && s->len > 1 && (c == 0xFF || c == 0xFE || c == 0)) diag_help(cx, d, "the file looks like UTF-16; save it as UTF-8");
-    else if (c) diag_help(cx, d, "save the file as UTF-8");
+    Diag *d = diag_error(cx, E_ENCODING, at,
+                         c ? "this is not UTF-8 text: a byte %02x" : "this is not text: a zero byte", c);
+    if (bad < 2 && s->len > 1 && (c == 0xFF || c == 0xFE || c == 0))
+        diag_help(cx, d, "the file looks like UTF-16; save it as UTF-8");
+    else if (c)
+        diag_help(cx, d, "save the file as UTF-8");
     return false;
 }
 
@@ -64,7 +74,8 @@ File *syntax_read(Cx *cx, uint32_t source) {
     r->trains = make_list(r, NULL);
     const char *text = cx->sources.at[source].text;
     size_t len = cx->sources.at[source].len;
-    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) text += 3, len -= 3, r->col = r->indent = 4; /* a byte order mark */
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        text += 3, len -= 3, r->col = r->indent = 4; /* a byte order mark */
     syntax_raw_open(r, text, len);
     syntax_yyparse(r);
     syntax_raw_close(r);

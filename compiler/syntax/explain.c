@@ -35,7 +35,8 @@ static const char *describe(Reader *r, const Token *t) {
 typedef struct Slip {
     const char *word, *help;
 } Slip;
-static const Slip between[] = { /* a name where an operator should be */
+static const Slip between[] = {
+    /* a name where an operator should be */
     {"and", "both conditions: 'a && b'"},
     {"or", "one of two conditions: 'a || b'"},
     {"is", "'a == b' asks whether two values are equal"},
@@ -44,7 +45,8 @@ static const Slip between[] = { /* a name where an operator should be */
     {"mod", "the remainder is 'a % b'"},
     {"do", "a block stands in '{ }'"},
 };
-static const Slip at_start[] = { /* a name that begins a statement */
+static const Slip at_start[] = {
+    /* a name that begins a statement */
     {"def", "definitions begin with 'layer', 'function', 'prox', 'solver' or 'dictionary'"},
     {"fn", "definitions begin with 'layer', 'function', 'prox', 'solver' or 'dictionary'"},
     {"func", "definitions begin with 'layer', 'function', 'prox', 'solver' or 'dictionary'"},
@@ -75,47 +77,97 @@ static const char *find_slip(const Slip *list, size_t n, Name word) {
 
 static bool begins_inside(int k) { /* statements, not definitions */
     switch (k) {
-    case TOK_LET: case TOK_VAR: case TOK_PARAM: case TOK_TUNABLE: case TOK_LASSO: case TOK_INPUT: case TOK_LABEL: case TOK_TARGET:
-    case TOK_OUTPUT: case TOK_FOR: case TOK_IF: case TOK_REPEAT: case TOK_RETURN: return true;
-    default: return false;
+    case TOK_LET:
+    case TOK_VAR:
+    case TOK_PARAM:
+    case TOK_TUNABLE:
+    case TOK_LASSO:
+    case TOK_INPUT:
+    case TOK_LABEL:
+    case TOK_TARGET:
+    case TOK_OUTPUT:
+    case TOK_FOR:
+    case TOK_IF:
+    case TOK_REPEAT:
+    case TOK_RETURN:
+        return true;
+    default:
+        return false;
     }
 }
 
 static bool is_operator(int k) {
     switch (k) {
-    case TOK_EQ: case TOK_NE: case TOK_LE: case TOK_GE: case TOK_AND: case TOK_OR: case TOK_IDIV: case TOK_DOTDOT:
-    case '+': case '-': case '*': case '/': case '%': case '^': case '<': case '>': case '?': case '|': return true;
-    default: return false;
+    case TOK_EQ:
+    case TOK_NE:
+    case TOK_LE:
+    case TOK_GE:
+    case TOK_AND:
+    case TOK_OR:
+    case TOK_IDIV:
+    case TOK_DOTDOT:
+    case '+':
+    case '-':
+    case '*':
+    case '/':
+    case '%':
+    case '^':
+    case '<':
+    case '>':
+    case '?':
+    case '|':
+        return true;
+    default:
+        return false;
     }
 }
 
 static const char *declares(int k) { /* the form of a statement whose first word is k */
     switch (k) {
-    case TOK_LET: return "let NAME = value";
-    case TOK_VAR: return "var NAME = value";
-    case TOK_INPUT: return "input NAME : real[channels, height, width]";
-    case TOK_LABEL: return "label NAME : class[10]";
-    case TOK_TARGET: return "target NAME : real[channels, height, width]";
-    case TOK_OUTPUT: return "output NAME = value";
-    case TOK_PARAM: return "param NAME : real[sizes] = start";
-    case TOK_TUNABLE: return "tunable NAME = number";
-    case TOK_FOR: return "for NAME in 1..n { ... }";
-    case TOK_LASSO: return "lasso NAME : signal ~ dictionary * NAME { options }";
-    case TOK_MODEL: return "model NAME { ... }";
-    case TOK_TRAIN: return "train MODEL { ... }";
-    case TOK_DICTIONARY: return "dictionary NAME = operator";
-    case TOK_LAYER: return "layer NAME(x, options) { ... return value }";
-    case TOK_FUNCTION: return "function NAME(x) = value";
-    case TOK_SOLVER: return "solver NAME(X ~ D * g) { ... return g }";
-    case TOK_PROX: return "prox NAME(z, t) = value";
-    default: return NULL;
+    case TOK_LET:
+        return "let NAME = value";
+    case TOK_VAR:
+        return "var NAME = value";
+    case TOK_INPUT:
+        return "input NAME : real[channels, height, width]";
+    case TOK_LABEL:
+        return "label NAME : class[10]";
+    case TOK_TARGET:
+        return "target NAME : real[channels, height, width]";
+    case TOK_OUTPUT:
+        return "output NAME = value";
+    case TOK_PARAM:
+        return "param NAME : real[sizes] = start";
+    case TOK_TUNABLE:
+        return "tunable NAME = number";
+    case TOK_FOR:
+        return "for NAME in 1..n { ... }";
+    case TOK_LASSO:
+        return "lasso NAME : signal ~ dictionary * NAME { options }";
+    case TOK_MODEL:
+        return "model NAME { ... }";
+    case TOK_TRAIN:
+        return "train MODEL { ... }";
+    case TOK_DICTIONARY:
+        return "dictionary NAME = operator";
+    case TOK_LAYER:
+        return "layer NAME(x, options) { ... return value }";
+    case TOK_FUNCTION:
+        return "function NAME(x) = value";
+    case TOK_SOLVER:
+        return "solver NAME(X ~ D * g) { ... return g }";
+    case TOK_PROX:
+        return "prox NAME(z, t) = value";
+    default:
+        return NULL;
     }
 }
 
 /* Help that fits; one at most. */
 static const char *find_help(Reader *r, const bool *expected, bool top) {
     const Token *now = &r->now, *prev = &r->prev;
-    Name now_name = now->kind == TOK_NAME ? now->value.name : NULL, prev_name = prev->kind == TOK_NAME ? prev->value.name : NULL;
+    Name now_name = now->kind == TOK_NAME ? now->value.name : NULL,
+         prev_name = prev->kind == TOK_NAME ? prev->value.name : NULL;
     const char *help;
     size_t n;
     const char *const *keywords = syntax_keywords(&n);
@@ -124,14 +176,17 @@ static const char *find_help(Reader *r, const bool *expected, bool top) {
     if (now->kind == '=' && expected[TOK_IN]) return "it is written 'for NAME in 1..n { ... }'";
     if (now->kind == TOK_SOLVER && expected[TOK_UNTIED]) return "did you mean 'solve'?";
     if (now->kind == TOK_TUNABLE && prev->kind == TOK_UNTIED) return "a tunable cannot be untied";
-    if (now->kind == '=' && expected[TOK_EQ]) return "'==' asks whether two values are equal; '=' gives a value to a name";
+    if (now->kind == '=' && expected[TOK_EQ])
+        return "'==' asks whether two values are equal; '=' gives a value to a name";
     if (!r->fresh_now && (help = FIND(between, now_name))) return help;
     if (!r->fresh_now && prev_name && (help = FIND(between, prev_name))) return help;
     if (prev_name && strcmp(prev_name, "not") == 0) return "'!a' negates a condition";
     if (r->fresh_now && (help = FIND(at_start, now_name))) return help;
     if (r->fresh_prev && (help = FIND(at_start, prev_name))) return help;
     if (now->kind == TOK_IDIV && r->fresh_now) return "a comment begins with '#'";
-    if (r->fresh_now && is_operator(now->kind)) return "a line goes on when it ends with an operator or a comma: put this sign at the end of the line before";
+    if (r->fresh_now && is_operator(now->kind))
+        return "a line goes on when it ends with an operator or a comma: put this sign at the end of the "
+               "line before";
     if (now->kind == TOK_ELSE) return "'else' stands behind the '}' of an 'if'";
     if (now->kind == '(' && prev_name && r->fresh_prev && !top) {
         return "a call alone does nothing: give its value a name, as in 'let y = f(x)'";
@@ -144,13 +199,18 @@ static const char *find_help(Reader *r, const bool *expected, bool top) {
         help = diag_nearest(prev_name, keywords, n);
         if (help) return arena_printf(r->cx->keep, "did you mean '%s'?", help);
     }
-    if (top && r->fresh_now && begins_inside(now->kind)) return "statements stand inside a model or another definition";
-    if (!top && r->fresh_now && (now->kind == TOK_LAYER || now->kind == TOK_FUNCTION || now->kind == TOK_SOLVER || now->kind == TOK_MODEL ||
-                                 now->kind == TOK_TRAIN || now->kind == TOK_IMPORT || now->kind == TOK_PROX))
+    if (top && r->fresh_now && begins_inside(now->kind))
+        return "statements stand inside a model or another definition";
+    if (!top && r->fresh_now &&
+        (now->kind == TOK_LAYER || now->kind == TOK_FUNCTION || now->kind == TOK_SOLVER ||
+         now->kind == TOK_MODEL || now->kind == TOK_TRAIN || now->kind == TOK_IMPORT ||
+         now->kind == TOK_PROX))
         return "definitions stand at the top of the file, not inside one another";
     if (!now_name && syntax_keyword(now->kind) && expected[TOK_NAME])
-        return arena_printf(r->cx->keep, "'%s' is a word of the language and cannot be a name", syntax_keyword(now->kind));
-    if (declares(prev->kind) && r->fresh_prev) return arena_printf(r->cx->keep, "it is written '%s'", declares(prev->kind));
+        return arena_printf(r->cx->keep, "'%s' is a word of the language and cannot be a name",
+                            syntax_keyword(now->kind));
+    if (declares(prev->kind) && r->fresh_prev)
+        return arena_printf(r->cx->keep, "it is written '%s'", declares(prev->kind));
     if (declares(r->before_prev) && (expected['='] || expected[':']) && !expected['+'])
         return arena_printf(r->cx->keep, "it is written '%s'", declares(r->before_prev));
     if (now->kind == '{' && prev->kind == TOK_NL) return "the '{' stands on the line of what it belongs to";
@@ -161,7 +221,9 @@ static const char *find_help(Reader *r, const bool *expected, bool top) {
 static const char *list_expected(Reader *r, const bool *expected, bool top) {
     const char *item[8];
     int n = 0;
-    if (expected[TOK_NAME] && expected[TOK_LASSO] && expected[TOK_DICTIONARY] && !expected[TOK_LET] && !expected[TOK_MODEL]) return "a type";
+    if (expected[TOK_NAME] && expected[TOK_LASSO] && expected[TOK_DICTIONARY] && !expected[TOK_LET] &&
+        !expected[TOK_MODEL])
+        return "a type";
     bool value = expected[TOK_NAME] && expected[TOK_INT] && expected['('];
     if (value) {
         if (!expected[')'] && !expected[']']) return "an expression";
@@ -177,13 +239,27 @@ static const char *list_expected(Reader *r, const bool *expected, bool top) {
         static const struct {
             int kind;
             const char *name;
-        } order[] = {{TOK_NAME, "a name"}, {TOK_STRING, "a file name in quotes"}, {'=', "'='"}, {':', "':'"}, {'~', "'~'"}, {TOK_IN, "'in'"},
-                     {',', "','"}, {')', "')'"}, {']', "']'"}, {'{', "'{'"}, {TOK_LET, "'let'"}, {TOK_PARAM, "'param'"},
-                     {TOK_NL, "the end of the line"}, {'}', "'}'"}, {'(', "'('"}, {'[', "'['"}};
+        } order[] = {{TOK_NAME, "a name"},
+                     {TOK_STRING, "a file name in quotes"},
+                     {'=', "'='"},
+                     {':', "':'"},
+                     {'~', "'~'"},
+                     {TOK_IN, "'in'"},
+                     {',', "','"},
+                     {')', "')'"},
+                     {']', "']'"},
+                     {'{', "'{'"},
+                     {TOK_LET, "'let'"},
+                     {TOK_PARAM, "'param'"},
+                     {TOK_NL, "the end of the line"},
+                     {'}', "'}'"},
+                     {'(', "'('"},
+                     {'[', "'['"}};
         for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
             int k = order[i].kind;
             if (!expected[k] || n == 6) continue;
-            if ((k == '(' || k == '[') && (expected['+'] || expected['='])) continue; /* an expression, a name may go on with these */
+            if ((k == '(' || k == '[') && (expected['+'] || expected['=']))
+                continue; /* an expression, a name may go on with these */
             if (k == '}' && expected[TOK_NL]) continue;
             if (k == ':' && expected['+'] && (expected[TOK_NL] || expected[')'])) continue;
             item[n++] = order[i].name;
@@ -191,7 +267,8 @@ static const char *list_expected(Reader *r, const bool *expected, bool top) {
         if (n == 0 || n > 5) return NULL;
     }
     const char *text = item[0];
-    for (int i = 1; i < n; i++) text = arena_printf(r->cx->keep, i == n - 1 ? "%s or %s" : "%s, %s", text, item[i]);
+    for (int i = 1; i < n; i++)
+        text = arena_printf(r->cx->keep, i == n - 1 ? "%s or %s" : "%s, %s", text, item[i]);
     return text;
 }
 
@@ -202,7 +279,10 @@ void syntax_report(Reader *r, const bool *expected) {
     bool top = level == 0;
     bool at_end = (now->kind == TOK_NL || now->kind == ';') && r->depth == level;
     if (!at_end && now->kind != 0 && now->kind != '}') r->skip = level;
-    r->stuck = now->span.line == r->stuck_at.line && now->span.col == r->stuck_at.col && now->kind == r->stuck_kind ? r->stuck + 1 : 0;
+    r->stuck =
+        now->span.line == r->stuck_at.line && now->span.col == r->stuck_at.col && now->kind == r->stuck_kind
+            ? r->stuck + 1
+            : 0;
     r->stuck_at = now->span;
     r->stuck_kind = now->kind;
     if (now->made || r->stop || now->kind == TOK_SYNTAX_YYUNDEF) return;
@@ -210,18 +290,27 @@ void syntax_report(Reader *r, const bool *expected) {
     Span at = now->span;
     bool after = prev->kind && prev->kind != TOK_NL && prev->kind != ';' && prev->kind != '{' && !prev->made;
     if (now->kind == TOK_NL || now->kind == 0) /* point behind the last word, not at the next line */
-        at = after ? (Span){at.file, prev->span.end_line, prev->span.end_col, prev->span.end_line, prev->span.end_col + 1}
+        at = after ? (Span){at.file, prev->span.end_line, prev->span.end_col, prev->span.end_line,
+                            prev->span.end_col + 1}
                    : (Span){at.file, at.line, at.col, at.line, at.col + 1};
     const char *found = describe(r, now), *want = list_expected(r, expected, top);
     Diag *d;
-    if (after && declares(prev->kind) && expected[TOK_NAME] && !expected[TOK_INT] && !expected[':'] && !expected['='])
+    if (after && declares(prev->kind) && expected[TOK_NAME] && !expected[TOK_INT] && !expected[':'] &&
+        !expected['='])
         d = diag_error(r->cx, E_SYNTAX, at, "%s needs a name, found %s", describe(r, prev), found);
-    else if (expected[TOK_NL] && after && (r->now.kind == TOK_NAME || syntax_keyword(now->kind)) && !expected['='])
-        d = diag_error(r->cx, E_SYNTAX, at, "%s cannot follow %s here; statements are separated by line ends or ';'", found, describe(r, prev));
-    else if (want && after) d = diag_error(r->cx, E_SYNTAX, at, "expected %s after %s, found %s", want, describe(r, prev), found);
-    else if (want) d = diag_error(r->cx, E_SYNTAX, at, "expected %s, found %s", want, found);
-    else if (after) d = diag_error(r->cx, E_SYNTAX, at, "%s cannot follow %s here", found, describe(r, prev));
-    else d = diag_error(r->cx, E_SYNTAX, at, "%s cannot stand here", found);
+    else if (expected[TOK_NL] && after && (r->now.kind == TOK_NAME || syntax_keyword(now->kind)) &&
+             !expected['='])
+        d = diag_error(r->cx, E_SYNTAX, at,
+                       "%s cannot follow %s here; statements are separated by line ends or ';'", found,
+                       describe(r, prev));
+    else if (want && after)
+        d = diag_error(r->cx, E_SYNTAX, at, "expected %s after %s, found %s", want, describe(r, prev), found);
+    else if (want)
+        d = diag_error(r->cx, E_SYNTAX, at, "expected %s, found %s", want, found);
+    else if (after)
+        d = diag_error(r->cx, E_SYNTAX, at, "%s cannot follow %s here", found, describe(r, prev));
+    else
+        d = diag_error(r->cx, E_SYNTAX, at, "%s cannot stand here", found);
     const char *help = find_help(r, expected, top);
     if (help) diag_help(r->cx, d, "%s", help);
 }

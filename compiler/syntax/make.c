@@ -19,7 +19,9 @@ Named *make_named(Reader *r, Name name, Span at) {
 }
 
 static uint32_t length(const List *l) { return l ? (uint32_t)l->of.len : 0; }
-static void *array(Reader *r, const List *l) { return arena_copy(r->cx->keep, l ? l->of.at : NULL, length(l) * sizeof(void *)); }
+static void *array(Reader *r, const List *l) {
+    return arena_copy(r->cx->keep, l ? l->of.at : NULL, length(l) * sizeof(void *));
+}
 
 /* Args are kept by value. */
 static Arg *arg_array(Reader *r, const List *l) {
@@ -64,8 +66,9 @@ static Expr *expr_new(Reader *r, Span at, ExprKind kind) {
 
 static Expr *expr_done(Reader *r, Expr *e) {
     uint32_t h = higher(higher(higher(0, e->a), e->b), e->c);
-    e->height = 1 + stmts_height(args_height(items_height(h, e->items, e->items ? e->n : 0), e->args, e->args ? e->n : 0), e->stmts,
-                                 e->stmts ? e->n : 0);
+    e->height = 1 + stmts_height(args_height(items_height(h, e->items, e->items ? e->n : 0), e->args,
+                                             e->args ? e->n : 0),
+                                 e->stmts, e->stmts ? e->n : 0);
     return too_high(r, e->height, e->span) ? make_int(r, e->span, 0) : e;
 }
 
@@ -79,8 +82,10 @@ static Stmt *stmt_new(Reader *r, Span at, StmtKind kind) {
 static Stmt *stmt_done(Reader *r, Stmt *s) {
     uint32_t h = higher(higher(higher(higher(higher(0, s->over), s->value), s->cond), s->signal), s->dict);
     h = type_height(h, s->type);
-    h = items_height(items_height(items_height(h, s->targets, s->ntargets), s->values, s->nvalues), s->index, s->nindex);
-    for (uint32_t i = 0; i < s->nconstraints; i++) h = args_height(h, s->constraints[i].args, s->constraints[i].n);
+    h = items_height(items_height(items_height(h, s->targets, s->ntargets), s->values, s->nvalues), s->index,
+                     s->nindex);
+    for (uint32_t i = 0; i < s->nconstraints; i++)
+        h = args_height(h, s->constraints[i].args, s->constraints[i].n);
     for (uint32_t i = 0; i < s->noptions; i++) {
         const Option *o = s->options[i];
         h = items_height(higher(h, o->value), o->index, o->nindex);
@@ -134,7 +139,9 @@ static Expr *make_three(Reader *r, Span at, ExprKind kind, Expr *a, Expr *b, Exp
     return expr_done(r, e);
 }
 Expr *make_cond(Reader *r, Span at, Expr *a, Expr *b, Expr *c) { return make_three(r, at, EX_COND, a, b, c); }
-Expr *make_range(Reader *r, Span at, Expr *a, Expr *b, Expr *by) { return make_three(r, at, EX_RANGE, a, b, by); }
+Expr *make_range(Reader *r, Span at, Expr *a, Expr *b, Expr *by) {
+    return make_three(r, at, EX_RANGE, a, b, by);
+}
 Expr *make_adjoint(Reader *r, Span at, Expr *a) { return make_three(r, at, EX_ADJOINT, a, NULL, NULL); }
 Expr *make_call(Reader *r, Span at, Expr *f, List *args) {
     Expr *e = expr_new(r, at, EX_CALL);
@@ -247,14 +254,16 @@ Stmt *make_dictionary(Reader *r, Span at, Name name, Span name_at, const Stmt *o
     s->value = value;
     return stmt_done(r, s);
 }
-Stmt *make_paramdecl(Reader *r, Span at, Named *name, const Stmt *over, TypeRef *type, Expr *init, List *constraints) {
+Stmt *make_paramdecl(Reader *r, Span at, Named *name, const Stmt *over, TypeRef *type, Expr *init,
+                     List *constraints) {
     Stmt *s = named_stmt(r, at, ST_PARAM, name->name, name->span);
     take_over(s, over);
     s->type = type;
     s->value = init;
     s->nconstraints = length(constraints);
     s->constraints = ARENA_ARRAY(r->cx->keep, ConstraintRef, s->nconstraints);
-    for (uint32_t i = 0; i < s->nconstraints; i++) s->constraints[i] = *(ConstraintRef *)constraints->of.at[i];
+    for (uint32_t i = 0; i < s->nconstraints; i++)
+        s->constraints[i] = *(ConstraintRef *)constraints->of.at[i];
     return stmt_done(r, s);
 }
 Stmt *make_lasso(Reader *r, Span at, Expr *target, Expr *signal, Expr *dict, List *options) {

@@ -13,25 +13,55 @@ enum { AT_WHERE, AT_COND, AT_RANGE, AT_OR, AT_AND, AT_COMPARE, AT_ADD, AT_MUL, A
 
 static int bin_level(BinOp op) {
     switch (op) {
-    case BIN_ADD: case BIN_SUB: return AT_ADD;
-    case BIN_MUL: case BIN_DIV: case BIN_IDIV: case BIN_MOD: return AT_MUL;
-    case BIN_POW: return AT_POW;
-    case BIN_EQ: case BIN_NE: case BIN_LT: case BIN_GT: case BIN_LE: case BIN_GE: return AT_COMPARE;
-    case BIN_AND: return AT_AND;
-    case BIN_OR: return AT_OR;
+    case BIN_ADD:
+    case BIN_SUB:
+        return AT_ADD;
+    case BIN_MUL:
+    case BIN_DIV:
+    case BIN_IDIV:
+    case BIN_MOD:
+        return AT_MUL;
+    case BIN_POW:
+        return AT_POW;
+    case BIN_EQ:
+    case BIN_NE:
+    case BIN_LT:
+    case BIN_GT:
+    case BIN_LE:
+    case BIN_GE:
+        return AT_COMPARE;
+    case BIN_AND:
+        return AT_AND;
+    case BIN_OR:
+        return AT_OR;
     }
     return AT_POST;
 }
 
 static int level_of(const Expr *e) {
     switch (e->kind) {
-    case EX_WHERE: return AT_WHERE;
-    case EX_COND: return AT_COND;
-    case EX_RANGE: return AT_RANGE;
-    case EX_BINARY: return bin_level(e->bin);
-    case EX_UNARY: return AT_UNARY;
-    case EX_NAME: case EX_INT: case EX_REAL: case EX_STRING: case EX_CALL: case EX_INDEX: case EX_FIELD: case EX_ADJOINT: case EX_LIST:
-    case EX_EACH: case EX_BLOCKS: return AT_POST;
+    case EX_WHERE:
+        return AT_WHERE;
+    case EX_COND:
+        return AT_COND;
+    case EX_RANGE:
+        return AT_RANGE;
+    case EX_BINARY:
+        return bin_level(e->bin);
+    case EX_UNARY:
+        return AT_UNARY;
+    case EX_NAME:
+    case EX_INT:
+    case EX_REAL:
+    case EX_STRING:
+    case EX_CALL:
+    case EX_INDEX:
+    case EX_FIELD:
+    case EX_ADJOINT:
+    case EX_LIST:
+    case EX_EACH:
+    case EX_BLOCKS:
+        return AT_POST;
     }
     return AT_POST;
 }
@@ -54,8 +84,10 @@ static void print_real(Printer *p, double v) {
 static void print_string(Printer *p, const char *s) {
     fputc('"', p->out);
     for (; *s; s++) {
-        if (*s == '\n') put(p, "\\n");
-        else if (*s == '\t') put(p, "\\t");
+        if (*s == '\n')
+            put(p, "\\n");
+        else if (*s == '\t')
+            put(p, "\\t");
         else {
             if (*s == '"' || *s == '\\') fputc('\\', p->out);
             fputc(*s, p->out);
@@ -79,7 +111,8 @@ static void print_each(Printer *p, const Expr *e) {
 
 static void print_args(Printer *p, const Arg *a, uint32_t n) {
     put(p, "(");
-    if (n == 1 && !a->label && a->value->kind == EX_EACH) print_each(p, a->value);
+    if (n == 1 && !a->label && a->value->kind == EX_EACH)
+        print_each(p, a->value);
     else
         for (uint32_t i = 0; i < n; i++) {
             if (i) put(p, ", ");
@@ -91,16 +124,25 @@ static void print_args(Printer *p, const Arg *a, uint32_t n) {
 
 static void print_inner(Printer *p, const Expr *e) {
     switch (e->kind) {
-    case EX_NAME: put(p, e->name); break;
-    case EX_INT: fprintf(p->out, "%lld", (long long)e->integer); break;
-    case EX_REAL: print_real(p, e->real); break;
-    case EX_STRING: print_string(p, e->name); break;
+    case EX_NAME:
+        put(p, e->name);
+        break;
+    case EX_INT:
+        fprintf(p->out, "%lld", (long long)e->integer);
+        break;
+    case EX_REAL:
+        print_real(p, e->real);
+        break;
+    case EX_STRING:
+        print_string(p, e->name);
+        break;
     case EX_UNARY:
         put(p, e->un == UN_NEG ? "-" : "!");
         print_expr(p, e->a, AT_UNARY);
         break;
     case EX_BINARY: {
-        int at = bin_level(e->bin); /* ^ groups to the right, comparisons do not group, the others to the left */
+        int at =
+            bin_level(e->bin); /* ^ groups to the right, comparisons do not group, the others to the left */
         print_expr(p, e->a, at == AT_POW || at == AT_COMPARE ? at + 1 : at);
         fprintf(p->out, e->bin == BIN_POW ? "%s" : " %s ", ast_bin_text(e->bin));
         print_expr(p, e->b, at == AT_POW ? at : at + 1);
@@ -268,8 +310,14 @@ static void print_stmt(Printer *p, const Stmt *s) {
         print_expr(p, s->dict, AT_COND);
         print_options(p, s->options, s->noptions);
         break;
-    case ST_INPUT: case ST_LABEL: case ST_TARGET:
-        fprintf(p->out, "%s %s : ", s->kind == ST_INPUT ? "input" : s->kind == ST_LABEL ? "label" : "target", s->name);
+    case ST_INPUT:
+    case ST_LABEL:
+    case ST_TARGET:
+        fprintf(p->out, "%s %s : ",
+                s->kind == ST_INPUT   ? "input"
+                : s->kind == ST_LABEL ? "label"
+                                      : "target",
+                s->name);
         print_type(p, s->type);
         break;
     case ST_OUTPUT:
@@ -294,7 +342,8 @@ static void print_stmt(Printer *p, const Stmt *s) {
         print_index(p, s->index, s->nindex);
         print_value(p, s->value, AT_COND);
         break;
-    case ST_VAR: case ST_LET:
+    case ST_VAR:
+    case ST_LET:
         put(p, s->kind == ST_VAR ? "var " : "let ");
         print_names(p, s->names, s->nnames);
         put(p, " = ");
@@ -361,8 +410,10 @@ static void print_def(Printer *p, const Def *d) {
         put(p, " of ");
         print_expr(p, d->of, AT_COND);
     }
-    if (d->value) print_value(p, d->value, AT_WHERE);
-    else print_block(p, d->body, d->nbody);
+    if (d->value)
+        print_value(p, d->value, AT_WHERE);
+    else
+        print_block(p, d->body, d->nbody);
     put(p, "\n");
 }
 
@@ -370,8 +421,10 @@ void syntax_print(const File *f, FILE *out) {
     Printer p = {out, 0};
     for (uint32_t i = 0; i < f->nimports; i++) {
         put(&p, "import ");
-        if (f->imports[i]->is_file) print_string(&p, f->imports[i]->path);
-        else put(&p, f->imports[i]->path);
+        if (f->imports[i]->is_file)
+            print_string(&p, f->imports[i]->path);
+        else
+            put(&p, f->imports[i]->path);
         put(&p, "\n");
     }
     for (uint32_t i = 0; i < f->ndefs; i++) print_def(&p, f->defs[i]);

@@ -1,4 +1,5 @@
-/* What the lexer, the grammar, its constructors and its error messages share while one source is read. Private to syntax. */
+/* What the lexer, the grammar, its constructors and its error messages share while one source is read.
+ * Private to syntax. */
 #ifndef CSC_SYNTAX_READER_H
 #define CSC_SYNTAX_READER_H
 #include "syntax/ast.h"
@@ -31,7 +32,7 @@ typedef struct Token {
     Span span;
     Value value;
     bool broken; /* a string that does not end: what it was to stand in ends with the line */
-    bool made; /* inserted by us where a closing bracket is missing; nothing is reported there again */
+    bool made;   /* inserted by us where a closing bracket is missing; nothing is reported there again */
 } Token;
 typedef struct Opening {
     int kind;
@@ -53,14 +54,14 @@ typedef struct Reader {
     /* brackets and line ends */
     Opening open[READER_DEPTH_MOST];
     int depth;
-    int close_to;  /* closing brackets are inserted until the depth is this; -1: none */
+    int close_to; /* closing brackets are inserted until the depth is this; -1: none */
     Span close_at;
-    Span crooked;  /* an opening whose closing stood further left */
-    Token prev, now; /* the last two given to the parser */
-    int before_prev; /* kind of the one before prev */
+    Span crooked;               /* an opening whose closing stood further left */
+    Token prev, now;            /* the last two given to the parser */
+    int before_prev;            /* kind of the one before prev */
     bool fresh_now, fresh_prev; /* does it begin a statement? */
-    int skip;        /* >= 0: words are dropped up to the end of the statement at this depth */
-    int stuck, stuck_kind; /* how often the parser failed at this very word */
+    int skip;                   /* >= 0: words are dropped up to the end of the statement at this depth */
+    int stuck, stuck_kind;      /* how often the parser failed at this very word */
     Span stuck_at;
     bool broken_line;
     bool told_height;
@@ -73,10 +74,10 @@ void syntax_raw_open(Reader *r, const char *text, size_t len);
 void syntax_raw_close(Reader *r);
 
 /* words.c: what the lexer's actions need */
-int syntax_word_kind(const char *text, size_t len);  /* keyword or TOK_NAME */
-const char *syntax_keyword(int kind);                /* its text, or NULL */
+int syntax_word_kind(const char *text, size_t len); /* keyword or TOK_NAME */
+const char *syntax_keyword(int kind);               /* its text, or NULL */
 const char *const *syntax_keywords(size_t *n);
-bool syntax_ends_value(int kind);                    /* may an expression end with this word? */
+bool syntax_ends_value(int kind); /* may an expression end with this word? */
 int syntax_take_name(Reader *r, const char *text, size_t len, Span at, Value *v);
 int syntax_take_int(Reader *r, const char *text, Span at, Value *v);
 int syntax_take_real(Reader *r, const char *text, Span at, Value *v);
@@ -87,7 +88,8 @@ int syntax_take_sign(Reader *r, const char *text, Span at); /* one that the lang
 int syntax_next(Value *v, Span *at, Reader *r);
 
 /* explain.c */
-void syntax_report(Reader *r, const bool *expected); /* by token kind - 256 .. and by character: see explain.c */
+void syntax_report(Reader *r,
+                   const bool *expected); /* by token kind - 256 .. and by character: see explain.c */
 void syntax_report_depth(Reader *r, Span at);
 
 /* make.c: constructors, one call an action */
@@ -115,9 +117,11 @@ TypeRef *make_type(Reader *r, Span at, Name name, List *dims, List *args);
 ConstraintRef *make_constraint(Reader *r, Span at, Name name, List *args);
 Param *make_param(Reader *r, Span at, Name name, TypeRef *type, Expr *init, Expr *problem);
 
-Stmt *make_over(Reader *r, Name name, Span name_at, Expr *over); /* a carrier of `[i in list]` for the next two */
+Stmt *make_over(Reader *r, Name name, Span name_at,
+                Expr *over); /* a carrier of `[i in list]` for the next two */
 Stmt *make_dictionary(Reader *r, Span at, Name name, Span name_at, const Stmt *over, Expr *value);
-Stmt *make_paramdecl(Reader *r, Span at, Named *name, const Stmt *over, TypeRef *type, Expr *init, List *constraints);
+Stmt *make_paramdecl(Reader *r, Span at, Named *name, const Stmt *over, TypeRef *type, Expr *init,
+                     List *constraints);
 Stmt *make_lasso(Reader *r, Span at, Expr *target, Expr *signal, Expr *dict, List *options);
 Stmt *make_port(Reader *r, Span at, StmtKind kind, Name name, Span name_at, TypeRef *type, Expr *value);
 Stmt *make_tunable(Reader *r, Span at, Name name, Span name_at, List *index, Expr *value);

@@ -1,5 +1,7 @@
-/* docs/language.md is true: its examples are accepted, by `cscc check` too, and every builtin, recipe and library definition is in it.
-   ```csc is a whole program, ```csc definitions has no model, ```csc fragment stands inside the model of the first block. */
+/* docs/language.md is true: its examples are accepted, by `cscc check` too, and every builtin, recipe and
+   library definition is in it.
+   ```csc is a whole program, ```csc definitions has no model, ```csc fragment stands inside the model of the
+   first block. */
 #include "check.h"
 #include "sema/sema.h"
 #include <dirent.h>
@@ -44,7 +46,8 @@ static bool run_cscc(const char *program) {
     int fd = mkstemp(path);
     if (fd < 0 || write(fd, program, strlen(program)) < 0) FAIL("no temporary file");
     close(fd);
-    snprintf(command, sizeof command, "%s check %s > %s.out 2>&1 || { cat %s.out; false; }", CSC_CSCC, path, path, path);
+    snprintf(command, sizeof command, "%s check %s > %s.out 2>&1 || { cat %s.out; false; }", CSC_CSCC, path,
+             path, path);
     bool ok = system(command) == 0;
     unlink(path);
     snprintf(command, sizeof command, "%s.out", path);
@@ -62,7 +65,8 @@ static bool run_block(const char *text, int len, Kind kind, const char *frame, i
         const char *end = strrchr(frame, '}');
         program = arena_printf(cx->keep, "%.*sif true {\n%s}\n}\n", (int)(end - frame), frame, program);
     } else if (kind == DEFINITIONS) {
-        program = arena_printf(cx->keep, "%smodel example { input X : real[3, 8, 8]; output out = X }\n", program);
+        program =
+            arena_printf(cx->keep, "%smodel example { input X : real[3, 8, 8]; output out = X }\n", program);
     }
     char name[40];
     snprintf(name, sizeof name, "language.md:%d", line);
@@ -70,8 +74,10 @@ static bool run_block(const char *text, int len, Kind kind, const char *frame, i
     add_library(cx, &ast);
     if (!cx->errors) sema_check(cx, &ast);
     bool ok = cx->errors == 0;
-    if (!ok) diag_print_all(cx, stdout, false);
-    else if (!run_cscc(program)) ok = false, printf("-- the block of line %d\n", line);
+    if (!ok)
+        diag_print_all(cx, stdout, false);
+    else if (!run_cscc(program))
+        ok = false, printf("-- the block of line %d\n", line);
     cx_free(cx);
     return ok;
 }
@@ -83,7 +89,9 @@ TEST(examples_of_the_reference) {
         char *end = strchr(p, '\n');
         if (!end) break;
         if (strncmp(p, "```csc", 6) == 0) {
-            Kind kind = strncmp(p + 6, " fragment", 9) == 0 ? FRAGMENT : strncmp(p + 6, " definitions", 12) == 0 ? DEFINITIONS : WHOLE;
+            Kind kind = strncmp(p + 6, " fragment", 9) == 0       ? FRAGMENT
+                        : strncmp(p + 6, " definitions", 12) == 0 ? DEFINITIONS
+                                                                  : WHOLE;
             char *close = strstr(end, "\n```");
             if (!close) FAIL("a block of line %d does not end", line);
             int len = (int)(close + 1 - (end + 1));
@@ -109,7 +117,8 @@ static bool has_word(const char *s, const char *word) {
     size_t n = strlen(word);
     for (const char *p = s; (p = strstr(p, word)); p++) {
         char before = p == s ? ' ' : p[-1], after = p[n];
-#define PART(c) ((c) == '_' || ((c) >= 'a' && (c) <= 'z') || ((c) >= 'A' && (c) <= 'Z') || ((c) >= '0' && (c) <= '9'))
+#define PART(c)                                                                                              \
+    ((c) == '_' || ((c) >= 'a' && (c) <= 'z') || ((c) >= 'A' && (c) <= 'Z') || ((c) >= '0' && (c) <= '9'))
         if (!PART(before) && !PART(after)) return true;
     }
     return false;
@@ -132,5 +141,6 @@ TEST(every_word_is_in_the_reference) {
 }
 
 int main(int argc, char **argv) {
-    return run_tests(argc, argv, (Case[]){T(examples_of_the_reference), T(every_word_is_in_the_reference)}, 2);
+    return run_tests(argc, argv, (Case[]){T(examples_of_the_reference), T(every_word_is_in_the_reference)},
+                     2);
 }

@@ -1,6 +1,6 @@
-/* Programs that must be rejected, each with its blessed messages (tests/reject/NAME.csc, NAME.err), and programs that must pass
-   (tests/accept). `test_reject --bless` writes what is said now. What the first rooms do not see is left to `cscc check`, as are programs
-   whose first line is `# cscc COMMAND OPTIONS`. */
+/* Programs that must be rejected, each with its blessed messages (tests/reject/NAME.csc, NAME.err), and
+   programs that must pass (tests/accept). `test_reject --bless` writes what is said now. What the first rooms
+   do not see is left to `cscc check`, as are programs whose first line is `# cscc COMMAND OPTIONS`. */
 #include "check.h"
 #include "sema/sema.h"
 #include <dirent.h>
@@ -58,8 +58,10 @@ static void check_program(Cx *cx, const char *folder, const char *name) {
     bool networks = false;
     const File *f = ast.files[0];
     for (uint32_t i = 0; i < f->nimports; i++) {
-        if (f->imports[i]->is_file) add_file(cx, &ast, folder, f->imports[i]->path, f->imports[i]->path);
-        else networks = true;
+        if (f->imports[i]->is_file)
+            add_file(cx, &ast, folder, f->imports[i]->path, f->imports[i]->path);
+        else
+            networks = true;
     }
     for (size_t i = 0; i < nlibrary; i++) {
         char as[300];
@@ -81,14 +83,16 @@ static char *messages(const Cx *cx) {
 /* What `cscc check` says of a program that reading and naming did not reject. */
 static char *run_cscc(const char *folder, const char *name, const char *words) {
     char command[1000], buffer[4096];
-    snprintf(command, sizeof command, "cd %s/%s && %s %s %s 2>&1", CSC_SOURCE_DIR, folder, CSC_CSCC, words, name);
+    snprintf(command, sizeof command, "cd %s/%s && %s %s %s 2>&1", CSC_SOURCE_DIR, folder, CSC_CSCC, words,
+             name);
     FILE *p = popen(command, "r");
     char *text = NULL;
     size_t n = 0, k;
     FILE *out = open_memstream(&text, &n);
     while ((k = fread(buffer, 1, sizeof buffer, p))) fwrite(buffer, 1, k, out);
     int status = pclose(p);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 1) fprintf(out, "(exit %d)\n", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 1)
+        fprintf(out, "(exit %d)\n", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
     fclose(out);
     return text;
 }
@@ -118,8 +122,10 @@ TEST(rejected) {
         free(program);
         if (!direct) check_program(cx, "tests/reject", names[i]);
         char *got = cx->errors ? messages(cx) : run_cscc("tests/reject", names[i], words);
-        snprintf(path, sizeof path, "%s/tests/reject/%.*s.err", CSC_SOURCE_DIR, (int)strlen(names[i]) - 4, names[i]);
-        if (strncmp(names[i], "imported_", 9) == 0) goto next; /* only there to be imported, here and in tests/accept */
+        snprintf(path, sizeof path, "%s/tests/reject/%.*s.err", CSC_SOURCE_DIR, (int)strlen(names[i]) - 4,
+                 names[i]);
+        if (strncmp(names[i], "imported_", 9) == 0)
+            goto next; /* only there to be imported, here and in tests/accept */
         if (bless) {
             FILE *f = fopen(path, "wb");
             fputs(got, f);
@@ -144,7 +150,9 @@ TEST(rejected) {
 TEST(every_code_of_the_language_has_a_test) {
     if (!looked) SKIP("the rejected programs were not run");
     for (int c = 0; c < DIAG_COUNT; c++)
-        if (diag_number((DiagCode)c)[1] == '0' && diag_number((DiagCode)c)[2] < '8' && c != E_FREE && !seen[c]) /* E_FREE shows with data only */ FAIL("no program in tests/reject shows %s", diag_number((DiagCode)c));
+        if (diag_number((DiagCode)c)[1] == '0' && diag_number((DiagCode)c)[2] < '8' && c != E_FREE &&
+            !seen[c]) /* E_FREE shows with data only */
+            FAIL("no program in tests/reject shows %s", diag_number((DiagCode)c));
 }
 
 static void check_accepted(const char *folder, const char *name) {

@@ -15,7 +15,9 @@ static char *read_file(const char *path, size_t *len) {
     return s;
 }
 
-static File *read_text(Cx *cx, const char *text, size_t len) { return syntax_read(cx, cx_add_source(cx, "t.csc", text, len)); }
+static File *read_text(Cx *cx, const char *text, size_t len) {
+    return syntax_read(cx, cx_add_source(cx, "t.csc", text, len));
+}
 
 static char *messages(const Cx *cx) {
     char *text = NULL;
@@ -56,7 +58,8 @@ static void check_round_trip(const char *text) {
 }
 
 TEST(examples_round_trip) {
-    static const char *const names[] = {"denoise", "lista_cp", "ml_ista_mnist", "msd_csc", "new_structure", "res_csc", "sdnet"};
+    static const char *const names[] = {"denoise",       "lista_cp", "ml_ista_mnist", "msd_csc",
+                                        "new_structure", "res_csc",  "sdnet"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[300];
         size_t len;
@@ -110,16 +113,20 @@ TEST(expressions) {
 }
 
 TEST(line_ends) {
-    check_round_trip("model m\n{\n let a = 1 +\n 2; let b = (a\n + 3)\n if a == 1 { b = 2 }\n else { b = 3 }\n\n\n}");
+    check_round_trip(
+        "model m\n{\n let a = 1 +\n 2; let b = (a\n + 3)\n if a == 1 { b = 2 }\n else { b = 3 }\n\n\n}");
     check_round_trip("# only a comment");
     check_round_trip("");
     check_round_trip("\n\n\r\nfunction f(x) = x\r\n\tfunction g(x) =\r\n\tx;;");
-    check_round_trip("\xef\xbb\xbf" "function f(x) = x");
-    check_round_trip("model m { lasso G[1] : X ~ D * G { lambda = 1; prox[i](z, t) = z; untied param a[i in 1..2] : real; tunable b[j] = 3 } }");
+    check_round_trip("\xef\xbb\xbf"
+                     "function f(x) = x");
+    check_round_trip("model m { lasso G[1] : X ~ D * G { lambda = 1; prox[i](z, t) = z; untied param a[i in "
+                     "1..2] : real; tunable b[j] = 3 } }");
     check_round_trip("model m { dictionary D = conv(W)'\n where {\n param W : real[1]\n } }");
     check_round_trip("train m { data = a(\"b\")\n\n only = [D] }\nimport \"x.csc\"\nimport std.networks");
     check_round_trip("prox soft(z, t) of abs(z) = sign(z) * max(abs(z) - t, 0)");
-    check_round_trip("solver s(X ~ chain(D) * G, each: solver, a = 3, b: int = 2) { repeat 3 until a < b { a, G[i] = 1, 2 }\n return G }");
+    check_round_trip("solver s(X ~ chain(D) * G, each: solver, a = 3, b: int = 2) { repeat 3 until a < b { "
+                     "a, G[i] = 1, 2 }\n return G }");
 }
 
 TEST(spans) {
@@ -132,7 +139,8 @@ TEST(spans) {
     CHECK(s->span.line == 2 && s->span.col == 5 && s->span.end_col == 34);
     CHECK(s->name_spans[1].col == 12 && s->name_spans[1].end_col == 14);
     CHECK(s->values[0]->span.col == 17 && s->values[0]->span.end_col == 31);
-    CHECK(s->values[0]->a->b->kind == EX_CALL && s->values[0]->a->b->span.col == 22 && s->values[0]->a->b->span.end_col == 26);
+    CHECK(s->values[0]->a->b->kind == EX_CALL && s->values[0]->a->b->span.col == 22 &&
+          s->values[0]->a->b->span.end_col == 26);
     CHECK(m->body[1]->type->span.col == 15 && m->body[1]->type->dims[1]->span.col == 23);
     cx_free(cx);
 }
@@ -147,16 +155,49 @@ static void check_errors(const char *text, size_t errors, const char *holds) {
 }
 
 TEST(recovery) {
-    check_errors("model m {\n let = 3\n let b = 4 5\n let c = (1 + \n let d = 5\n for in in 1..3 {\n x = 1\n y = \n }\n output z z\n}\ntrian m { }\n", 6, "did you mean 'train'?");
-    check_errors("model m {\n for i in 1..3 {\n x = 1\n output y\n}\ntrain m {\n epochs = 3\n}\n", 1, "never closed");
+    check_errors("model m {\n let = 3\n let b = 4 5\n let c = (1 + \n let d = 5\n for in in 1..3 {\n x = 1\n "
+                 "y = \n }\n output z z\n}\ntrian m { }\n",
+                 6, "did you mean 'train'?");
+    check_errors("model m {\n for i in 1..3 {\n x = 1\n output y\n}\ntrain m {\n epochs = 3\n}\n", 1,
+                 "never closed");
     check_errors("model m {\n let a = f(1]\n let b = [1, f(2]\n let c = 3)\n}\n}\n", 4, "closes nothing");
-    check_errors("model m { lasso G : X ~ D * G { lambda 3; prox = ; solve = f(; step = 1 }\n let = 2 }", 5, "expected");
+    check_errors("model m { lasso G : X ~ D * G { lambda 3; prox = ; solve = f(; step = 1 }\n let = 2 }", 5,
+                 "expected");
 }
 
 TEST(hostile) {
     enum { N = 200000 };
     char *s = malloc(N + 100);
-    static const char *const parts[] = {"(", "[", "{", "-", "!", "1+", "1^", "a?b:", "f(", "a'", "a[1]", "[1|", "if a {} else ", "\"", "'", "x where {", "0", "9", "#", ";", "a,", "]", ")", "}", "=", "/*", "model m {", "\xff", "\xc3\xa9", "1 + "};
+    static const char *const parts[] = {"(",
+                                        "[",
+                                        "{",
+                                        "-",
+                                        "!",
+                                        "1+",
+                                        "1^",
+                                        "a?b:",
+                                        "f(",
+                                        "a'",
+                                        "a[1]",
+                                        "[1|",
+                                        "if a {} else ",
+                                        "\"",
+                                        "'",
+                                        "x where {",
+                                        "0",
+                                        "9",
+                                        "#",
+                                        ";",
+                                        "a,",
+                                        "]",
+                                        ")",
+                                        "}",
+                                        "=",
+                                        "/*",
+                                        "model m {",
+                                        "\xff",
+                                        "\xc3\xa9",
+                                        "1 + "};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         for (int where = 0; where < 2; where++) {
             size_t n = (size_t)sprintf(s, "%s", where ? "model m { let a = " : "");

@@ -1,5 +1,6 @@
-/* Broken programs: the examples with words and bytes deleted, doubled, swapped and replaced. Nothing may crash; every message must point into
-   the text; what still reads without error must print and read again as the same tree. A number on the command line sets the rounds. */
+/* Broken programs: the examples with words and bytes deleted, doubled, swapped and replaced. Nothing may
+   crash; every message must point into the text; what still reads without error must print and read again as
+   the same tree. A number on the command line sets the rounds. */
 #include "check.h"
 #include "sema/sema.h"
 #include <ctype.h>
@@ -36,7 +37,8 @@ static size_t word_at(Text t, size_t at, size_t *begin) {
     size_t n = at;
     if (isalnum((unsigned char)t.at[at]))
         while (n < t.len && isalnum((unsigned char)t.at[n])) n++;
-    else n = at + 1;
+    else
+        n = at + 1;
     *begin = at;
     return n - at;
 }
@@ -51,8 +53,13 @@ static Text splice(Text t, size_t at, size_t drop, const char *in, size_t n) {
 }
 
 static Text mutate(Text t, Text other) {
-    static const char *const odd[] = {"{", "}", "(", ")", "[", "]", "'", "\"", "\n", ";", "..", "~", "where {", "for i in ", "lasso", "1e999", "\xff", "\xc3\xa9",
-                                      "", "99999999999999999999", "=", "==", "untied ", "param p : ", "let x = ", "return ", "prox", " by ", "/*", "#", "\r"};
+    static const char *const odd[] = {"{",       "}",    "(",        ")",          "[",
+                                      "]",       "'",    "\"",       "\n",         ";",
+                                      "..",      "~",    "where {",  "for i in ",  "lasso",
+                                      "1e999",   "\xff", "\xc3\xa9", "",           "99999999999999999999",
+                                      "=",       "==",   "untied ",  "param p : ", "let x = ",
+                                      "return ", "prox", " by ",     "/*",         "#",
+                                      "\r"};
     size_t a, b, n, m;
     if (t.len < 2) return t;
     switch (pick(7)) {
@@ -101,7 +108,8 @@ static char *print_text(const File *f) {
 }
 
 static void check_text(Text t) {
-    static const char library[] = "prox soft(z, t) = max(z - t, 0)\nsolver ista(X ~ D * g) { repeat updates { g = prox(g - step * D'(D * g - X)) }; return g }\n";
+    static const char library[] = "prox soft(z, t) = max(z - t, 0)\nsolver ista(X ~ D * g) { repeat updates "
+                                  "{ g = prox(g - step * D'(D * g - X)) }; return g }\n";
     Cx *cx = cx_new();
     File *files[2];
     Ast ast = {2, files};
@@ -119,7 +127,8 @@ static void check_text(Text t) {
     sema_check(cx, &ast); /* also on trees with errors: it must stand them */
     for (size_t i = 0; i < cx->diags.len; i++) {
         Span s = cx->diags.at[i]->span;
-        if (s.file == 0 || s.line == 0 || s.col == 0 || s.end_line < s.line || (s.end_line == s.line && s.end_col < s.col))
+        if (s.file == 0 || s.line == 0 || s.col == 0 || s.end_line < s.line ||
+            (s.end_line == s.line && s.end_col < s.col))
             FAIL("a message points nowhere: %s", cx->diags.at[i]->text);
     }
     char *text = NULL;
@@ -133,7 +142,8 @@ static void check_text(Text t) {
 }
 
 TEST(broken_examples) {
-    static const char *const names[] = {"denoise", "lista_cp", "ml_ista_mnist", "msd_csc", "new_structure", "res_csc", "sdnet"};
+    static const char *const names[] = {"denoise",       "lista_cp", "ml_ista_mnist", "msd_csc",
+                                        "new_structure", "res_csc",  "sdnet"};
     enum { N = sizeof names / sizeof *names };
     Text program[N];
     for (int i = 0; i < N; i++) {
