@@ -52,6 +52,8 @@ View gx_result(Gx *x, NodeId id) {
     Val *w = &x->val[id];
     const Node *n = graph_at(x->g, id);
     if (!w->has_target) w->view = view_new(x->e, n->shape, n->batched, n->name, n->span);
+    Buf *b = &x->e->bufs.at[w->view.buf];
+    if (!b->what) b->what = arena_printf(x->a, "%s %s", n->name ? n->name : op_info[n->op].name, shape_text(x->a, n->shape));
     w->kind = VAL_STORED;
     return w->view;
 }
@@ -108,9 +110,11 @@ static void store_aside(Gx *x) {
     for (size_t i = 0; i < x->inner.len; i++) {
         NodeId id = x->inner.at[i];
         if (!x->aside[id]) continue;
-        const Node *n = graph_at(x->g, id);
         Val *w = &x->val[id];
-        if (!w->has_target) w->view = view_new(x->e, n->shape, n->batched, n->name, n->span), w->has_target = true;
+        ValKind was = w->kind;
+        gx_result(x, id);
+        w->has_target = true;
+        w->kind = was;
         x->inner_ex.at[i]->store = ex_leaf(x->e, &w->view, NULL);
     }
 }
@@ -336,13 +340,14 @@ static void lower_entry(Sched *s, const Entry *y) {
     }
     copy_late(x, r);
     plan_memory(e);
+    remark(e, (Span){0}, "entry %s: %lld launches, %lld operators computed inside others; workspace %.1f KB and %.1f KB for each sample",
+           out.name, (long long)e->launches, (long long)e->fused, (double)out.fixed_floats / 256, (double)out.batch_floats / 256);
+    plan_describe(e);
     out.body = e->code.head;
     out.nvar = e->nvar;
     out.thread_bytes = e->thread_bytes;
     describe(e, y, r, nout);
     vec_push(a, &s->m->entries, out);
-    remark(e, (Span){0}, "entry %s: %lld launches, %lld operators computed inside others; workspace %.1f KB and %.1f KB for each sample",
-           out.name, (long long)e->launches, (long long)e->fused, (double)out.fixed_floats / 256, (double)out.batch_floats / 256);
 }
 
 SchedResult *sched_program(Cx *cx, Arena *a, const Program *p, const Entry *entries, size_t nentries, const SchedTarget *t) {

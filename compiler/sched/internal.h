@@ -16,6 +16,7 @@ typedef struct Buf {
     bool changes;        /* written in more than one turn of a loop that runs: nothing made of it may be kept */
     Name name;
     Span span;
+    const char *what;    /* for people: "conv real[32, 8, 8]" */
 } Buf;
 
 /* Where a tensor lies: entry (i, j, ..) of sample s is float offset + plus + s * sample + i * stride[0] + ... of the buffer. */
@@ -145,6 +146,7 @@ void buf_touch(Ent *e, int32_t buf);
 void buf_touch_at(Ent *e, int32_t buf, int32_t pos);
 void plan_loop_end(Ent *e, int32_t start); /* what was made before `start` and used since must outlive the loop */
 void plan_memory(Ent *e);
+void plan_describe(Ent *e); /* a remark about the fullest moment */
 Lptr *plan_pointer(Ent *e, const View *v, Lptr *into);
 
 /* ---- views.c ---- */

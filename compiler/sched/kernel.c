@@ -120,7 +120,7 @@ static int32_t add_kernel(Sched *s, LpKernel *q) {
         s->cap_hashes = cap;
     }
     s->hashes[s->nhashes++] = h;
-    q->name = name_fmt(s->cx, "k%zu_%s", s->m->kernels.len, q->remark);
+    q->name = name_of(s->cx, q->remark);
     vec_push(s->a, &s->m->kernels, *q);
     return (int32_t)s->m->kernels.len - 1;
 }

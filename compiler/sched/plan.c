@@ -92,3 +92,42 @@ void plan_memory(Ent *e) {
     e->out->batch_floats = place(e, SP_BATCH);
     for (size_t i = 0; i < e->patches.len; i++) e->patches.at[i].ptr->offset = e->bufs.at[e->patches.at[i].buf].base;
 }
+
+static bool alive(const Buf *b, LpSpace space, int32_t pos) {
+    return b->space == space && b->first >= 0 && b->first <= pos && pos <= b->last;
+}
+
+void plan_describe(Ent *e) {
+    enum { MOST = 6 };
+    int64_t *at = ARENA_ARRAY(e->a, int64_t, e->pos + 2), all = 0;
+    for (size_t i = 0; i < e->bufs.len; i++) { /* differences, then their sums */
+        const Buf *b = &e->bufs.at[i];
+        if (b->space != SP_BATCH || b->first < 0) continue;
+        at[b->first] += b->floats, at[b->last + 1] -= b->floats;
+        all += b->floats;
+    }
+    int32_t top = 0;
+    for (int32_t i = 1; i <= e->pos; i++) {
+        at[i] += at[i - 1];
+        if (at[i] > at[top]) top = i;
+    }
+    if (!at[top]) return;
+    const Buf *big[MOST] = {0};
+    size_t live = 0;
+    for (size_t i = 0; i < e->bufs.len; i++) {
+        const Buf *b = &e->bufs.at[i];
+        if (!alive(b, SP_BATCH, top)) continue;
+        live++;
+        for (int k = 0; k < MOST; k++)
+            if (!big[k] || b->floats > big[k]->floats) {
+                for (int j = MOST - 1; j > k; j--) big[j] = big[j - 1];
+                big[k] = b;
+                break;
+            }
+    }
+    const char *list = "";
+    for (int k = 0; k < MOST && big[k]; k++)
+        list = arena_printf(e->a, "%s%s%s", list, k ? ", " : "", big[k]->what ? big[k]->what : "a temporary");
+    remark(e, big[0]->span, "entry %s: fullest at launch %d of %d: %zu values, %.1f KB for each sample (without sharing memory all would take "
+           "%.1f KB); the largest: %s", e->out->name, top + 1, e->pos, live, (double)at[top] / 256, (double)all / 256, list);
+}
