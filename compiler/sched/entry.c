@@ -145,6 +145,9 @@ static void lower_elementwise(Gx *x, NodeId id) {
         return;
     }
     if (held) {
+        const Node *p = graph_at(x->g, x->held_node);
+        remark(x->e, p->span, "entry %s: %s %s is stored before what reads it: %d operators and %d values do not go into its tile", x->e->out->name,
+               op_info[p->op].name, shape_text(x->a, p->shape), finish_ops(root), (int)x->inner.len);
         held->store = NULL;
         MUST(lower_product(x, x->held_node, (Ending){.into = x->held_node}));
         *held = *ex_leaf(x->e, &x->val[x->held_node].view, NULL);
