@@ -2,7 +2,7 @@
 #include "llvm/llvm.h"
 #include "loop/scalar.h"
 #include "check.h"
-#include "unit/loop_samples.h"
+#include "unit/loop_random.h"
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -124,6 +124,15 @@ TEST(control) {
     arena_free(a);
 }
 
+TEST(random_kernels) {
+    Arena *a = arena_new();
+    enum { N = 60 };
+    float *x = numbers(a, RK_IN);
+    for (int i = 0; i < RK_IN; i++) x[i] = floorf(x[i] * 4) / 4;
+    for (uint64_t seed = 1; seed < 3; seed++) compare(random_kernels(a, N, seed * 1000003), 1, (const float *[]){x}, N * RK_OUT, 1e30, true);
+    arena_free(a);
+}
+
 TEST(wrong_calls_are_refused) {
     Arena *a = arena_new();
     const csc_model *model;
@@ -227,6 +236,6 @@ TEST(relu_is_one_instruction) {
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(wrong_calls_are_refused), T(shared_library), T(many_kernels), T(tile_stays_in_registers), T(relu_is_one_instruction)};
+    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(many_kernels), T(tile_stays_in_registers), T(relu_is_one_instruction)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

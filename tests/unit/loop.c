@@ -3,7 +3,7 @@
 #include "loop/noise.h"
 #include "loop/scalar.h"
 #include "check.h"
-#include "unit/loop_samples.h"
+#include "unit/loop_random.h"
 
 static csc_call call_of(uint32_t batch, const float *const *in, float *const *out, void *work) {
     return (csc_call){.size = sizeof(csc_call), .batch = batch, .in = in, .out = out, .workspace = work};
@@ -122,7 +122,7 @@ TEST(text_round_trip) {
     Arena *a = cx->keep;
     static const int32_t tab[] = {0, -7, 3};
     LpModule *all[] = {sample_elementwise(a, 5, 4), sample_reduction(a, 7, 8), sample_tile(a, 16, 2, 14, 16, tab, 3), sample_operations(a, 8),
-                       sample_control(a, 5)};
+                       sample_control(a, 5), random_kernels(a, 20, 5)};
     static const float f[] = {0.1f, -INFINITY, NAN, -3};
     LpTable t = {.f = f, .len = 4};
     vec_push(a, &all[0]->tables, t);
