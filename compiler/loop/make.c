@@ -171,7 +171,7 @@ const Lx *lx_f1(Arena *a, LxKind k, const Lx *x) {
 }
 
 const Lx *lx_f2(Arena *a, LxKind k, const Lx *x, const Lx *y) {
-    if ((k == LX_MAX || k == LX_MIN) && x->kind == LX_FLOAT) return lx_binary(a, k, x->width, y, x); /* constants to the right */
+    if ((k == LX_MAX || k == LX_MIN) && x->kind == LX_FLOAT && y->kind != LX_FLOAT) return lx_binary(a, k, x->width, y, x); /* constants to the right */
     return lx_binary(a, k, x->width, x, y);
 }
 

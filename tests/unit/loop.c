@@ -133,7 +133,7 @@ TEST(text_round_trip) {
         if (!again) diag_print_all(cx, stdout, false);
         CHECK(again);
         char *second = text_of(again);
-        CHECK_STR(second, first);
+        CHECK(!strcmp(second, first));
         for (size_t k = 0; k < again->kernels.len; k++) {
             CHECK(loop_kernel_equal(&again->kernels.at[k], &all[i]->kernels.at[k]));
             CHECK(loop_kernel_hash(&again->kernels.at[k]) == loop_kernel_hash(&all[i]->kernels.at[k]));
