@@ -23,8 +23,6 @@ static Val scaled(Build *b, LinOp *x, Val c, Span at) {
     return v_op(op);
 }
 
-static LinOp *adjoint_of(Build *b, LinOp *x, Span at) { return x->kind == L_ADJ ? x->part[0] : make(b, L_ADJ, x, NULL, at); }
-
 Val lin_binary(Build *b, BinOp o, Val x, Val y, Span at) {
     LinOp *p = as_op(x), *q = as_op(y);
     bool xnum = x.kind == V_INT || x.kind == V_REAL || x.kind == V_TENSOR, ynum = y.kind == V_INT || y.kind == V_REAL || y.kind == V_TENSOR;
@@ -275,4 +273,5 @@ Val lin_coherence(Build *b, LinOp *D, Span at) {
     return v_tensor(b, graph_add(b->ctx->g, OP_amax, &mu.node, 1, &all, at));
 }
 
-Val lin_adjoint(Build *b, LinOp *x, Span at) { return v_op(adjoint_of(b, x, at)); }
+/* Also of an adjoint: x itself learns the sizes that x' is used with. */
+Val lin_adjoint(Build *b, LinOp *x, Span at) { return v_op(make(b, L_ADJ, x, NULL, at)); }

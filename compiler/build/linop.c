@@ -14,8 +14,9 @@ LinOp *lin_new(Build *b, LinKind k, Span at) {
 LinOp *as_op(Val v) { return v.kind == V_OP ? v.op : NULL; }
 
 /* ---- channels ---- */
-int64_t lin_channels(Build *b, LinOp *op, bool of_y) {
-    int64_t n = 0, other;
+/* The first axis of x or y, where the other side's is `other` (-1: not known); -1: not known. */
+static int64_t channels_given(Build *b, LinOp *op, bool of_y, int64_t other) {
+    int64_t n = 0;
     switch (op->kind) {
     case L_CONV: {
         Shape w = val_shape(b, op->w);
@@ -24,28 +25,24 @@ int64_t lin_channels(Build *b, LinOp *op, bool of_y) {
     case L_DENSE: return val_shape(b, op->w).dim[of_y ? 0 : 1];
     case L_DIAG: {
         Shape w = val_shape(b, op->w);
-        return w.rank ? w.dim[0] : -1;
+        return w.rank ? w.dim[0] : other;
     }
-    case L_DCT: case L_HAAR: case L_SHIFT: case L_ID: return -1;
-    case L_SCALE: return lin_channels(b, op->part[0], of_y);
-    case L_ADJ: return lin_channels(b, op->part[0], !of_y);
-    case L_COMPOSE: /* y of the first factor; where that is open, it is what comes in */
-        n = lin_channels(b, op->part[of_y ? 0 : 1], of_y);
-        if (n >= 0) return n;
-        return lin_channels(b, op->part[of_y ? 1 : 0], of_y);
+    case L_DCT: case L_HAAR: case L_SHIFT: case L_ID: return other;
+    case L_SCALE: return channels_given(b, op->part[0], of_y, other);
+    case L_ADJ: return channels_given(b, op->part[0], !of_y, other);
+    case L_COMPOSE: return channels_given(b, op->part[of_y ? 0 : 1], of_y, channels_given(b, op->part[of_y ? 1 : 0], of_y, other));
     case L_SUM:
-        n = lin_channels(b, op->part[0], of_y);
-        return n >= 0 ? n : lin_channels(b, op->part[1], of_y);
+        n = channels_given(b, op->part[0], of_y, other);
+        return n >= 0 ? n : channels_given(b, op->part[1], of_y, other);
     case L_HCAT: case L_VCAT:
         if ((op->kind == L_HCAT) == of_y) { /* the side the blocks share */
             for (int i = 0; i < op->nparts; i++)
-                if ((n = lin_channels(b, op->part[i], of_y)) >= 0) return n;
+                if ((n = channels_given(b, op->part[i], of_y, -1)) >= 0) return n;
             return -1;
         }
-        other = lin_channels(b, op, !of_y);
+        if (other < 0) other = channels_given(b, op, !of_y, -1);
         for (int i = 0; i < op->nparts; i++) {
-            int64_t k = lin_channels(b, op->part[i], of_y);
-            if (k < 0) k = other;
+            int64_t k = channels_given(b, op->part[i], of_y, other);
             if (k < 0) return -1;
             n += k;
         }
@@ -53,6 +50,8 @@ int64_t lin_channels(Build *b, LinOp *op, bool of_y) {
     }
     return -1;
 }
+
+int64_t lin_channels(Build *b, LinOp *op, bool of_y) { return channels_given(b, op, of_y, -1); }
 
 int64_t lin_atoms(Build *b, LinOp *D) {
     int64_t n = lin_channels(b, D, false);
@@ -161,9 +160,9 @@ static bool conv_sizes_of_y(Build *b, LinOp *op, Shape y, ConvSizes *out, Shape 
 bool lin_block_sizes(Build *b, LinOp *op, Shape in, int64_t *size, Span at) {
     bool hcat = op->kind == L_HCAT;
     int64_t shared = lin_channels(b, op, hcat), total = 0, open = 0;
+    if (shared < 0 && hcat && op->has_signal && op->signal.rank) shared = op->signal.dim[0]; /* [I | [I | dct]]: as it was met */
     for (int i = 0; i < op->nparts; i++) {
-        size[i] = lin_channels(b, op->part[i], !hcat);
-        if (size[i] < 0) size[i] = shared;
+        size[i] = channels_given(b, op->part[i], !hcat, shared);
         if (size[i] < 0) open++;
         else total += size[i];
     }

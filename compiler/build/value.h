@@ -273,7 +273,7 @@ int64_t lin_atoms(Build *b, LinOp *D);
 Val lin_lipschitz(Build *b, LinOp *D, Span at);
 Val lin_coherence(Build *b, LinOp *D, Span at);
 bool lin_block_sizes(Build *b, LinOp *op, Shape stacked, int64_t *size, Span at); /* of HCAT's code, VCAT's signal */
-int64_t lin_channels(Build *b, LinOp *op, bool of_y);           /* first axis of x or y; -1: that of the other side, whatever it is */
+int64_t lin_channels(Build *b, LinOp *op, bool of_y);           /* first axis of x or y; -1: the operator alone does not say */
 GCtx *lin_home(Build *b, LinOp *D, bool *batched);              /* the innermost graph that its weights live in */
 LinOp *as_op(Val v);
 
