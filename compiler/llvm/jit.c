@@ -20,8 +20,9 @@ static LLVMErrorRef load(LlvmJit *j, const LlvmObject *o, LLVMOrcExecutorAddress
     if ((error = LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&process, prefix, NULL, NULL))) return error;
     LLVMOrcJITDylibAddGenerator(lib, process);
     LlvmObject part;
-    for (size_t at = 0; plan_member(o, &at, &part);) {
-        LLVMMemoryBufferRef b = LLVMCreateMemoryBufferWithMemoryRangeCopy(part.bytes, part.len, "model.o");
+    char name[] = "part0.o"; /* ORC wants a name of its own for each */
+    for (size_t at = 0; plan_member(o, &at, &part); name[4]++) {
+        LLVMMemoryBufferRef b = LLVMCreateMemoryBufferWithMemoryRangeCopy(part.bytes, part.len, name);
         if ((error = LLVMOrcLLJITAddObjectFile(j->jit, lib, b))) return error;
     }
     return LLVMOrcLLJITLookup(j->jit, query, "csc_model_query");

@@ -4,6 +4,7 @@
 #include "check.h"
 #include "unit/loop_random.h"
 #include <dlfcn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifdef __SANITIZE_ADDRESS__
@@ -181,6 +182,29 @@ static void link_and_run(int kernels) {
     arena_free(a);
 }
 
+TEST(sanitizer_sees_generated_code) { /* a store behind the end of a heap block ends the process */
+    if (!SANITIZED) SKIP("no sanitizer");
+    Arena *a = arena_new();
+    const csc_model *model;
+    const char *why = "";
+    LlvmJit *j = llvm_jit_load(object_of(a, sample_elementwise(a, 64, 8), "x86-64-v2", NULL), &model, &why);
+    if (!j) FAIL("%s", why);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        float *x = calloc(64, 4), *y = malloc(60 * 4);
+        csc_call c = {.size = sizeof c, .batch = 1, .in = (const float *[]){x}, .out = (float *[]){y}};
+        fclose(stderr);
+        model->entries[0].run(&c);
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK(status != 0);
+    llvm_jit_free(j);
+    arena_free(a);
+}
+
 TEST(shared_library) {
     if (SANITIZED) SKIP("instrumented code");
     link_and_run(0);
@@ -236,6 +260,6 @@ TEST(relu_is_one_instruction) {
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(many_kernels), T(tile_stays_in_registers), T(relu_is_one_instruction)};
+    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(many_kernels), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
