@@ -129,25 +129,63 @@ static bool read_array(Run *r, Sample *s) {
     return ok;
 }
 
-/* What training did to every sample it must be done here, too. */
+/* ---- what training did to every sample it must be done here, too ---- */
+typedef struct Scaling {
+    int n; /* channels */
+    double mean[16], deviation[16];
+} Scaling;
+
+static int numbers(const Cfg *v, double *out) {
+    if (!v) return 0;
+    if (v->kind == CFG_NUMBER) return out[0] = v->number, 1;
+    int n = 0;
+    for (uint32_t i = 0; i < v->n && n < 16; i++) out[n++] = v->item[i]->number;
+    return n;
+}
+
+static const char *list(const char *s, double *out, int *n) { /* 1,2,3] */
+    for (*n = 0; *n < 16; s++) {
+        char *end;
+        out[(*n)++] = strtod(s, &end);
+        if (end == s) return NULL;
+        if (*(s = end) != ',') break;
+    }
+    return *s == ']' ? s : NULL;
+}
+
+/* The checkpoint remembers what was computed over the training set: {"X":{"mean":[..],"deviation":[..]}}. */
+static bool saved_scaling(Run *r, Scaling *out) {
+    csc_tensors *t = NULL;
+    bool ok = false;
+    csc_error_clear(r->rt);
+    if (r->o->weights && csc_tensors_open(r->rt, r->o->weights, &t) == CSC_OK) {
+        const char *text = csc_tensors_metadata(t, "standardize"), *at = NULL, *middle = "],\"deviation\":[";
+        const char *key = arena_printf(r->cx->keep, "\"%s\":{\"mean\":[", r->base.program->inputs.at[r->input].name);
+        int m = 0;
+        if (text && (at = strstr(text, key)) && (at = list(at + strlen(key), out->mean, &out->n)) && !strncmp(at, middle, strlen(middle)))
+            ok = list(at + strlen(middle), out->deviation, &m) && m == out->n;
+    }
+    csc_tensors_close(t);
+    return ok;
+}
+
 static bool standardize(Run *r, Sample *s) {
     const Program *p = r->base.program;
-    if (!p->stages.len) return true;
-    const Stage *st = &p->stages.at[p->stages.len - 1];
-    for (size_t i = 0; i < st->augment.len; i++) {
-        if (strcmp(st->augment.at[i]->text, "standardize")) continue;
-        const Cfg *mean = cfg_arg(st->augment.at[i], "mean"), *dev = cfg_arg(st->augment.at[i], "deviation");
-        if (!mean || !dev) {
-            Diag *d = diag_error(r->cx, E_INPUT, st->augment.at[i]->span, "the model was trained on standardized data, and the numbers are not written here");
+    const Stage *st = p->stages.len ? &p->stages.at[p->stages.len - 1] : NULL;
+    for (size_t i = 0; st && i < st->augment.len; i++) {
+        const Cfg *a = st->augment.at[i];
+        if (strcmp(a->text, "standardize")) continue;
+        Scaling z = {0};
+        z.n = numbers(cfg_arg(a, "mean"), z.mean);
+        if ((!z.n || numbers(cfg_arg(a, "deviation"), z.deviation) != z.n) && !saved_scaling(r, &z)) {
+            Diag *d = diag_error(r->cx, E_INPUT, a->span, "the model was trained on standardized data, and neither the program nor the weights have the numbers");
             diag_help(r->cx, d, "standardize(mean: [0.49, 0.48, 0.45], deviation: [0.25, 0.24, 0.26])");
             return false;
         }
-        int64_t c = s->shape.dim[0], plane = shape_size(s->shape) / c;
+        int64_t c = s->shape.rank ? s->shape.dim[0] : 1, plane = c ? shape_size(s->shape) / c : 0;
         for (int64_t k = 0; k < s->count * c; k++) {
-            uint32_t ch = (uint32_t)(k % c);
-            double m = mean->kind == CFG_LIST ? (ch < mean->n ? mean->item[ch]->number : 0) : mean->number;
-            double v = dev->kind == CFG_LIST ? (ch < dev->n ? dev->item[ch]->number : 1) : dev->number;
-            for (int64_t q = 0; q < plane; q++) s->at[k * plane + q] = (float)((s->at[k * plane + q] - m) / v);
+            int ch = (int)(k % c) < z.n ? (int)(k % c) : z.n - 1;
+            for (int64_t q = 0; q < plane; q++) s->at[k * plane + q] = (float)((s->at[k * plane + q] - z.mean[ch]) / z.deviation[ch]);
         }
     }
     return true;
@@ -213,6 +251,14 @@ static int64_t likeliest(const float *v, int64_t n, double *probability) {
     return best;
 }
 
+static void json_item(Run *r, const Sample *s, const OutputDecl *d) {
+    printf("%s\n  {\"file\": ", r->first_json ? "" : ",");
+    json_text(stdout, s->path);
+    printf(", \"output\": ");
+    json_text(stdout, d->name);
+    r->first_json = false;
+}
+
 static bool write_output(Run *r, const Sample *s, const OutputDecl *d, const float *at, size_t nout) {
     bool picture = s->picture && s->count == 1 && d->shape.rank == 3 && (d->shape.dim[0] == 1 || d->shape.dim[0] == 3);
     const char *path;
@@ -235,6 +281,14 @@ static bool write_output(Run *r, const Sample *s, const OutputDecl *d, const flo
     if (st == CSC_IO) machine_trouble("%s", csc_error(r->rt));
     if (st) return runtime_error(r->cx, r->rt, E_WRITE, (Span){0}), false;
     if (!r->o->json) printf("%s -> %s %s\n", s->path, path, shape_text(r->cx->keep, d->shape));
+    else {
+        json_item(r, s, d);
+        printf(", \"written\": ");
+        json_text(stdout, path);
+        printf(", \"samples\": %lld, \"shape\": ", (long long)s->count);
+        json_dims(stdout, d->shape.rank, d->shape.dim);
+        printf("}");
+    }
     return true;
 }
 
@@ -243,12 +297,8 @@ static void say_class(Run *r, const Sample *s, const OutputDecl *d, const float 
         double p;
         int64_t label = likeliest(at + i * d->shape.dim[0], d->shape.dim[0], &p);
         if (r->o->json) {
-            printf("%s\n  {\"file\": ", r->first_json ? "" : ",");
-            json_text(stdout, s->path);
-            printf(", \"sample\": %lld, \"output\": ", (long long)i);
-            json_text(stdout, d->name);
-            printf(", \"label\": %lld, \"probability\": %.6f}", (long long)label, p);
-            r->first_json = false;
+            json_item(r, s, d);
+            printf(", \"sample\": %lld, \"label\": %lld, \"probability\": %.6f}", (long long)i, (long long)label, p);
         } else if (s->count == 1) printf("%s: %lld  (%.1f %%)\n", s->path, (long long)label, 100 * p);
         else printf("%s %lld: %lld  (%.1f %%)\n", s->path, (long long)i, (long long)label, 100 * p);
     }

@@ -199,4 +199,17 @@ case_tunables_compile_nothing_again() {
     if cmp -s one.png half.png; then fail "the tunable changed nothing"; fi
     expect 1 "$CSCC" run m.csc "$coins" -o x.png --tune b=0.5
 }
+case_run_standardizes_as_training_did() {
+    needs_code
+    sed -e "s|\.\./data|$CSC_SOURCE/examples/data|g" -e 's/    minimize /    augment = [standardize]\n    minimize /' "$digits" >std.csc
+    expect 0 "$CSCC" train std.csc --epochs 6 --out run
+    expect 0 "$CSCC" eval std.csc --weights run/best.safetensors
+    expect 0 "$CSCC" run std.csc "$CSC_SOURCE/examples/data/digits-images-idx3-ubyte.gz" --weights run/best.safetensors --json
+    command -v python3 >/dev/null || skip "python3 is not here"
+    python3 -c '
+import gzip, json, sys
+want = gzip.open(sys.argv[1]).read()[8:]
+right = sum(r["label"] == want[i] for i, r in enumerate(json.load(open("out"))))
+assert right > 0.95 * len(want), right' "$CSC_SOURCE/examples/data/digits-labels-idx1-ubyte.gz"
+}
 run_cases
