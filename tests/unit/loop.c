@@ -21,6 +21,9 @@ TEST(folding) {
     CHECK(y->kind == LX_IADD && y->b->i == 12 && y->a->kind == LX_IMUL && y->a->b->i == 4);
     CHECK(lx_is_const(lx_i2(a, LX_IMUL, lx_int(a, INT64_MAX), lx_int(a, 2)), &v) && v == -2);
     CHECK(!lx_is_const(lx_i2(a, LX_IDIV, lx_int(a, 7), lx_int(a, 0)), NULL));
+    const Lx *w = lx_i2(a, LX_IMIN, lx_mulk(a, lx_addk(a, x, 1), 8), lx_int(a, 64)); /* a multiple of 8 */
+    CHECK(lx_is_const(lx_i2(a, LX_IMOD, lx_i2(a, LX_ISUB, w, lx_mulk(a, x, 24)), lx_int(a, 8)), &v) && v == 0);
+    CHECK(!lx_is_const(lx_i2(a, LX_IMOD, w, lx_int(a, 16)), NULL));
     arena_free(a);
 }
 
