@@ -106,7 +106,8 @@ csc_status csc_net_run(csc_net *n, const csc_entry *e, int64_t batch, const floa
 void csc_net_project(csc_net *n, double learning_rate); /* all constraints of all parameters */
 
 /* ---- checkpoints: safetensors ---- */
-csc_status csc_weights_load(csc_net *n, const char *path); /* parameters and states by name */
+/* Parameters and states by name. A state of another length (it goes with the input's size) keeps its value. */
+csc_status csc_weights_load(csc_net *n, const char *path);
 csc_status csc_weights_save(csc_net *n, const char *path); /* atomically */
 
 typedef struct csc_file_tensor { /* of a tensor file, for inspection */

@@ -152,6 +152,15 @@ static bool extra_turn(const csc_net *n, const char *name) {
     return false;
 }
 
+/* A state whose axes are as many but not as long: it belongs to another size of the input (the vector of a power iteration) and starts anew
+   here. Parameters never depend on that size. */
+static bool other_size(const csc_tensors *f, const csc_tensor_info *t, bool *used) {
+    int i = csc_tensors_find(f, t->name);
+    const csc_file_tensor *x = i >= 0 && t->turns <= 0 ? csc_tensors_at(f, i) : NULL;
+    if (!x || x->rank != t->rank || !memcmp(x->dim, t->dim, sizeof *x->dim * (size_t)t->rank)) return false;
+    return used[i] = true;
+}
+
 /* All or nothing: into new blocks, which then change places with the old ones. */
 static csc_status load(csc_net *n, csc_tensors *f) {
     RtBlock params = {0}, states = {0};
@@ -160,7 +169,11 @@ static csc_status load(csc_net *n, csc_tensors *f) {
     csc_status s = used && rt_block_new(&params, n->params.bytes) && rt_block_new(&states, n->states.bytes) ? CSC_OK
                                                                                                             : rt_no_memory(n->cx, n->params.bytes);
     for (int i = 0; s == CSC_OK && i < n->info->nparams; i++) s = read_tensor(n, f, "", &n->info->params[i], params.at, used);
-    for (int i = 0; s == CSC_OK && i < n->info->nstates; i++) s = read_tensor(n, f, "", &n->info->states[i], states.at, used);
+    for (int i = 0; s == CSC_OK && i < n->info->nstates; i++) {
+        const csc_tensor_info *t = &n->info->states[i];
+        if (!other_size(f, t, used)) s = read_tensor(n, f, "", t, states.at, used);
+        else memcpy((float *)states.at + t->offset, (float *)n->states.at + t->offset, sizeof(float) * (size_t)net_tensor_floats(t));
+    }
     for (int i = 0; s == CSC_OK && i < count; i++) {
         const csc_file_tensor *x = csc_tensors_at(f, i);
         if (used[i] || !strncmp(x->name, "optimizer.", 10) || extra_turn(n, x->name)) continue;

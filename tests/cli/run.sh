@@ -49,6 +49,28 @@ case_sizes_that_do_not_fit() {
     has err "m.csc:2:"
     has err "303"
 }
+case_weights_serve_every_size() { # the norm of D was found at the size of the training patches
+    needs_code
+    cat >m.csc <<'P'
+model m(atoms: int = 4) {
+    input X : real[1, H, W]
+    dictionary D = conv(A, pad: full)' where { param A : real[atoms, 1, 5, 5] = normal(1), unit_atoms }
+    lasso G : X ~ D * G { lambda = 0.05; prox = soft; step = 0.9 / lipschitz(D); solve = fista(unfold: 3) }
+    output Y = D * G
+}
+train m {
+    data      = images("pictures", patch: 24, gray: true)
+    minimize  = objective(G)
+    optimizer = adam(lr: 1e-2)
+    epochs    = 3
+    batch     = 2
+}
+P
+    cp -r "$pictures" pictures
+    expect 0 "$CSCC" train m.csc --out run
+    expect 0 "$CSCC" run m.csc "$pictures/coins.png" "$pictures/brick.png" --weights run/best.safetensors -o results
+    [ -s results/brick.png ]
+}
 case_files_that_are_none() {
     needs_code
     invert
