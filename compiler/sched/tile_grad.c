@@ -27,7 +27,8 @@ typedef struct Grad {
     int64_t wide, high;
     int tabs[2];
     int64_t columns, xcol;
-    bool unit_out[2]; /* are lanes of y, of x neighbours in the result? */
+    bool through;       /* small maps: a tile goes through all samples at once, its sums stay in registers */
+    int64_t out_stride[2]; /* of lanes of y, of x in the result */
 } Grad;
 
 static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
@@ -37,7 +38,8 @@ static double most(double x, double y) { return x > y ? x : y; }
 static double choose(const Grad *g, bool of_x, int64_t vectors, int64_t numbers, int64_t pixels, int *kv, int *p) {
     double best = 0;
     int regs = g->e->s->t.registers;
-    double way_out = g->columns && !g->unit_out[of_x] ? 18 : 0;
+    int64_t apart = g->out_stride[of_x];
+    double way_out = !g->columns || apart == 1 ? 0 : apart < 256 ? 18 : 60;
     for (int v = 1; v <= 4 && v <= vectors; v++)
         for (int n = 1; n <= numbers && v * n + v + 1 <= regs; n++) {
             double step = most(most(v * n / 2.0, (v + n) / 2.0), 4) + 0.7;
@@ -75,8 +77,9 @@ static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti,
     const Side *xs = g->vec.taps ? &g->vec : &g->one;
     const Taps *ty = &g->taps[0];
     const Lx *i = kb_unroll(k, g->kv * g->p);
-    kb_set(k, g->acc, i, lx_load(a, g->scratch, ADD(wait, MUL(i, INT(L))), L, NULL));
+    kb_set(k, g->acc, i, g->through ? lx_float(a, 0, L) : lx_load(a, g->scratch, ADD(wait, MUL(i, INT(L))), L, NULL));
     kb_end(k);
+    if (g->through) sample = kb_for(k, INT(0), kb_batch(k), 1);
     const Lx *row3 = MUL(ti, INT(3)), *col3 = MUL(tj, INT(3));
     const Lx *shift = MUL(lx_itab(a, g->tabs[0], row3), INT(xs->row / ty->stride));
     if (!g->run) shift = ADD(shift, MUL(lx_itab(a, g->tabs[1], col3), INT(g->xcol)));
@@ -101,32 +104,42 @@ static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti,
     v = kb_unroll(k, g->kv);
     const Lx *r = ADD(MUL(p, INT(g->kv)), v), *acc = lx_reg(a, g->acc, r, L);
     kb_set(k, g->acc, r, lx_f3(a, LX_FMA, lx_reg(a, g->vreg, v, L), lx_reg(a, g->oreg, NULL, L), acc));
-    for (int n = 0; n < 4; n++) kb_end(k);
+    for (int n = 0; n < 4 + g->through; n++) kb_end(k);
     i = kb_unroll(k, g->kv * g->p);
     kb_store(k, g->scratch, ADD(wait, MUL(i, INT(L))), lx_reg(a, g->acc, i, L), NULL);
     kb_end(k);
 }
 
-/* The sums of one tile to where the gradient lies. */
-static void write_out(Grad *g, const TileGrad *t, int po, const Lx *vb, const Lx *vfirst, const Lx *pb, const Lx *ofirst, const Lx *ti,
-                      const Lx *tj, const Lx *wait) {
+typedef struct Share { /* what a grid point owns */
+    const Lx *vb, *vfirst, *p0, *p1, *i0, *i1;
+    int64_t cols, per_point, tile;
+} Share;
+
+static const Lx *waits_at(Grad *g, const Share *s, const Lx *i, const Lx *j, const Lx *pb) {
+    Arena *a = g->a;
+    return MUL(ADD(MUL(ADD(MUL(SUB(i, s->i0), INT(s->cols)), j), INT(s->per_point)), SUB(pb, s->p0)), INT(s->tile));
+}
+
+/* The sums to where the gradient lies; the taps of an entry are neighbours there, so they are the innermost loop. */
+static void write_out(Grad *g, const TileGrad *t, int po, const Share *s) {
     Kb *k = g->k;
     Arena *a = g->a;
     int vaxis = g->vec.taps ? 1 : 0;
     int64_t C = t->out.shape.dim[1];
+    const Lx *pb = kb_for(k, s->p0, s->p1, 1), *ofirst = IMIN(MUL(pb, INT(g->p)), INT(g->none - g->p));
     const Lx *p = kb_for(k, INT(0), INT(g->p), 1), *v = kb_for(k, INT(0), INT(g->kv), 1);
     /* the last tiles overlap their neighbours, which write what both have */
-    kb_if(k, IAND(ILT(SUB(MUL(vb, INT(g->kv)), INT(1)), ADD(vfirst, v)), ILT(SUB(MUL(pb, INT(g->p)), INT(1)), ADD(ofirst, p))));
+    kb_if(k, IAND(ILT(SUB(MUL(s->vb, INT(g->kv)), INT(1)), ADD(s->vfirst, v)), ILT(SUB(MUL(pb, INT(g->p)), INT(1)), ADD(ofirst, p))));
+    const Lx *i = kb_for(k, s->i0, s->i1, 1), *j = kb_for(k, INT(0), INT(s->cols), 1);
+    const Lx *wait = waits_at(g, s, i, j, pb);
     const Lx *value = lx_load(a, g->scratch, ADD(wait, MUL(ADD(MUL(p, INT(g->kv)), v), INT(g->L))), (int)g->L, NULL);
-    const Lx *lane = MUL(ADD(vfirst, v), INT(g->L)), *n = ADD(ofirst, p), *at[4];
-    at[vaxis] = lane, at[1 - vaxis] = g->run ? MOD(n, INT(C)) : n, at[2] = ti, at[3] = g->run ? DIV(n, INT(C)) : tj;
+    const Lx *lane = MUL(ADD(s->vfirst, v), INT(g->L)), *n = ADD(ofirst, p), *at[4];
+    at[vaxis] = lane, at[1 - vaxis] = g->run ? MOD(n, INT(C)) : n, at[2] = i, at[3] = g->run ? DIV(n, INT(C)) : j;
     const Lx *count = SUB(INT(g->nvec), lane);
     Finish f = {.k = k, .acc = t->acc, .value = value, .axes = 4, .lanes = vaxis, .at = at, .width = (int)g->L, .count = count};
     if (t->epilogue) value = finish(&f, t->epilogue);
     kb_store_strided(k, po, kb_at(k, &t->out, NULL, at), t->out.stride[vaxis], value, count);
-    kb_end(k);
-    kb_end(k);
-    kb_end(k);
+    for (int m = 0; m < 6; m++) kb_end(k);
 }
 
 static bool set_sides(Grad *g, const View *x, const View *y) {
@@ -167,7 +180,7 @@ bool tile_grad(Ent *e, const TileGrad *t) {
     if (t->epilogue && finish_ops(t->epilogue) > TILE_OPS_MOST) return false;
     Grad *g = ARENA_NEW(a, Grad);
     *g = (Grad){.e = e, .a = a, .L = e->s->t.lanes, .taps = taps, .OH = y->shape.dim[1], .OW = y->shape.dim[2], .columns = columns};
-    g->unit_out[0] = out->stride[0] == 1, g->unit_out[1] = out->stride[1] == 1;
+    g->out_stride[0] = out->stride[0], g->out_stride[1] = out->stride[1];
     if (!set_sides(g, x, y)) return false;
     int64_t nvb = ceil_div(ceil_div(g->nvec, g->L), g->kv), npb = ceil_div(g->none, g->p), tile = (int64_t)g->kv * g->p * g->L;
     int64_t groups = ceil_div(POINTS_WANTED, nvb), rows = taps[0].n, cols = g->run ? 1 : taps[1].n, row_groups = 1;
@@ -191,25 +204,22 @@ bool tile_grad(Ent *e, const TileGrad *t) {
     const Lx *i0 = DIV(MUL(rg, INT(rows)), INT(row_groups)), *i1 = DIV(MUL(ADD(rg, INT(1)), INT(rows)), INT(row_groups));
     const Lx *p0 = DIV(MUL(gr, INT(npb)), INT(groups)), *p1 = DIV(MUL(ADD(gr, INT(1)), INT(npb)), INT(groups));
     const Lx *vfirst = IMIN(MUL(vb, INT(g->kv)), INT(ceil_div(g->nvec, g->L) - g->kv));
+    bool batched = !columns && (x->batched || y->batched);
+    g->through = batched && !g->run && g->OH * g->OW <= 64;
     const Lx *z = kb_for(k, INT(0), INT(row_share * cols * per_point * tile), g->L);
     kb_store(k, g->scratch, z, lx_float(a, 0, (int)g->L), NULL);
     kb_end(k);
-    bool batched = !columns && (x->batched || y->batched);
-    for (int pass = 0; pass < 2; pass++) { /* sums, then their way out */
-        const Lx *sample = NULL;
-        if (!pass && batched) sample = kb_for(k, INT(0), kb_batch(k), 1);
-        if (!pass && g->run) {
-            PadCopy c = {.x = *x, .from = px, .to = g->padded, .sample = sample, .first_row = INT(taps[0].off[0]), .rows = INT(g->high),
-                         .left = taps[1].off[0], .wide = g->wide};
-            tile_copy_padded(k, &c);
-        }
-        const Lx *i = kb_for(k, i0, i1, 1), *j = kb_for(k, INT(0), INT(cols), 1), *pb = kb_for(k, p0, p1, 1);
-        const Lx *ofirst = IMIN(MUL(pb, INT(g->p)), INT(g->none - g->p));
-        const Lx *wait = MUL(ADD(MUL(ADD(MUL(SUB(i, i0), INT(cols)), j), INT(per_point)), SUB(pb, p0)), INT(tile));
-        if (pass) write_out(g, t, po, vb, vfirst, pb, ofirst, i, j, wait);
-        else emit_tile(g, vfirst, ofirst, i, j, sample, wait);
-        for (int n = 0; n < 3 + (!pass && batched); n++) kb_end(k);
+    Share s = {vb, vfirst, p0, p1, i0, i1, cols, per_point, tile};
+    const Lx *sample = batched && !g->through ? kb_for(k, INT(0), kb_batch(k), 1) : NULL;
+    if (g->run) {
+        PadCopy c = {.x = *x, .from = px, .to = g->padded, .sample = sample, .first_row = INT(taps[0].off[0]), .rows = INT(g->high),
+                     .left = taps[1].off[0], .wide = g->wide};
+        tile_copy_padded(k, &c);
     }
+    const Lx *i = kb_for(k, i0, i1, 1), *j = kb_for(k, INT(0), INT(cols), 1), *pb = kb_for(k, p0, p1, 1);
+    emit_tile(g, vfirst, IMIN(MUL(pb, INT(g->p)), INT(g->none - g->p)), i, j, sample, waits_at(g, &s, i, j, pb));
+    for (int n = 0; n < 3 + (sample != NULL); n++) kb_end(k);
+    write_out(g, t, po, &s);
     kb_launch(k, INT(nvb * groups * row_groups));
     return true;
 }

@@ -45,10 +45,13 @@ View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots) {
     e->hoist = level < (int)e->loops.len ? level + 1 : 0;
     Kb *k = kb_new(e, "pack", 0);
     int p = kb_ptr(k, w, false), q = kb_ptr(k, &packed, true), t = kb_table(k, tab, T);
+    /* the loop over what lies closest in memory is inside */
+    bool taps_inside = T > 1 && !dots && w->stride[1] >= w->stride[2] && w->stride[1] >= w->stride[3];
+    const Lx *c = taps_inside ? kb_for(k, INT(0), INT(C), 1) : NULL;
     const Lx *g = kb_grid(k), *tap = kb_for(k, INT(0), INT(T), 1);
     const Lx *from = ADD(lx_itab(a, t, tap), MUL(g, INT((dots ? 1 : L) * w->stride[0])));
     const Lx *to = MUL(ADD(MUL(g, INT(T)), tap), INT(unit));
-    const Lx *c = kb_for(k, INT(0), INT(C), dots ? L : 1);
+    if (!c) c = kb_for(k, INT(0), INT(C), dots ? L : 1);
     if (dots) {
         const Lx *count = C % L ? SUB(INT(C), c) : NULL;
         kb_store(k, q, ADD(to, c), lx_gather(a, p, ADD(from, MUL(c, INT(w->stride[1]))), INT(w->stride[1]), (int)L, count), count);

@@ -30,7 +30,10 @@ View view_new_row_major(Ent *e, Shape s, bool batched, Name name, Span span) {
    value per channel is one vector, and [I | F'] is a slice of each pixel. What is made of parameters alone stays row-major. */
 View view_new(Ent *e, Shape s, bool batched, Name name, Span span) {
     if (!batched) return view_new_row_major(e, s, false, name, span);
-    return view_channels_last(buf_new(e, batched, shape_size(s), name, span), s, batched);
+    int64_t size = shape_size(s), pad = size >= 1024 && size % 512 == 0 ? 16 : 0; /* neighbours a page apart would share cache lines */
+    View v = view_channels_last(buf_new(e, batched, size + pad, name, span), s, batched);
+    v.sample += pad;
+    return v;
 }
 
 /* Axes of v are cut and joined so that they make up `s`; joining needs strides that fit (as in numpy's reshape). */
