@@ -6,3 +6,4 @@ target_compile_definitions(modeltest PRIVATE CSC_SOURCE_DIR="${CMAKE_SOURCE_DIR}
 target_link_libraries(modeltest PUBLIC csc_driver)
 csc_test(gradients modeltest)
 csc_test(algebra modeltest)
+csc_test(build_fuzz csc_driver)
