@@ -3,13 +3,23 @@
 #include "build/value.h"
 #include "op/eval.h"
 
+/* Counts the parts; an operator that grew too large becomes the identity, after an error. */
+static LinOp *sized(Build *b, LinOp *op) {
+    int64_t n = 1;
+    for (int i = 0; i < op->nparts; i++) n += op->part[i]->size;
+    op->size = (int)n;
+    if (n <= PARTS_MOST) return op;
+    diag_error(b->cx, E_TOO_LARGE, op->span, "this operator is made of more than %d parts", PARTS_MOST);
+    return lin_new(b, L_ID, op->span);
+}
+
 static LinOp *make(Build *b, LinKind k, LinOp *x, LinOp *y, Span at) {
     LinOp *op = lin_new(b, k, at);
     op->nparts = y ? 2 : 1;
     op->part = ARENA_ARRAY(b->a, LinOp *, 2);
     op->part[0] = x;
     op->part[1] = y;
-    return op;
+    return sized(b, op);
 }
 
 static Val scaled(Build *b, LinOp *x, Val c, Span at) {
@@ -19,7 +29,7 @@ static Val scaled(Build *b, LinOp *x, Val c, Span at) {
         return v_bad();
     }
     LinOp *op = make(b, L_SCALE, x, NULL, at);
-    op->w = c;
+    if (op->kind == L_SCALE) op->w = c;
     return v_op(op);
 }
 
@@ -78,9 +88,9 @@ Val lin_blocks(Build *b, Expr *e) {
             }
             row->part[row->nparts++] = item[k].op;
         }
-        col->part[col->nparts++] = row->nparts == 1 ? row->part[0] : row;
+        col->part[col->nparts++] = row->nparts == 1 ? row->part[0] : sized(b, row);
     }
-    return v_op(col->nparts == 1 ? col->part[0] : col);
+    return v_op(col->nparts == 1 ? col->part[0] : sized(b, col));
 }
 
 /* ---- like(D) ---- */
@@ -176,6 +186,7 @@ static void power_loop(Build *b, LinOp *D, Shape code, NodeId start, int64_t rou
 /* A start that no operator is blind to: fixed numbers, uniform in -0.5 .. 0.5, of norm 1. */
 static NodeId start_vector(Build *b, Shape s, Span at) {
     int64_t n = shape_size(s);
+    if (!table_fits(b, n, at)) return op_const(b->ctx->g, 0, s);
     double *d = ARENA_ARRAY(b->a, double, n), sum = 0;
     for (int64_t i = 0; i < n; i++) d[i] = noise_uniform(1, 0, 0, 0, (uint64_t)i) - 0.5, sum += d[i] * d[i];
     for (int64_t i = 0; i < n; i++) d[i] /= __builtin_sqrt(sum);
@@ -241,6 +252,7 @@ Val lin_coherence(Build *b, LinOp *D, Span at) {
     if (!lin_meet(b, D, D->signal, at, &code)) return v_bad();
     int64_t K = code.dim[0], pixels = shape_size(code) / K, middle = 0;
     for (int i = 1; i < code.rank; i++) middle = middle * code.dim[i] + code.dim[i] / 2;
+    if (!table_fits(b, shape_size(code), at) || !table_fits(b, K * K, at)) return v_bad();
     double *here = ARENA_ARRAY(b->a, double, shape_size(code)), *number = ARENA_ARRAY(b->a, double, K);
     for (int64_t k = 0; k < K; k++) here[k * pixels + middle] = 1, number[k] = (double)k;
     GCtx *home_was = enter(b, b->ctx), *body = body_open(b);

@@ -66,8 +66,16 @@ static void check_tunes(Build *b) {
             hit |= tune_hits(b->o->tune[i].name, b->p->tunables.at[k].name);
         }
         strtod(b->o->tune[i].value, &end);
-        if (!hit) diag_error(b->cx, E_TUNE, (Span){0}, "the model has no tunable '%s'", b->o->tune[i].name);
-        else if (*end || !*b->o->tune[i].value) diag_error(b->cx, E_TUNE, (Span){0}, "--tune %s=%s: not a number", b->o->tune[i].name, b->o->tune[i].value);
+        if (!hit) {
+            Diag *d = diag_error(b->cx, E_TUNE, (Span){0}, "the model has no tunable '%s'", b->o->tune[i].name);
+            const char *names[64], *near;
+            size_t n = 0;
+            for (size_t k = 0; k < b->p->tunables.len && n + 2 < 64; k++) { /* by the whole path, or its last part */
+                const char *dot = strrchr(names[n++] = b->p->tunables.at[k].name, '.');
+                if (dot) names[n++] = dot + 1;
+            }
+            if ((near = diag_nearest(b->o->tune[i].name, names, n))) diag_help(b->cx, d, "did you mean '%s'?", near);
+        } else if (*end || !*b->o->tune[i].value) diag_error(b->cx, E_TUNE, (Span){0}, "--tune %s=%s: not a number", b->o->tune[i].name, b->o->tune[i].value);
     }
 }
 
@@ -171,6 +179,12 @@ static const Def *find_model(Cx *cx, const Ast *ast, const BuildOptions *o) {
     Diag *d = o->model ? diag_error(cx, E_MODEL, (Span){0}, "there is no model '%s' in the program", o->model)
                        : diag_error(cx, E_MODEL, (Span){0}, "the program has no model");
     if (!o->model) diag_help(cx, d, "model name(...) { input X : real[...] ... output y = ... }");
+    const char *names[64];
+    size_t n = 0;
+    for (uint32_t i = 0; o->model && i < ast->files[0]->ndefs && n < 64; i++)
+        if (ast->files[0]->defs[i]->kind == DEF_MODEL) names[n++] = ast->files[0]->defs[i]->name;
+    const char *near = n ? diag_nearest(o->model, names, n) : NULL;
+    if (near || n == 1) diag_help(cx, d, near ? "did you mean '%s'?" : "it has '%s'", near ? near : names[0]);
     return NULL;
 }
 

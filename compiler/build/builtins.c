@@ -1,6 +1,6 @@
-/* Builtin functions: builtin_<id> for each row of sig/builtins.def. */
+/* Builtin functions: builtin_<id> for each row of sig/builtins.def. Those of operators and codes: builtins_op.c. */
 #include "base/trouble.h"
-#include "build/value.h"
+#include "build/builtins.h"
 #include <math.h>
 #include <string.h>
 
@@ -10,10 +10,12 @@ const Val *barg(const BArgs *a, const char *label) {
     return NULL;
 }
 
-/* ---- arguments ---- */
-static bool want_tensor(Build *b, const BArgs *a, uint32_t i, NodeId *out) { return to_node(b, a->pos[i], a->span[i], out); }
+Span arg_span(const BArgs *a, const Val *labelled) { return a->lab_span[labelled - a->lab]; }
 
-static bool int_of(Build *b, Val v, Span at, const char *what, int64_t lo, int64_t hi, int64_t *out) {
+/* ---- arguments ---- */
+bool arg_tensor(Build *b, const BArgs *a, uint32_t i, NodeId *out) { return to_node(b, a->pos[i], a->span[i], out); }
+
+bool arg_int(Build *b, Val v, Span at, const char *what, int64_t lo, int64_t hi, int64_t *out) {
     if (v.kind == V_INT && v.i >= lo && v.i <= hi) return *out = v.i, true;
     if (v.kind == V_TENSOR) diag_error(b->cx, E_KNOWN, at, "%s must be known while compiling", what);
     else if (v.kind != V_BAD) diag_error(b->cx, v.kind == V_INT ? E_VALUE : E_TYPE, at, "%s is a whole number from %lld to %lld, found %s", what, (long long)lo, (long long)hi, v_text(b, v));
@@ -31,15 +33,17 @@ static bool shape_arg(Build *b, Val v, Span at, Shape *out) {
         return false;
     }
     for (size_t i = 0; i < v.list->item.len; i++)
-        if (!int_of(b, v.list->item.at[i], at, "a size", 1, (int64_t)1 << 31, &s.dim[s.rank++])) return false;
-    return *out = s, true;
+        if (!arg_int(b, v.list->item.at[i], at, "a size", 1, SIZE_MOST, &s.dim[s.rank++])) return false;
+    if (size_fits(s)) return *out = s, true;
+    diag_error(b->cx, E_TOO_LARGE, at, "%s has more than %d entries", shape_text(b->a, s), SIZE_MOST);
+    return false;
 }
 
 /* The axis named by `axis:` (from 1), from 0; -1: none given. */
 static bool axis_arg(Build *b, const BArgs *a, Shape s, int otherwise, int *axis) {
     const Val *v = barg(a, "axis");
     int64_t k = otherwise + 1;
-    if (v && !int_of(b, *v, a->at, "an axis", 1, s.rank > 0 ? s.rank : 1, &k)) return false;
+    if (v && !arg_int(b, *v, arg_span(a, v), "an axis", 1, s.rank > 0 ? s.rank : 1, &k)) return false;
     if (k > s.rank) {
         diag_error(b->cx, E_SHAPE, a->at, "a number has no axes");
         return false;
@@ -63,7 +67,7 @@ static double k_relu(double x) { return x < 0 ? 0 : x; }
 static double k_sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double k_softplus(double x) { return x > 30 ? x : log1p(exp(x)); }
 #define ELEMENTWISE(id, op, known) \
-    static Val builtin_##id(Build *b, const BArgs *a) { return elementwise(b, a, OP_##op, known); }
+    Val builtin_##id(Build *b, const BArgs *a) { return elementwise(b, a, OP_##op, known); }
 ELEMENTWISE(abs, abs, fabs)
 ELEMENTWISE(sign, sign, k_sign)
 ELEMENTWISE(relu, relu, k_relu)
@@ -77,12 +81,12 @@ ELEMENTWISE(sin, sin, sin)
 ELEMENTWISE(cos, cos, cos)
 ELEMENTWISE(floor, floor, floor)
 
-static Val builtin_stop(Build *b, const BArgs *a) {
+Val builtin_stop(Build *b, const BArgs *a) {
     double x;
     return v_known_number(a->pos[0], &x) ? a->pos[0] : apply1(b, OP_stop, a->pos[0], a->at);
 }
 
-static Val reduce_max(Build *b, const BArgs *a, Val x, bool all, int axis) {
+Val largest_entry(Build *b, const BArgs *a, Val x, bool all, int axis) {
     NodeId n;
     if (!to_node(b, x, a->at, &n)) return v_bad();
     Shape s = graph_shape(b->ctx->g, n);
@@ -116,11 +120,11 @@ static Val extreme(Build *b, const BArgs *a, bool largest) {
     bool all = !barg(a, "axis");
     if (!all && !axis_arg(b, a, val_shape(b, v), 0, &axis)) return v_bad();
     if (!largest) v = apply1(b, OP_neg, v, a->at);
-    v = reduce_max(b, a, v, all, axis);
+    v = largest_entry(b, a, v, all, axis);
     return largest ? v : apply1(b, OP_neg, v, a->at);
 }
-static Val builtin_max(Build *b, const BArgs *a) { return extreme(b, a, true); }
-static Val builtin_min(Build *b, const BArgs *a) { return extreme(b, a, false); }
+Val builtin_max(Build *b, const BArgs *a) { return extreme(b, a, true); }
+Val builtin_min(Build *b, const BArgs *a) { return extreme(b, a, false); }
 
 /* ---- sums ---- */
 static Val add_known(Build *b, Val x, Val y, Span at) {
@@ -139,7 +143,7 @@ static Val sum_or_mean(Build *b, const BArgs *a, bool mean) {
         return v_known_number(s, &x) ? v_real(x / n) : apply2(b, OP_mul, s, v_real(1 / n), a->at);
     }
     NodeId n;
-    if (!want_tensor(b, a, 0, &n)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n)) return v_bad();
     if (v.kind != V_TENSOR) v = v_tensor(b, n);
     if (!barg(a, "axis")) return mean ? mean_entries(b, v, a->at) : sum_entries(b, v, a->at);
     int axis;
@@ -148,29 +152,29 @@ static Val sum_or_mean(Build *b, const BArgs *a, bool mean) {
     Val r = sum_axis(b, v, axis, a->at);
     return mean ? apply2(b, OP_mul, r, v_real(1 / (double)s.dim[axis]), a->at) : r;
 }
-static Val builtin_sum(Build *b, const BArgs *a) { return sum_or_mean(b, a, false); }
-static Val builtin_mean(Build *b, const BArgs *a) { return sum_or_mean(b, a, true); }
+Val builtin_sum(Build *b, const BArgs *a) { return sum_or_mean(b, a, false); }
+Val builtin_mean(Build *b, const BArgs *a) { return sum_or_mean(b, a, true); }
 
 static Val along(Build *b, const BArgs *a, OpKind k) {
     NodeId n;
     int axis;
-    if (!want_tensor(b, a, 0, &n) || !axis_arg(b, a, graph_shape(b->ctx->g, n), 0, &axis)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n) || !axis_arg(b, a, graph_shape(b->ctx->g, n), 0, &axis)) return v_bad();
     return v_tensor(b, graph_add(b->ctx->g, k, &n, 1, &(Attr){.axis = axis}, a->at));
 }
-static Val builtin_argmax(Build *b, const BArgs *a) { return along(b, a, OP_argmax); }
-static Val builtin_sort(Build *b, const BArgs *a) { return along(b, a, OP_sort); }
+Val builtin_argmax(Build *b, const BArgs *a) { return along(b, a, OP_argmax); }
+Val builtin_sort(Build *b, const BArgs *a) { return along(b, a, OP_sort); }
 
-static Val builtin_pick(Build *b, const BArgs *a) {
+Val builtin_pick(Build *b, const BArgs *a) {
     NodeId n[2];
     Val out;
-    if (!want_tensor(b, a, 0, &n[0]) || !want_tensor(b, a, 1, &n[1])) return v_bad();
+    if (!arg_tensor(b, a, 0, &n[0]) || !arg_tensor(b, a, 1, &n[1])) return v_bad();
     node_checked(b, OP_pick, n, 2, NULL, a->at, &out);
     return out;
 }
-static Val builtin_one_hot(Build *b, const BArgs *a) {
+Val builtin_one_hot(Build *b, const BArgs *a) {
     NodeId n[2];
     int64_t classes;
-    if (!want_tensor(b, a, 0, &n[1]) || !int_of(b, a->pos[1], a->span[1], "the number of classes", 1, 1 << 24, &classes)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n[1]) || !arg_int(b, a->pos[1], a->span[1], "the number of classes", 1, 1 << 24, &classes)) return v_bad();
     n[0] = op_const(b->ctx->g, 1, graph_shape(b->ctx->g, n[1]));
     return v_tensor(b, graph_add(b->ctx->g, OP_place, n, 2, &(Attr){.size = classes}, a->at));
 }
@@ -180,16 +184,16 @@ static Val log_softmax(Build *b, const BArgs *a) {
     Val x = a->pos[0];
     int axis;
     NodeId n;
-    if (!want_tensor(b, a, 0, &n) || !axis_arg(b, a, graph_shape(b->ctx->g, n), 0, &axis)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n) || !axis_arg(b, a, graph_shape(b->ctx->g, n), 0, &axis)) return v_bad();
     Span at = a->at;
     int64_t size = graph_shape(b->ctx->g, n).dim[axis];
-    Val top = apply1(b, OP_stop, reduce_max(b, a, x, false, axis), at);
+    Val top = apply1(b, OP_stop, largest_entry(b, a, x, false, axis), at);
     Val low = apply2(b, OP_sub, x, expand_axis(b, top, axis, size, at), at);
     Val total = apply1(b, OP_log, sum_axis(b, apply1(b, OP_exp, low, at), axis, at), at);
     return apply2(b, OP_sub, low, expand_axis(b, total, axis, size, at), at);
 }
-static Val builtin_log_softmax(Build *b, const BArgs *a) { return log_softmax(b, a); }
-static Val builtin_softmax(Build *b, const BArgs *a) {
+Val builtin_log_softmax(Build *b, const BArgs *a) { return log_softmax(b, a); }
+Val builtin_softmax(Build *b, const BArgs *a) {
     Val l = log_softmax(b, a);
     return l.kind == V_BAD ? l : apply1(b, OP_exp, l, a->at);
 }
@@ -205,45 +209,45 @@ static Val dimension(Build *b, const BArgs *a, int axis, const char *what) {
     if (v.kind != V_BAD) diag_error(b->cx, E_TYPE, a->span[0], "%s has no %s", v_text(b, v), what);
     return v_bad();
 }
-static Val builtin_channels(Build *b, const BArgs *a) { return dimension(b, a, 0, "channels"); }
-static Val builtin_height(Build *b, const BArgs *a) { return dimension(b, a, 1, "height"); }
-static Val builtin_width(Build *b, const BArgs *a) { return dimension(b, a, 2, "width"); }
-static Val builtin_size(Build *b, const BArgs *a) {
+Val builtin_channels(Build *b, const BArgs *a) { return dimension(b, a, 0, "channels"); }
+Val builtin_height(Build *b, const BArgs *a) { return dimension(b, a, 1, "height"); }
+Val builtin_width(Build *b, const BArgs *a) { return dimension(b, a, 2, "width"); }
+Val builtin_size(Build *b, const BArgs *a) {
     NodeId n;
-    return want_tensor(b, a, 0, &n) ? v_int(shape_size(graph_shape(b->ctx->g, n))) : v_bad();
+    return arg_tensor(b, a, 0, &n) ? v_int(shape_size(graph_shape(b->ctx->g, n))) : v_bad();
 }
-static Val builtin_shape(Build *b, const BArgs *a) {
+Val builtin_shape(Build *b, const BArgs *a) {
     NodeId n;
-    if (!want_tensor(b, a, 0, &n)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n)) return v_bad();
     Shape s = graph_shape(b->ctx->g, n);
     Val l = v_list(b, NULL, 0);
     for (int i = 0; i < s.rank; i++) vec_push(b->a, &l.list->item, v_int(s.dim[i]));
     return l;
 }
-static Val builtin_length(Build *b, const BArgs *a) {
+Val builtin_length(Build *b, const BArgs *a) {
     if (a->pos[0].kind == V_LIST) return v_int((int64_t)a->pos[0].list->item.len);
     if (a->pos[0].kind == V_LAYERS) return v_int(a->pos[0].code->n);
     if (a->pos[0].kind != V_BAD) diag_error(b->cx, E_TYPE, a->span[0], "length is of a list, found %s", v_text(b, a->pos[0]));
     return v_bad();
 }
-static Val builtin_reshape(Build *b, const BArgs *a) {
+Val builtin_reshape(Build *b, const BArgs *a) {
     NodeId n;
     Shape s;
-    if (!want_tensor(b, a, 0, &n) || !shape_arg(b, a->pos[1], a->span[1], &s)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n) || !shape_arg(b, a->pos[1], a->span[1], &s)) return v_bad();
     if (shape_size(s) != shape_size(graph_shape(b->ctx->g, n))) {
         diag_error(b->cx, E_SHAPE, a->at, "%s does not have as many entries as %s", shape_text(b->a, graph_shape(b->ctx->g, n)), shape_text(b->a, s));
         return v_bad();
     }
     return v_tensor(b, op_reshape(b->ctx->g, n, s));
 }
-static Val builtin_flatten(Build *b, const BArgs *a) {
+Val builtin_flatten(Build *b, const BArgs *a) {
     NodeId n;
-    if (!want_tensor(b, a, 0, &n)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n)) return v_bad();
     return v_tensor(b, op_reshape(b->ctx->g, n, shape_of(1, shape_size(graph_shape(b->ctx->g, n)))));
 }
-static Val builtin_permute(Build *b, const BArgs *a) {
+Val builtin_permute(Build *b, const BArgs *a) {
     NodeId n;
-    if (!want_tensor(b, a, 0, &n)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n)) return v_bad();
     int rank = graph_shape(b->ctx->g, n).rank;
     int32_t list[RANK_MAX];
     unsigned seen = 0;
@@ -260,10 +264,10 @@ static Val builtin_permute(Build *b, const BArgs *a) {
     }
     return v_tensor(b, graph_add(b->ctx->g, OP_permute, &n, 1, &(Attr){.list = list, .list_len = rank}, a->at));
 }
-static Val builtin_fill(Build *b, const BArgs *a) {
+Val builtin_fill(Build *b, const BArgs *a) {
     Shape s;
     NodeId n;
-    if (!want_tensor(b, a, 0, &n) || !shape_arg(b, a->pos[1], a->span[1], &s)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n) || !shape_arg(b, a->pos[1], a->span[1], &s)) return v_bad();
     if (graph_shape(b->ctx->g, n).rank) {
         diag_error(b->cx, E_SHAPE, a->span[0], "fill takes a number, found %s", v_text(b, a->pos[0]));
         return v_bad();
@@ -274,7 +278,7 @@ static Val builtin_fill(Build *b, const BArgs *a) {
 static Val resample(Build *b, const BArgs *a, bool up) {
     NodeId n;
     int64_t by;
-    if (!want_tensor(b, a, 0, &n) || !int_of(b, a->pos[1], a->span[1], "the factor", 1, 1024, &by)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n) || !arg_int(b, a->pos[1], a->span[1], "the factor", 1, 1024, &by)) return v_bad();
     int rank = graph_shape(b->ctx->g, n).rank;
     if (rank < 2) {
         diag_error(b->cx, E_SHAPE, a->span[0], "expected an image, found %s", v_text(b, a->pos[0]));
@@ -282,23 +286,25 @@ static Val resample(Build *b, const BArgs *a, bool up) {
     }
     for (int axis = 1; axis < rank; axis++) {
         int64_t size = graph_shape(b->ctx->g, n).dim[axis], out = up ? size * by : (size + by - 1) / by;
+        if (!table_fits(b, out, a->at)) return v_bad();
         int32_t *list = ARENA_ARRAY(b->a, int32_t, out);
         for (int64_t i = 0; i < out; i++) list[i] = (int32_t)(up ? i / by : i * by);
         n = graph_add(b->ctx->g, OP_gather, &n, 1, &(Attr){.axis = axis, .list = list, .list_len = out}, a->at);
+        if (v_tensor(b, n).kind == V_BAD) return v_bad();
     }
     return v_tensor(b, n);
 }
-static Val builtin_upsample(Build *b, const BArgs *a) { return resample(b, a, true); }
-static Val builtin_downsample(Build *b, const BArgs *a) { return resample(b, a, false); }
+Val builtin_upsample(Build *b, const BArgs *a) { return resample(b, a, true); }
+Val builtin_downsample(Build *b, const BArgs *a) { return resample(b, a, false); }
 
 static Val pool(Build *b, const BArgs *a, OpKind k) {
     NodeId n;
     int64_t size, stride, pad = 0;
-    if (!want_tensor(b, a, 0, &n) || !int_of(b, a->pos[1], a->span[1], "the window of a pooling", 1, 4096, &size)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n) || !arg_int(b, a->pos[1], a->span[1], "the window of a pooling", 1, 4096, &size)) return v_bad();
     stride = size;
     const Val *st = barg(a, "stride"), *pd = barg(a, "pad");
-    if (st && !int_of(b, *st, a->at, "the stride", 1, 4096, &stride)) return v_bad();
-    if (pd && !int_of(b, *pd, a->at, "the padding", 0, size / 2, &pad)) return v_bad();
+    if (st && !arg_int(b, *st, arg_span(a, st), "the stride", 1, 4096, &stride)) return v_bad();
+    if (pd && !arg_int(b, *pd, arg_span(a, pd), "the padding", 0, size / 2, &pad)) return v_bad();
     Shape s = graph_shape(b->ctx->g, n);
     bool one = s.rank == 2; /* a 1-D signal */
     if (one) n = op_reshape(b->ctx->g, n, s = shape_of(3, s.dim[0], (int64_t)1, s.dim[1]));
@@ -319,15 +325,15 @@ static Val pool(Build *b, const BArgs *a, OpKind k) {
     if (!node_checked(b, k, &n, 1, &(Attr){.pool = &p}, a->at, &out)) return out;
     return one ? v_tensor(b, op_reshape(b->ctx->g, out.node, shape_of(2, s.dim[0], p.out[1]))) : out;
 }
-static Val builtin_max_pool(Build *b, const BArgs *a) { return pool(b, a, OP_max_pool); }
-static Val builtin_sum_pool(Build *b, const BArgs *a) { return pool(b, a, OP_sum_pool); }
+Val builtin_max_pool(Build *b, const BArgs *a) { return pool(b, a, OP_max_pool); }
+Val builtin_sum_pool(Build *b, const BArgs *a) { return pool(b, a, OP_sum_pool); }
 
 /* ---- the batch, training ---- */
 static bool training(const Build *b) { return b->mode == ENTRY_STEP || b->mode == ENTRY_PROBE; }
 
-static Val builtin_batch_mean(Build *b, const BArgs *a) {
+Val builtin_batch_mean(Build *b, const BArgs *a) {
     NodeId n;
-    if (!want_tensor(b, a, 0, &n)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n)) return v_bad();
     Graph *g = b->ctx->g;
     Shape s = graph_shape(g, n);
     if (s.rank > 1) n = op_sum(g, n, ((1u << s.rank) - 1) & ~1u);
@@ -338,33 +344,34 @@ static Val builtin_batch_mean(Build *b, const BArgs *a) {
     NodeId sum = op1(g, OP_batch_sum, r);
     return v_tensor(b, op2(g, OP_div, sum, op_expand(g, count, graph_shape(g, sum))));
 }
-static Val builtin_batch_count(Build *b, const BArgs *a) {
+Val builtin_batch_count(Build *b, const BArgs *a) {
     NodeId n;
-    if (!want_tensor(b, a, 0, &n)) return v_bad();
+    if (!arg_tensor(b, a, 0, &n)) return v_bad();
     Shape s = graph_shape(b->ctx->g, n);
     double pixels = (double)shape_size(s) / (double)(s.rank ? s.dim[0] : 1);
     return v_tensor(b, op_scale(b->ctx->g, pixels, graph_add(b->ctx->g, OP_nbatch, NULL, 0, NULL, a->at)));
 }
-static Val builtin_running(Build *b, const BArgs *a) {
+Val builtin_running(Build *b, const BArgs *a) {
     double start, momentum;
     NodeId now;
     if (a->pos[0].kind != V_STRING || !v_known_number(a->pos[2], &start) || !v_known_number(a->pos[3], &momentum)) {
         diag_error(b->cx, E_ARGS, a->at, "running takes a name in quotes, a value, a start and a momentum");
         return v_bad();
     }
-    if (!want_tensor(b, a, 1, &now)) return v_bad();
+    if (!arg_tensor(b, a, 1, &now)) return v_bad();
     if (graph_batched(b->ctx->g, now)) {
         diag_error(b->cx, E_TYPE, a->span[1], "running keeps one value for all samples, this differs from sample to sample");
         return v_bad();
     }
     int32_t state;
-    Val old = state_here(b, scope_name(b, a->pos[0].s), graph_shape(b->ctx->g, now), (Init){INIT_CONST, start, 0}, &state);
+    Val old = state_here(b, scope_name(b, a->pos[0].s), graph_shape(b->ctx->g, now), (Init){INIT_CONST, start, 0}, &state, a->at);
+    if (old.kind == V_BAD) return old;
     if (!training(b)) return old;
     Val kept = apply2(b, OP_add, apply2(b, OP_mul, v_real(1 - momentum), old, a->at), apply2(b, OP_mul, v_real(momentum), a->pos[1], a->at), a->at);
     state_keep(b, state, kept, a->at);
     return a->pos[1];
 }
-static Val builtin_random(Build *b, const BArgs *a) {
+Val builtin_random(Build *b, const BArgs *a) {
     Shape s;
     if (!shape_arg(b, a->pos[0], a->span[0], &s)) return v_bad();
     const Val *normal = barg(a, "normal");
@@ -372,144 +379,10 @@ static Val builtin_random(Build *b, const BArgs *a) {
     return v_tensor(b, graph_add(b->ctx->g, OP_noise, NULL, 0, &at, a->at));
 }
 
-static Val builtin_nmse_db(Build *b, const BArgs *a) {
+Val builtin_nmse_db(Build *b, const BArgs *a) {
     Val d = apply2(b, OP_sub, a->pos[0], a->pos[1], a->at);
     Val e = sum_entries(b, apply2(b, OP_mul, d, d, a->at), a->at), x = sum_entries(b, apply2(b, OP_mul, a->pos[1], a->pos[1], a->at), a->at);
     return apply2(b, OP_mul, v_real(10 / log(10)), apply1(b, OP_log, apply2(b, OP_div, e, x, a->at), a->at), a->at);
-}
-
-/* ---- operators ---- */
-static bool weight_arg(Build *b, const BArgs *a, int lo, int hi, const char *what) {
-    NodeId n;
-    if (!want_tensor(b, a, 0, &n)) return false;
-    int rank = graph_shape(b->ctx->g, n).rank;
-    if (rank >= lo && rank <= hi) return true;
-    diag_error(b->cx, E_SHAPE, a->span[0], "%s, found %s", what, v_text(b, a->pos[0]));
-    return false;
-}
-
-static Val builtin_conv(Build *b, const BArgs *a) {
-    if (!weight_arg(b, a, 3, 4, "conv takes weights [K, C, kh, kw], or [K, C, k] in one dimension")) return v_bad();
-    LinOp *op = lin_new(b, L_CONV, a->at);
-    op->w = a->pos[0];
-    Shape w = val_shape(b, op->w);
-    int64_t v = 1;
-    const Val *x;
-    if ((x = barg(a, "stride"))) {
-        if (!int_of(b, *x, a->at, "the stride", 1, 4096, &v)) return v_bad();
-        op->stride[0] = op->stride[1] = (int32_t)v;
-    }
-    if ((x = barg(a, "dilation"))) {
-        if (!int_of(b, *x, a->at, "the dilation", 1, 4096, &v)) return v_bad();
-        op->dilation[0] = op->dilation[1] = (int32_t)v;
-    }
-    if ((x = barg(a, "groups"))) {
-        if (!int_of(b, *x, a->at, "the number of groups", 1, w.dim[0], &v)) return v_bad();
-        if (w.dim[0] % v) {
-            diag_error(b->cx, E_SHAPE, a->at, "%lld filters do not fall into %lld equal groups", (long long)w.dim[0], (long long)v);
-            return v_bad();
-        }
-        op->groups = (int32_t)v;
-    }
-    if ((x = barg(a, "pad"))) {
-        const char *s = x->kind == V_STRING ? x->s : "";
-        if (!strcmp(s, "same")) op->pad = PAD_SAME;
-        else if (!strcmp(s, "full")) op->pad = PAD_FULL;
-        else if (!strcmp(s, "valid")) op->pad = PAD_VALID;
-        else if (x->kind == V_INT && x->i >= 0 && x->i <= 4096) op->pad = PAD_NUMBER, op->pad_n = (int32_t)x->i;
-        else {
-            diag_error(b->cx, E_VALUE, a->at, "pad is same, full, valid or a number, found %s", v_text(b, *x));
-            return v_bad();
-        }
-    }
-    if ((x = barg(a, "boundary"))) {
-        const char *s = x->kind == V_STRING ? x->s : "";
-        if (!strcmp(s, "zero") || x->kind == V_ZERO) op->edge = EDGE_ZERO;
-        else if (!strcmp(s, "circular")) op->edge = EDGE_CIRCULAR;
-        else if (!strcmp(s, "reflect")) op->edge = EDGE_REFLECT;
-        else {
-            diag_error(b->cx, E_VALUE, a->at, "boundary is \"zero\", \"circular\" or \"reflect\", found %s", v_text(b, *x));
-            return v_bad();
-        }
-    }
-    return v_op(op);
-}
-static Val leaf_op(Build *b, const BArgs *a, LinKind k) {
-    LinOp *op = lin_new(b, k, a->at);
-    op->w = a->pos[0];
-    return v_op(op);
-}
-static Val builtin_dense(Build *b, const BArgs *a) { return weight_arg(b, a, 2, 2, "dense takes a matrix [m, n]") ? leaf_op(b, a, L_DENSE) : v_bad(); }
-static Val builtin_diag(Build *b, const BArgs *a) { return weight_arg(b, a, 0, RANK_MAX, "") ? leaf_op(b, a, L_DIAG) : v_bad(); }
-static Val builtin_mask(Build *b, const BArgs *a) {
-    if (!weight_arg(b, a, 0, RANK_MAX, "")) return v_bad();
-    Val v = leaf_op(b, a, L_DIAG);
-    if (v.op->w.kind == V_TENSOR) v.op->w = apply1(b, OP_stop, v.op->w, a->at);
-    return v;
-}
-static Val builtin_shift(Build *b, const BArgs *a) {
-    LinOp *op = lin_new(b, L_SHIFT, a->at);
-    const Val *axis = barg(a, "axis");
-    int64_t k = 0;
-    if (!int_of(b, a->pos[0], a->span[0], "a shift", -((int64_t)1 << 31), (int64_t)1 << 31, &op->by)) return v_bad();
-    if (axis && !int_of(b, *axis, a->at, "an axis", 1, RANK_MAX, &k)) return v_bad();
-    op->axis = (int)k;
-    return v_op(op);
-}
-
-static LinOp *op_arg(Build *b, const BArgs *a) {
-    if (a->pos[0].kind == V_OP) return a->pos[0].op;
-    if (a->pos[0].kind != V_BAD) diag_error(b->cx, E_TYPE, a->span[0], "expected an operator, found %s", v_text(b, a->pos[0]));
-    return NULL;
-}
-static Val builtin_lipschitz(Build *b, const BArgs *a) {
-    LinOp *op = op_arg(b, a);
-    return op ? lin_lipschitz(b, op, a->at) : v_bad();
-}
-static Val builtin_coherence(Build *b, const BArgs *a) {
-    LinOp *op = op_arg(b, a);
-    return op ? lin_coherence(b, op, a->at) : v_bad();
-}
-static Val builtin_atoms(Build *b, const BArgs *a) {
-    LinOp *op = op_arg(b, a);
-    if (!op) return v_bad();
-    int64_t n = lin_atoms(b, op);
-    if (n >= 0) return v_int(n);
-    diag_error(b->cx, E_SIZE, a->at, "how many atoms this operator has depends on the signal");
-    return v_bad();
-}
-static Val builtin_lambda_max(Build *b, const BArgs *a) {
-    LinOp *op = op_arg(b, a);
-    if (!op) return v_bad();
-    Val z = lin_apply(b, op, a->pos[1], true, a->at);
-    return z.kind == V_BAD ? z : reduce_max(b, a, apply1(b, OP_abs, z, a->at), true, 0);
-}
-
-/* ---- codes ---- */
-static bool want_code(Build *b, const BArgs *a) {
-    if (a->pos[0].code && (a->pos[0].kind == V_TENSOR || a->pos[0].kind == V_LIST)) return true;
-    if (a->pos[0].kind != V_BAD) {
-        Diag *d = diag_error(b->cx, E_NOT_A_CODE, a->span[0], "expected the code of a lasso, found %s", v_text(b, a->pos[0]));
-        if (a->pos[0].kind == V_TENSOR) diag_note(b->cx, d, (Span){0}, "a code remembers its problem through names, lists and `return`, not through arithmetic");
-    }
-    return false;
-}
-static Val builtin_residual(Build *b, const BArgs *a) {
-    if (!want_code(b, a)) return v_bad();
-    Val v = a->pos[0];
-    if (v.kind == V_LIST) v = v.list->item.at[v.list->item.len - 1];
-    Val r = code_residual(b, v, a->at);
-    return apply1(b, OP_sqrt, sum_entries(b, apply2(b, OP_mul, r, r, a->at), a->at), a->at);
-}
-static Val builtin_objective(Build *b, const BArgs *a) { return want_code(b, a) ? code_objective(b, a->pos[0], a->at) : v_bad(); }
-static Val builtin_reconstruct(Build *b, const BArgs *a) { return want_code(b, a) ? code_reconstruct(b, a->pos[0], barg(a, "to") != NULL, a->at) : v_bad(); }
-static Val builtin_change(Build *b, const BArgs *a) {
-    diag_error(b->cx, E_LOOP_USE, a->at, "change is called by its name, with the name of a variable");
-    return v_bad();
-}
-static Val builtin_sparsity(Build *b, const BArgs *a) { return mean_entries(b, apply2(b, OP_eq, a->pos[0], v_real(0), a->at), a->at); }
-static Val builtin_density(Build *b, const BArgs *a) {
-    return mean_entries(b, apply2(b, OP_lt, v_real(1e-6), apply1(b, OP_abs, a->pos[0], a->at), a->at), a->at);
 }
 
 /* ---- the table ---- */

@@ -151,6 +151,9 @@ static Val binary(Build *b, BinOp op, Val x, Val y, Span at) {
     if (x.kind == V_BOOL && y.kind == V_BOOL && (op == BIN_EQ || op == BIN_NE)) return v_bool((x.i == y.i) == (op == BIN_EQ));
     if (x.kind == V_STRING && y.kind == V_STRING && (op == BIN_EQ || op == BIN_NE)) return v_bool((x.s == y.s) == (op == BIN_EQ));
     if (x.kind == V_LIST && y.kind == V_LIST && op == BIN_ADD) {
+        size_t n = x.list->item.len + y.list->item.len;
+        if (n > LIST_MOST) diag_error(b->cx, E_TOO_LARGE, at, "a list of more than %d items", LIST_MOST);
+        if (n > LIST_MOST || !build_step(b, (int64_t)n, at)) return v_bad();
         Val l = v_list(b, x.list->item.at, x.list->item.len);
         for (size_t i = 0; i < y.list->item.len; i++) vec_push(b->a, &l.list->item, y.list->item.at[i]);
         return l;
@@ -188,7 +191,7 @@ static Val unary(Build *b, Expr *e) {
         if (x.kind == V_BOOL) return v_bool(!x.i);
         if (x.kind == V_TENSOR) return apply2(b, OP_eq, x, v_real(0), e->span);
     } else {
-        if (x.kind == V_INT) return v_int(-x.i);
+        if (x.kind == V_INT) return x.i == INT64_MIN ? v_real(-(double)x.i) : v_int(-x.i);
         if (x.kind == V_REAL) return v_real(-x.r);
         if (x.kind == V_ZERO) return x;
         if (x.kind == V_TENSOR) return apply1(b, OP_neg, x, e->span);
@@ -219,7 +222,7 @@ static Val conditional(Build *b, Expr *e) {
 bool eval_int(Build *b, Expr *e, const char *what, int64_t *out) {
     Val v = eval(b, e);
     if (v.kind == V_INT) return *out = v.i, true;
-    if (v.kind == V_REAL && v.r == floor(v.r) && fabs(v.r) < 9e15) return *out = (int64_t)v.r, true;
+    if (v.kind == V_REAL && fabs(v.r) < 9e15 && v.r == floor(v.r)) return *out = (int64_t)v.r, true;
     if (v.kind == V_TENSOR) diag_error(b->cx, E_KNOWN, e->span, "%s must be known while compiling, this depends on data or parameters", what);
     else if (v.kind != V_BAD) diag_error(b->cx, E_TYPE, e->span, "%s is a whole number, found %s", what, v_text(b, v));
     return false;
@@ -229,12 +232,19 @@ static Val range(Build *b, Expr *e) {
     int64_t lo, hi, by = 1;
     if (!eval_int(b, e->a, "a bound of a range", &lo) || !eval_int(b, e->b, "a bound of a range", &hi)) return v_bad();
     if (e->c && !eval_int(b, e->c, "the step of a range", &by)) return v_bad();
-    if (by == 0 || (by > 0 ? hi - lo : lo - hi) / (by > 0 ? by : -by) > 1000000) {
-        diag_error(b->cx, E_VALUE, e->span, by == 0 ? "a range cannot go by 0" : "a range of more than a million");
+    if (by == 0) {
+        diag_error(b->cx, E_VALUE, e->span, "a range cannot go by 0");
         return v_bad();
     }
     Val l = v_list(b, NULL, 0);
-    for (int64_t i = lo; by > 0 ? i <= hi : i >= hi; i += by) vec_push(b->a, &l.list->item, v_int(i));
+    double count = by > 0 ? ((double)hi - (double)lo) / (double)by : ((double)lo - (double)hi) / -(double)by;
+    if (count < 0) return l;
+    if (count >= LIST_MOST) {
+        diag_error(b->cx, E_TOO_LARGE, e->span, "a range of more than %d numbers", LIST_MOST);
+        return v_bad();
+    }
+    if (!build_step(b, (int64_t)count + 1, e->span)) return v_bad();
+    for (int64_t k = 0; k <= (int64_t)count; k++) vec_push(b->a, &l.list->item, v_int(lo + k * by));
     return l;
 }
 
@@ -287,7 +297,7 @@ Val index_value(Build *b, Val v, Val ix, Span at) {
         return out;
     }
     if (ix.kind != V_INT || ix.i < 1 || (size_t)ix.i > v.list->item.len) {
-        diag_error(b->cx, E_INDEX, at, "the list has %zu items, there is no item %s", v.list->item.len, v_text(b, ix));
+        diag_error(b->cx, E_INDEX, at, "the list has %zu item%s, there is no item %s", v.list->item.len, v.list->item.len == 1 ? "" : "s", v_text(b, ix));
         return v_bad();
     }
     return v.list->item.at[ix.i - 1];
@@ -369,6 +379,7 @@ Val eval_named(Build *b, Expr *e, Name name) {
 }
 
 Val eval(Build *b, Expr *e) {
+    if (!build_step(b, 1, e->span)) return v_bad();
     Name pending = b->frame->pending;
     bool keeps = e->kind == EX_CALL || e->kind == EX_LIST || e->kind == EX_EACH || e->kind == EX_WHERE || e->kind == EX_COND || e->kind == EX_ADJOINT;
     if (!keeps) b->frame->pending = NULL; /* only the outermost of these is what the statement names */

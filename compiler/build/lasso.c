@@ -3,270 +3,6 @@
 #include "build/value.h"
 #include <string.h>
 
-/* ---- options ---- */
-/* The option `name` for a layer: one with that number, else one with a new name as its index, else one for all. */
-static const Option *find_option(Build *b, Problem *p, const char *name, int layer, Name *binder) {
-    const Option *found = NULL;
-    *binder = NULL;
-    for (uint32_t i = 0; i < p->stmt->noptions; i++) {
-        const Option *o = p->stmt->options[i];
-        if (strcmp(o->name, name)) continue;
-        if (o->nindex == 0) {
-            if (!found) found = o;
-            continue;
-        }
-        Expr *ix = o->index[0];
-        bool is_new = ix->kind == EX_NAME && !env_find(p->env, ix->name);
-        if (is_new) {
-            found = o;
-            *binder = ix->name;
-            continue;
-        }
-        Frame *was = b->frame, f = *p->frame;
-        f.env = p->env;
-        b->frame = &f;
-        int64_t k = 0;
-        bool ok = eval_int(b, ix, "the number of a layer", &k);
-        b->frame = was;
-        if (ok && k == layer) return *binder = NULL, o;
-    }
-    return found;
-}
-
-static Val option_value(Build *b, Problem *p, const Option *o, Name binder, int layer) {
-    Frame *was = b->frame, f = *p->frame;
-    GCtx *home = b->home, *ctx = b->ctx;
-    f.env = env_new(b, p->env);
-    f.path = p->path;
-    f.pending = NULL;
-    f.turns.len = f.turns.cap = f.used.len = f.used.cap = 0;
-    f.turns.at = NULL;
-    f.used.at = NULL;
-    if (binder) env_bind(b, f.env, binder, v_int(layer), false, o->span);
-    if (!o->untied) { /* one for all turns: made where the lasso stands */
-        b->home = p->home;
-        enter(b, p->ctx);
-    }
-    b->frame = &f;
-    Val v;
-    if (o->decl) {
-        bool per_layer = o->nindex > 0;
-        if (per_layer) vec_push(b->a, &f.turns, (int64_t)layer);
-        if (o->decl->kind == ST_PARAM) exec_param(b, o->decl);
-        else exec_tunable(b, o->decl);
-        Binding *x = env_find(f.env, o->name);
-        v = x ? x->value : v_bad();
-    } else {
-        f.path = name_fmt(b->cx, binder || (o->nindex && layer) ? "%s.%s.%d" : "%s.%s", p->path, o->name, layer);
-        if (o->nparams) {
-            Fn *fn = ARENA_NEW(b->a, Fn);
-            *fn = (Fn){.kind = FN_OPTION, .option = o, .name = o->name, .problem = p, .layer = layer, .frame = ARENA_NEW(b->a, Frame), .env = f.env,
-                       .path = f.path, .home = p->home};
-            *fn->frame = f;
-            v = (Val){.kind = V_FN, .fn = fn};
-        } else v = eval(b, o->value);
-    }
-    b->frame = was;
-    b->home = home;
-    enter(b, ctx);
-    return v;
-}
-
-Val problem_option(Build *b, Problem *p, const char *name, int layer, Span at) {
-    Name binder;
-    const Option *o = find_option(b, p, name, layer, &binder);
-    if (!o) return p->outer ? problem_option(b, p->outer, name, p->outer_layer, at) : (Val){.kind = V_ABSENT};
-    int key = binder || o->nindex ? layer : 0;
-    for (size_t i = 0; i < p->cache.len; i++)
-        if (p->cache.at[i].option == o && p->cache.at[i].layer == key) {
-            Val v = p->cache.at[i].value;
-            return p->chain && layer && v.kind == V_LIST && !o->nindex ? index_value(b, v, v_int(layer), at) : v;
-        }
-    Val v = option_value(b, p, o, binder, layer);
-    if (!o->untied) {
-        OptionCache c = {o, key, v};
-        vec_push(b->a, &p->cache, c);
-    }
-    if (p->chain && layer && v.kind == V_LIST && !o->nindex) return index_value(b, v, v_int(layer), at); /* a list runs over layers first */
-    return v;
-}
-
-static LinOp *layer_dictionary(Problem *p, int layer) { return p->D[p->chain && layer ? layer - 1 : 0]; }
-
-Val problem_step(Build *b, Problem *p, int layer, Span at) {
-    Val v = problem_option(b, p, "step", layer, at);
-    if (v.kind != V_ABSENT) return v;
-    return apply1(b, OP_recip, lin_lipschitz(b, layer_dictionary(p, layer), at), at);
-}
-
-Val problem_name(Build *b, Problem *p, Name n, Span at, bool *found) {
-    *found = true;
-    if (!strcmp(n, "updates")) {
-        if (p->has_updates) return v_int(p->run_updates);
-        Diag *d = diag_error(b->cx, E_UPDATES, p->span, "the solver of '%s' counts its updates, but is not told how many", p->name);
-        diag_help(b->cx, d, "solve = ista(unfold: 2), or iterations: 3, or until: 1e-5, at_most: 500");
-        return v_bad();
-    }
-    if (!strcmp(n, "tolerance")) return p->tolerance;
-    bool prox = !strcmp(n, "prox"), step = !strcmp(n, "step");
-    if (!prox && !step && strcmp(n, "lambda") && strcmp(n, "init")) {
-        Name binder;
-        if (!find_option(b, p, n, 0, &binder)) return *found = false, v_bad();
-    }
-    if (p->chain) return (Val){.kind = V_LAYERS, .s = n, .code = p};
-    return problem_value(b, p, n, 0, at);
-}
-
-Val problem_value(Build *b, Problem *p, Name n, int layer, Span at) {
-    if (!strcmp(n, "prox")) {
-        Fn *f = ARENA_NEW(b->a, Fn);
-        *f = (Fn){.kind = FN_PROX, .name = n, .problem = p, .layer = layer};
-        return (Val){.kind = V_FN, .fn = f};
-    }
-    if (!strcmp(n, "step")) return problem_step(b, p, layer, at);
-    Val v = problem_option(b, p, n, layer, at);
-    if (v.kind != V_ABSENT) return v;
-    diag_error(b->cx, E_OPTION_MISSING, p->span, "the solver of '%s' uses '%s', which the lasso does not give", p->name, n);
-    return v_bad();
-}
-
-/* ---- thresholds ---- */
-/* A threshold with parameters of its own, as `prox = scaled` names it: G.prox.2.s whatever the solver, one for all updates. */
-static Fn *prox_instance(Build *b, Problem *p, int layer, int block, const Fn *prox) {
-    Name binder;
-    const Option *o;
-    while (!(o = find_option(b, p, "prox", layer, &binder)) && p->outer) layer = p->outer_layer, p = p->outer;
-    Fn *f = ARENA_NEW(b->a, Fn);
-    *f = *prox;
-    f->path = name_fmt(b->cx, p->chain && layer ? "%s.prox.%d" : "%s.prox", p->path, layer);
-    if (block) f->path = name_fmt(b->cx, "%s.%d", f->path, block);
-    f->home = o && o->untied ? b->home : p->home;
-    return f;
-}
-
-/* block: which of side-by-side dictionaries (1..), 0 all */
-static Val prox_one(Build *b, Problem *p, int layer, int block, Val prox, Val lambda, Val z, Span at) {
-    if (z.kind == V_BAD || prox.kind == V_BAD || lambda.kind == V_BAD) return v_bad();
-    if (prox.kind == V_STRING && !strcmp(prox.s, "none")) return z;
-    if (prox.kind != V_FN) {
-        diag_error(b->cx, E_TYPE, p->span, "prox of '%s' is a threshold such as soft, found %s", p->name, v_text(b, prox));
-        return v_bad();
-    }
-    Val arg[2] = {z, v_bad()};
-    if (prox.fn->kind == FN_DEF && !prox.fn->path) prox.fn = prox_instance(b, p, layer, block, prox.fn);
-    if (fn_arity(prox.fn) < 2) return call_simple(b, prox.fn, arg, 1, at);
-    if (lambda.kind == V_ABSENT) {
-        diag_error(b->cx, E_OPTION_MISSING, p->span, "the threshold of '%s' needs lambda", p->name);
-        return v_bad();
-    }
-    Val step = problem_step(b, p, layer, at);
-    double s, l;
-    if (v_known_number(step, &s) && v_known_number(lambda, &l)) arg[1] = v_real(s * l);
-    else if (lambda.kind == V_ZERO || (v_known_number(lambda, &l) && l == 0)) arg[1] = v_real(0);
-    else arg[1] = apply2(b, OP_mul, step, lambda, at);
-    return call_simple(b, prox.fn, arg, 2, at);
-}
-
-static LinOp *side_by_side(LinOp *D) {
-    while (D->kind == L_SCALE) D = D->part[0];
-    return D;
-}
-
-/* Calls f on each block of a stacked code; prox and lambda may each be a list with one entry per block. */
-static bool block_count(Build *b, Problem *p, LinOp *D, Val prox, Val lambda) {
-    size_t n = (size_t)D->nparts;
-    if (D->kind == L_HCAT && (prox.kind != V_LIST || prox.list->item.len == n) && (lambda.kind != V_LIST || lambda.list->item.len == n)) return true;
-    size_t k = prox.kind == V_LIST ? prox.list->item.len : lambda.list->item.len;
-    diag_error(b->cx, E_SHAPE, p->span, "'%s' has options for %zu blocks, but its dictionary is made of %d", p->name, k, D->kind == L_HCAT ? D->nparts : 1);
-    return false;
-}
-
-Val problem_prox(Build *b, Problem *p, int layer, Val z, Span at) {
-    Val prox = problem_option(b, p, "prox", layer, at), lambda = problem_option(b, p, "lambda", layer, at);
-    if (z.kind == V_BAD || prox.kind == V_BAD) return v_bad();
-    if (prox.kind == V_ABSENT) {
-        Diag *d = diag_error(b->cx, E_OPTION_MISSING, p->span, "'%s' has no threshold", p->name);
-        diag_help(b->cx, d, "prox = soft, prox = soft_nonneg, prox(z) = relu(z + b), prox = none");
-        return v_bad();
-    }
-    if (prox.kind != V_LIST && lambda.kind != V_LIST) return prox_one(b, p, layer, 0, prox, lambda, z, at);
-    LinOp *D = side_by_side(layer_dictionary(p, layer));
-    if (!block_count(b, p, D, prox, lambda)) return v_bad();
-    int64_t *size = ARENA_ARRAY(b->a, int64_t, D->nparts), start = 0;
-    if (!lin_block_sizes(b, D, val_shape(b, z), size, at)) return v_bad();
-    Val *out = ARENA_ARRAY(b->a, Val, D->nparts);
-    for (int i = 0; i < D->nparts; i++) {
-        Val zi = slice_axis(b, z, 0, start, size[i], at);
-        start += size[i];
-        out[i] = prox_one(b, p, layer, i + 1, prox.kind == V_LIST ? prox.list->item.at[i] : prox, lambda.kind == V_LIST ? lambda.list->item.at[i] : lambda, zi, at);
-        if (out[i].kind == V_BAD) return out[i];
-    }
-    return concat_axis(b, out, D->nparts, 0, at);
-}
-
-/* ---- attributes ---- */
-Val code_signal(Problem *p, int layer) { return p->chain && layer > 1 ? p->solution.list->item.at[layer - 2] : p->signal; }
-
-Val code_residual(Build *b, Val v, Span at) {
-    Problem *p = v.code;
-    Val signal = code_signal(p, v.layer);
-    return apply2(b, OP_sub, signal, lin_apply(b, layer_dictionary(p, v.layer), v, false, at), at);
-}
-
-static Val penalty_one(Build *b, Problem *p, Val prox, Val lambda, Val z, Span at) {
-    if (prox.kind == V_STRING && !strcmp(prox.s, "none")) return v_real(0);
-    if (prox.kind != V_FN || prox.fn->kind != FN_DEF || !prox.fn->def->of || !prox.fn->def->nparams) {
-        diag_error(b->cx, E_NO_PENALTY, at, "the threshold of '%s' does not say its penalty", p->name);
-        return v_bad();
-    }
-    const Def *d = prox.fn->def;
-    Frame *was = b->frame, f = {.def = d, .source = d->span.file, .path = p->path, .env = env_new(b, NULL)};
-    env_bind(b, f.env, d->params[0].name, z, false, at);
-    for (uint32_t i = 0; i < prox.fn->nbound; i++) env_bind(b, f.env, prox.fn->bound_name[i], prox.fn->bound[i], false, at);
-    b->frame = &f;
-    for (uint32_t i = 1; i < d->nparams; i++)
-        if (d->params[i].init && !env_find(f.env, d->params[i].name)) env_bind(b, f.env, d->params[i].name, eval(b, d->params[i].init), false, at);
-    Val pen = eval(b, d->of);
-    b->frame = was;
-    if (lambda.kind == V_ABSENT) lambda = v_real(1);
-    Val each = apply2(b, OP_mul, pen, lambda, at);
-    return sum_entries(b, each, at);
-}
-
-Val code_objective(Build *b, Val v, Span at) {
-    Problem *p = v.code;
-    if (v.kind == V_LIST) { /* of a chain: the sum over its layers */
-        Val all = v_real(0);
-        for (size_t i = 0; i < v.list->item.len; i++) all = apply2(b, OP_add, all, code_objective(b, v.list->item.at[i], at), at);
-        return all;
-    }
-    Val r = code_residual(b, v, at), fit = apply2(b, OP_mul, v_real(0.5), sum_entries(b, apply2(b, OP_mul, r, r, at), at), at);
-    Val prox = problem_option(b, p, "prox", v.layer, at), lambda = problem_option(b, p, "lambda", v.layer, at), pen;
-    if (prox.kind != V_LIST && lambda.kind != V_LIST) pen = penalty_one(b, p, prox, lambda, v, at);
-    else {
-        LinOp *D = side_by_side(layer_dictionary(p, v.layer));
-        if (!block_count(b, p, D, prox, lambda)) return v_bad();
-        int64_t *size = ARENA_ARRAY(b->a, int64_t, D->nparts), start = 0;
-        if (!lin_block_sizes(b, D, val_shape(b, v), size, at)) return v_bad();
-        pen = v_real(0);
-        for (int i = 0; i < D->nparts; i++) {
-            Val zi = slice_axis(b, v, 0, start, size[i], at);
-            start += size[i];
-            pen = apply2(b, OP_add, pen, penalty_one(b, p, prox.kind == V_LIST ? prox.list->item.at[i] : prox,
-                                                     lambda.kind == V_LIST ? lambda.list->item.at[i] : lambda, zi, at), at);
-        }
-    }
-    return apply2(b, OP_add, fit, pen, at);
-}
-
-Val code_reconstruct(Build *b, Val v, bool through, Span at) {
-    Problem *p = v.code;
-    if (v.kind == V_LIST) v = v.list->item.at[v.list->item.len - 1];
-    Val x = lin_apply(b, layer_dictionary(p, v.layer), v, false, at);
-    for (int i = v.layer - 1; through && p->chain && i >= 1; i--) x = lin_apply(b, p->D[i - 1], x, false, at);
-    return x;
-}
-
 /* ---- the statement ---- */
 static bool same_expr(const Expr *a, const Expr *c) {
     if (a->kind != c->kind) return false;
@@ -278,6 +14,13 @@ static bool same_expr(const Expr *a, const Expr *c) {
 }
 
 static bool is_chain_call(const Expr *e) { return e->kind == EX_CALL && e->a->kind == EX_NAME && !strcmp(e->a->name, "chain") && e->n == 1; }
+
+/* "D maps codes of 8 channels to signals of 1": what a message about sizes needs to say. */
+static void note_maps(Build *b, Diag *d, LinOp *D, const Expr *e) {
+    int64_t from = lin_channels(b, D, false), to = lin_channels(b, D, true);
+    if (from > 0 && to > 0)
+        diag_note(b->cx, d, e->span, "this dictionary maps codes of %lld channel%s to signals of %lld", (long long)from, from == 1 ? "" : "s", (long long)to);
+}
 
 /* The dictionaries and the sizes that flow through them. */
 static bool bind_dictionaries(Build *b, Problem *p, const Stmt *s) {
@@ -307,8 +50,12 @@ static bool bind_dictionaries(Build *b, Problem *p, const Stmt *s) {
         p->D[i] = di.op;
         size_t errors = b->cx->errors;
         if (!lin_meet(b, di.op, x, d->a->span, &p->code[i])) {
-            if (b->cx->diags.len && b->cx->errors == errors + 1)
-                diag_note(b->cx, b->cx->diags.at[b->cx->diags.len - 1], s->signal->span, "the signal%s is %s", i ? " of this layer" : "", shape_text(b->a, x));
+            if (b->cx->diags.len && b->cx->errors == errors + 1) {
+                Diag *e = b->cx->diags.at[b->cx->diags.len - 1];
+                note_maps(b, e, di.op, d->a);
+                if (i == 0) diag_note(b->cx, e, s->signal->span, "the signal is %s", shape_text(b->a, x));
+                else diag_note(b->cx, e, (Span){0}, "the signal of layer %d, which is the code of layer %d, is %s", i + 1, i, shape_text(b->a, x));
+            }
             return false;
         }
         x = p->code[i];
@@ -316,8 +63,8 @@ static bool bind_dictionaries(Build *b, Problem *p, const Stmt *s) {
     return true;
 }
 
-static bool start_value(Build *b, Problem *p, int layer, Val *out, Span at) {
-    Val v = problem_option(b, p, "init", layer, at);
+static bool start_value(Build *b, Problem *p, int layer, Val *out) {
+    Val v = problem_option(b, p, "init", layer, p->span);
     Shape want = p->code[layer ? layer - 1 : 0];
     if (v.kind == V_BAD) return false;
     double x;
@@ -325,7 +72,7 @@ static bool start_value(Build *b, Problem *p, int layer, Val *out, Span at) {
     else if (v_known_number(v, &x)) *out = v_tensor(b, op_const(b->ctx->g, x, want));
     else if (v.kind == V_TENSOR && shape_eq(val_shape(b, v), want)) *out = v, out->code = NULL;
     else {
-        diag_error(b->cx, E_SHAPE, at, "'%s' is %s and cannot start from %s", p->name, shape_text(b->a, want), v_text(b, v));
+        diag_error(b->cx, E_SHAPE, problem_option_span(b, p, "init", layer), "'%s' is %s and cannot start from %s", p->name, shape_text(b->a, want), v_text(b, v));
         return false;
     }
     return true;
@@ -352,7 +99,7 @@ static bool read_updates(Build *b, Problem *p, const Fn *solver) {
     }
     bool until = p->tolerance.kind != V_ABSENT;
     if (until != at_most || given > 1 + until) {
-        Diag *d = diag_error(b->cx, E_UPDATES, p->span, "the updates of '%s' are not told clearly", p->name);
+        Diag *d = diag_error(b->cx, E_UPDATES, problem_option_span(b, p, "solve", 0), "the updates of '%s' are not told clearly", p->name);
         diag_help(b->cx, d, "one of unfold: k, iterations: n, or both until: tolerance and at_most: n");
         return false;
     }
@@ -376,7 +123,7 @@ static Val run_solver(Build *b, Problem *p, const Fn *solver, const Val *start) 
     }
     bool chain = is_chain_call(h->a);
     if (p->chain && !chain) {
-        Diag *e = diag_error(b->cx, E_SOLVER, p->span, "'%s' solves for one dictionary, '%s' is a chain of %d", d->name, p->name, p->n);
+        Diag *e = diag_error(b->cx, E_SOLVER, problem_option_span(b, p, "solve", 0), "'%s' solves for one dictionary, '%s' is a chain of %d", d->name, p->name, p->n);
         diag_help(b->cx, e, "solve = layered(each: %s(...))", d->name);
         return v_bad();
     }
@@ -401,7 +148,7 @@ static Val run_solver(Build *b, Problem *p, const Fn *solver, const Val *start) 
         for (uint32_t k = 0; k < solver->nbound; k++)
             if (solver->bound_name[k] == q->name) given = &solver->bound[k];
         if (!given && !q->init) {
-            diag_error(b->cx, E_ARGS, p->span, "the solver '%s' needs '%s'", d->name, q->name);
+            diag_error(b->cx, E_ARGS, problem_option_span(b, p, "solve", 0), "the solver '%s' needs '%s'", d->name, q->name);
             ok = false;
         } else env_bind(b, f.env, q->name, given ? *given : eval(b, q->init), false, q->span);
     }
@@ -426,7 +173,8 @@ static Val run_solver(Build *b, Problem *p, const Fn *solver, const Val *start) 
 /* g, with the gradient of the solution of g = prox(g - step D'(D g - X)). */
 static Val implicit_code(Build *b, Problem *p, Val g, Span at) {
     if (p->chain) {
-        diag_error(b->cx, E_IMPLICIT, p->span, "'%s' is a chain: its gradient cannot be implicit", p->name);
+        Diag *d = diag_error(b->cx, E_IMPLICIT, problem_option_span(b, p, "gradient", 1), "'%s' is a chain: its gradient cannot be implicit", p->name);
+        diag_help(b->cx, d, "solve = layered(each: fista(...)) makes each layer a lasso of its own");
         return v_bad();
     }
     NodeId gn;
@@ -465,14 +213,14 @@ static Val finish_code(Build *b, Problem *p, Val v, const char *gradient, int la
 }
 
 /* How each layer's code is differentiated. */
-static bool gradient_modes(Build *b, Problem *p, const char **mode, Span at) {
+static bool gradient_modes(Build *b, Problem *p, const char **mode) {
     for (int i = 0; i < p->n; i++) {
-        Val v = problem_option(b, p, "gradient", p->chain ? i + 1 : 0, at);
+        Val v = problem_option(b, p, "gradient", p->chain ? i + 1 : 0, p->span);
         mode[i] = v.kind == V_ABSENT ? "unrolled" : v.kind == V_STRING ? v.s : "";
         p->keep_loops |= !strcmp(mode[i], "recompute");
         if (v.kind == V_BAD) return false;
         if (!strcmp(mode[i], "unrolled") || !strcmp(mode[i], "recompute") || !strcmp(mode[i], "implicit") || !strcmp(mode[i], "stopped")) continue;
-        diag_error(b->cx, E_VALUE, at, "gradient of '%s' is one of unrolled, recompute, implicit, stopped; found %s", p->name, v_text(b, v));
+        diag_error(b->cx, E_VALUE, problem_option_span(b, p, "gradient", p->chain ? i + 1 : 0), "gradient of '%s' is one of unrolled, recompute, implicit, stopped; found %s", p->name, v_text(b, v));
         return false;
     }
     return true;
@@ -508,23 +256,25 @@ void exec_lasso(Build *b, const Stmt *s) {
         p->signal = v_tensor(b, ignored);
         Val solve = problem_option(b, p, "solve", 0, at);
         const char **mode = ARENA_ARRAY(b->a, const char *, p->n);
-        if (!gradient_modes(b, p, mode, at)) ;
-        else if (solve.kind == V_ABSENT) {
+        bool modes = gradient_modes(b, p, mode);
+        if (modes && solve.kind == V_ABSENT) {
             Diag *d = diag_error(b->cx, E_OPTION_MISSING, at, "'%s' has no solver", p->name);
             diag_help(b->cx, d, "solve = fista(unfold: 2)");
-        } else if (solve.kind != V_FN || solve.fn->kind != FN_DEF || solve.fn->def->kind != DEF_SOLVER) {
-            if (solve.kind != V_BAD) diag_error(b->cx, E_SOLVER, at, "solve of '%s' is a solver such as fista(unfold: 2), found %s", p->name, v_text(b, solve));
-        } else {
+        } else if (modes && (solve.kind != V_FN || solve.fn->kind != FN_DEF || solve.fn->def->kind != DEF_SOLVER)) {
+            if (solve.kind != V_BAD) diag_error(b->cx, E_SOLVER, problem_option_span(b, p, "solve", 0), "solve of '%s' is a solver such as fista(unfold: 2), found %s", p->name, v_text(b, solve));
+        } else if (modes) {
             p->keep_loops |= p->outer && p->outer->keep_loops;
             Val *start = ARENA_ARRAY(b->a, Val, p->n);
             bool ok = read_updates(b, p, solve.fn);
-            for (int i = 0; i < p->n && ok; i++) ok = start_value(b, p, p->chain ? i + 1 : 0, &start[i], at);
+            for (int i = 0; i < p->n && ok; i++) ok = start_value(b, p, p->chain ? i + 1 : 0, &start[i]);
             if (ok) v = run_solver(b, p, solve.fn, start);
             if (p->chain && v.kind == V_LIST && (int)v.list->item.len == p->n) {
                 Val all = v_list(b, NULL, 0);
                 for (int i = 0; i < p->n; i++) vec_push(b->a, &all.list->item, finish_code(b, p, v.list->item.at[i], mode[i], i + 1, at));
                 v = all;
                 v.code = p;
+                for (int i = 0; i < p->n; i++)
+                    if (all.list->item.at[i].kind == V_BAD) v = v_bad();
             } else if (p->chain) {
                 if (v.kind != V_BAD) diag_error(b->cx, E_SHAPE, at, "the solver gives %s for the %d codes of '%s'", v_text(b, v), p->n, p->name);
                 v = v_bad();

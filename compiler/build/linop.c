@@ -6,6 +6,7 @@
 LinOp *lin_new(Build *b, LinKind k, Span at) {
     LinOp *op = ARENA_NEW(b->a, LinOp);
     op->kind = k;
+    op->size = 1;
     op->span = at;
     op->groups = op->stride[0] = op->stride[1] = op->dilation[0] = op->dilation[1] = 1;
     return op;
@@ -89,7 +90,7 @@ static bool conv_sizes_of_x(Build *b, LinOp *op, Shape x, ConvSizes *out, Shape 
     }
     int64_t C = w.dim[1] * op->groups;
     if (x.dim[0] != C) {
-        diag_error(b->cx, E_SHAPE, at, "this convolution takes %lld channels, found %s", (long long)C, shape_text(b->a, x));
+        diag_error(b->cx, E_SHAPE, at, "this convolution takes %lld channel%s, found %s", (long long)C, C == 1 ? "" : "s", shape_text(b->a, x));
         return false;
     }
     for (int a = 0; a < 2; a++) {
@@ -184,6 +185,10 @@ static bool shape_of_kind(Build *b, LinOp *op, Shape in, bool adjoint, Shape *ou
 /* Shape of D x or D' x. On the way each part learns the signal it is used with. */
 static bool lin_shape(Build *b, LinOp *op, Shape in, bool adjoint, Shape *out, Span at) {
     if (!shape_of_kind(b, op, in, adjoint, out, at)) return false;
+    if (!size_fits(*out)) {
+        diag_error(b->cx, E_TOO_LARGE, at, "this makes a tensor %s, of more than %d entries", shape_text(b->a, *out), SIZE_MOST);
+        return false;
+    }
     if (adjoint) op->signal = in, op->has_signal = true;
     else if (!op->has_signal) op->signal = *out, op->has_signal = true;
     return true;
@@ -310,10 +315,17 @@ static Val conv_apply(Build *b, LinOp *op, Val x, bool adjoint, Span at) {
     return s.one ? reshaped(b, y, out, at) : y;
 }
 
+bool table_fits(Build *b, int64_t n, Span at) {
+    if (n <= TABLE_MOST) return true;
+    diag_error(b->cx, E_TOO_LARGE, at, "this needs a table of %lld numbers in the code, more than %d", (long long)n, TABLE_MOST);
+    return false;
+}
+
 /* A known orthonormal matrix along one axis. */
 static Val matrix_along(Build *b, LinOp *op, Val x, int axis, bool adjoint, Span at) {
     Shape s = val_shape(b, x);
     int64_t n = s.dim[axis];
+    if (!table_fits(b, n * n, at)) return v_bad();
     double *m = ARENA_ARRAY(b->a, double, n * n);
     if (op->kind == L_DCT) {
         for (int64_t k = 0; k < n; k++)
@@ -358,6 +370,7 @@ static Val shifted(Build *b, LinOp *op, Val x, bool adjoint, Span at) {
         diag_error(b->cx, E_SHAPE, at, "shift is along axis %d, found %s", axis + 1, shape_text(b->a, s));
         return v_bad();
     }
+    if (!table_fits(b, s.dim[axis], at)) return v_bad();
     int64_t n = s.dim[axis], by = ((adjoint ? -op->by : op->by) % n + n) % n;
     int32_t *list = ARENA_ARRAY(b->a, int32_t, n);
     for (int64_t i = 0; i < n; i++) list[i] = (int32_t)((i - by + n) % n);
@@ -413,6 +426,6 @@ Val lin_apply(Build *b, LinOp *op, Val x, bool adjoint, Span at) {
         x = v_tensor(b, n);
     }
     Shape in = val_shape(b, x), out;
-    if (!lin_shape(b, op, in, adjoint, &out, at)) return v_bad();
+    if (!build_step(b, op->size, at) || !lin_shape(b, op, in, adjoint, &out, at)) return v_bad();
     return apply_part(b, op, x, adjoint, at);
 }

@@ -10,6 +10,7 @@ Name scope_name(Build *b, Name local) {
     const char *s = *f->path ? arena_printf(b->a, "%s.%s", f->path, local) : local;
     const char *turns = "";
     for (size_t i = 0; i < f->turns.len; i++) turns = arena_printf(b->a, "%s.%lld", turns, (long long)f->turns.at[i]);
+    build_step(b, 1 + (int64_t)f->used.len / 256, (Span){0}); /* what the search costs */
     for (int k = 1;; k++) { /* a second of one name is pair_2 */
         Name n = k == 1 ? name_fmt(b->cx, "%s%s", s, turns) : name_fmt(b->cx, "%s_%d%s", s, k, turns);
         bool taken = false;
@@ -26,7 +27,7 @@ static bool free_dimension(Build *b, Expr *e, int64_t *out) {
         if (!strcmp(b->o->set[i].name, e->name)) {
             char *end;
             long long v = strtoll(b->o->set[i].value, &end, 10);
-            if (*end || v < 1 || v > 1 << 20) {
+            if (*end || v < 1 || v > SIZE_MOST) {
                 diag_error(b->cx, E_SET, e->span, "%s=%s is no size", e->name, b->o->set[i].value);
                 return false;
             }
@@ -55,8 +56,10 @@ bool type_shape(Build *b, const TypeRef *t, Shape *out) {
         Expr *e = t->dims[i];
         bool free_dim = e->kind == EX_NAME && b->frame->is_model && !env_find(b->frame->env, e->name);
         if (free_dim ? !free_dimension(b, e, &s.dim[i]) : !eval_int(b, e, "a size", &s.dim[i])) return false;
-        if (s.dim[i] < 1 || s.dim[i] > (int64_t)1 << 31 || (total *= s.dim[i]) > (int64_t)1 << 36) {
-            diag_error(b->cx, E_VALUE, e->span, "a size of %lld is not possible here", (long long)s.dim[i]);
+        bool fits = s.dim[i] >= 1 && s.dim[i] <= SIZE_MOST;
+        if (!fits || (total *= s.dim[i]) > SIZE_MOST) {
+            if (!fits) diag_error(b->cx, E_VALUE, e->span, "a size is a whole number from 1 to %lld, found %lld", (long long)SIZE_MOST, (long long)s.dim[i]);
+            else diag_error(b->cx, E_VALUE, t->span, "this tensor has more than %lld entries", (long long)SIZE_MOST);
             return false;
         }
     }
@@ -106,11 +109,17 @@ static int64_t turns_of(const GCtx *ctx, Shape *axes) { /* product of the turns 
     int64_t n = 0;
     axes->rank = 0;
     for (; ctx->parent; ctx = ctx->parent) {
-        n = n ? n * ctx->full_turns : ctx->full_turns;
+        n = !n ? ctx->full_turns : n > SIZE_MOST ? n : n * ctx->full_turns; /* refused by turns_fit before it can overflow */
         for (int i = axes->rank++; i > 0; i--) axes->dim[i] = axes->dim[i - 1];
         axes->dim[0] = ctx->full_turns;
     }
     return n;
+}
+
+static bool turns_fit(Build *b, Shape s, int64_t turns, Name name, Span at) {
+    if (turns == 0 || size_fits(with_turns(s, turns))) return true;
+    diag_error(b->cx, E_TOO_LARGE, at, "'%s', one for each of %lld turns, has more than %d entries", name, (long long)turns, SIZE_MOST);
+    return false;
 }
 
 static Val value_here(Build *b, GCtx *home, NodeId root_value, Shape shape, Shape axes, bool learn_cut) {
@@ -174,9 +183,19 @@ bool param_start(Build *b, int32_t index, NodeId *out) {
 Val param_value(Build *b, Name full, Shape shape, Init init, const Val *init_value, bool fixed, const Stmt *s, Span span) {
     Shape axes;
     int64_t turns = turns_of(b->home, &axes);
+    if (axes.rank + shape.rank > RANK_MAX) {
+        diag_error(b->cx, E_PARAM, span, "'%s' has more than %d axes, counting the loops around it", full, RANK_MAX);
+        return v_bad();
+    }
+    if (!turns_fit(b, shape, turns, full, span)) return v_bad();
     int32_t index = -1;
     for (size_t i = 0; i < b->p->params.len; i++)
         if (b->p->params.at[i].name == full) index = (int32_t)i; /* shared: called again, or the body of a loop built again */
+    if (index < 0 && b->p->params.len >= PARAMS_MOST) {
+        if (!b->stopped) diag_error(b->cx, E_TOO_LARGE, span, "the model has more than %d parameters", PARAMS_MOST);
+        b->stopped = true;
+        return v_bad();
+    }
     if (index < 0) {
         ParamDecl d = {.name = full, .shape = shape, .turns = turns, .init = init, .fixed = fixed, .span = span};
         if (s) read_constraints(b, s, &d);
@@ -314,9 +333,9 @@ void exec_param(Build *b, const Stmt *s) {
         return;
     }
     Val range = eval(b, s->over);
-    if (range.kind == V_BAD) return;
     if (range.kind != V_LIST) {
-        diag_error(b->cx, E_TYPE, s->over->span, "expected a range or a list, found %s", v_text(b, range));
+        if (range.kind != V_BAD) diag_error(b->cx, E_TYPE, s->over->span, "expected a range or a list, found %s", v_text(b, range));
+        env_bind(b, b->frame->env, s->name, v_bad(), false, s->name_span);
         return;
     }
     Name full = scope_name(b, s->name);
@@ -339,9 +358,8 @@ bool tune_hits(const char *tune, const char *name) {
 void exec_tunable(Build *b, const Stmt *s) {
     Val v = eval(b, s->value);
     TunableDecl t = {.span = s->name_span};
-    if (v.kind == V_BAD) return;
     if (!v_known_number(v, &t.value)) {
-        diag_error(b->cx, E_KNOWN, s->value->span, "a tunable starts from a number, found %s", v_text(b, v));
+        if (v.kind != V_BAD) diag_error(b->cx, E_KNOWN, s->value->span, "a tunable starts from a number, found %s", v_text(b, v));
         env_bind(b, b->frame->env, s->name, v_bad(), false, s->name_span);
         return;
     }
@@ -374,9 +392,14 @@ Val state_value(Build *b, int32_t state) {
     return (Val){.kind = V_TENSOR, .ctx = b->root, .node = root_leaf(b, OP_state, state, d->shape, (Span){0}, d->name)};
 }
 
-Val state_here(Build *b, Name full, Shape shape, Init init, int32_t *state) {
+Val state_here(Build *b, Name full, Shape shape, Init init, int32_t *state, Span at) {
     Shape axes;
     int64_t turns = turns_of(b->ctx, &axes);
+    if (axes.rank + shape.rank > RANK_MAX) {
+        diag_error(b->cx, E_PARAM, at, "'%s' has more than %d axes, counting the loops around it", full, RANK_MAX);
+        return v_bad();
+    }
+    if (!turns_fit(b, shape, turns, full, at)) return v_bad();
     Shape stored = turns ? with_turns(shape, turns) : shape;
     *state = state_new(b, full, stored, init);
     for (int k = 2; !shape_eq(b->p->states.at[*state].shape, stored); k++) /* a shared layer, here in other loops: statistics of its own */

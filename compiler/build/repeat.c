@@ -70,12 +70,19 @@ typedef struct Carry {
 } Carry;
 typedef Vec(Carry) Carries;
 
-static bool collect(Build *b, Val v, Span at, Name name, Carries *c) {
+enum { NEST_MOST = 32 }; /* lists in lists */
+
+static bool collect(Build *b, Val v, Span at, Name name, int depth, Carries *c) {
     if (v.kind == V_BAD) return false;
     if (v.kind == V_LIST) {
-        for (size_t i = 0; i < v.list->item.len; i++)
-            if (!collect(b, v.list->item.at[i], at, name, c)) return false;
-        return true;
+        bool ok = depth < NEST_MOST && build_step(b, 1, at);
+        if (depth == NEST_MOST) diag_error(b->cx, E_TOO_LARGE, at, "'%s' is a list of lists, %d deep", name, NEST_MOST);
+        for (size_t i = 0; ok && i < v.list->item.len; i++) ok = collect(b, v.list->item.at[i], at, name, depth + 1, c);
+        return ok;
+    }
+    if (c->len >= LIST_MOST) {
+        diag_error(b->cx, E_TOO_LARGE, at, "this `repeat` changes more than %d values", LIST_MOST);
+        return false;
     }
     double x;
     if (v.kind != V_TENSOR && !v_known_number(v, &x) && v.kind != V_ZERO) {
@@ -100,12 +107,13 @@ static Val replace(Build *b, Val v, const Carries *c, size_t *k, GCtx *ctx, cons
     return (Val){.kind = V_TENSOR, .ctx = ctx, .node = nodes[(*k)++]};
 }
 
-static bool gather_next(Build *b, Val v, Span at, Name name, Carries *c, size_t *k) {
+static bool gather_next(Build *b, Val v, Span at, Name name, int depth, Carries *c, size_t *k) {
     if (v.kind == V_BAD) return false;
     if (v.kind == V_LIST) {
-        for (size_t i = 0; i < v.list->item.len; i++)
-            if (!gather_next(b, v.list->item.at[i], at, name, c, k)) return false;
-        return true;
+        bool ok = depth < NEST_MOST && build_step(b, 1, at);
+        if (depth == NEST_MOST) diag_error(b->cx, E_TOO_LARGE, at, "'%s' becomes a list of lists, %d deep", name, NEST_MOST);
+        for (size_t i = 0; ok && i < v.list->item.len; i++) ok = gather_next(b, v.list->item.at[i], at, name, depth + 1, c, k);
+        return ok;
     }
     if (*k >= c->len) {
         diag_error(b->cx, E_LOOP_SHAPE, at, "the list '%s' grows in this `repeat`", name);
@@ -146,7 +154,7 @@ void exec_repeat(Build *b, const Stmt *s) {
     for (size_t i = 0; i < vars.n; i++) {
         var_name[i] = vars.at[i]->name;
         var_value[i] = vars.at[i]->value;
-        if (!collect(b, var_value[i], s->span, var_name[i], &c)) return;
+        if (!collect(b, var_value[i], s->span, var_name[i], 0, &c)) return;
     }
     Env *outer_env = b->frame->env;
     GCtx *outer = b->ctx;
@@ -184,7 +192,7 @@ void exec_repeat(Build *b, const Stmt *s) {
         b->home = home_was;
         k = 0;
         bool ok = b->cx->errors == errors;
-        for (size_t i = 0; ok && i < vars.n; i++) ok = gather_next(b, env_find(outer_env, var_name[i])->value, s->span, var_name[i], &c, &k);
+        for (size_t i = 0; ok && i < vars.n; i++) ok = gather_next(b, env_find(outer_env, var_name[i])->value, s->span, var_name[i], 0, &c, &k);
         b->frame->env = outer_env;
         if (!ok || b->frame->has_returned) {
             if (ok) diag_error(b->cx, E_LOOP_USE, s->span, "`return` cannot stand in a `repeat`");

@@ -45,9 +45,14 @@ static bool set_item(Build *b, Val *list, Expr **path, int n, Val v, Span at) {
     if (!eval_int(b, path[n - 1], "the number of an item", &i)) return false;
     size_t len = list->list->item.len;
     if (i < 1 || (size_t)i > len + 1) {
-        diag_error(b->cx, E_INDEX, path[n - 1]->span, "the list has %zu items, there is no item %lld", len, (long long)i);
+        diag_error(b->cx, E_INDEX, path[n - 1]->span, "the list has %zu item%s, there is no item %lld", len, len == 1 ? "" : "s", (long long)i);
         return false;
     }
+    if (len >= LIST_MOST) {
+        diag_error(b->cx, E_TOO_LARGE, at, "a list of more than %d items", LIST_MOST);
+        return false;
+    }
+    if (!build_step(b, (int64_t)len / 8, at)) return false;
     Problem *code = list->code;
     *list = v_list(b, list->list->item.at, len);
     list->code = code;
@@ -115,6 +120,7 @@ static void exec_dictionary(Build *b, const Stmt *s) {
         Val range = eval(b, s->over);
         if (range.kind != V_LIST) {
             if (range.kind != V_BAD) diag_error(b->cx, E_TYPE, s->over->span, "expected a range or a list, found %s", v_text(b, range));
+            env_bind(b, b->frame->env, s->name, v_bad(), false, s->name_span);
             return;
         }
         v = v_list(b, NULL, 0);
@@ -248,7 +254,7 @@ static void exec_return(Build *b, const Stmt *s) {
 }
 
 void exec_block(Build *b, Stmt **list, uint32_t n) {
-    for (uint32_t i = 0; i < n && !b->frame->has_returned && b->cx->errors < DIAG_MOST; i++) {
+    for (uint32_t i = 0; i < n && !b->frame->has_returned && b->cx->errors < DIAG_MOST && build_step(b, 1, list[i]->span); i++) {
         const Stmt *s = list[i];
         b->frame->pending = NULL;
         switch (s->kind) {

@@ -36,18 +36,18 @@ static Name nth_label(Build *b, const Recipe *r, uint32_t k) {
     return NULL;
 }
 
-static const Cfg *value_cfg(Build *b, Val v, Span at) {
+static const Cfg *value_cfg(Build *b, Val v, Span at, int depth) {
     Cfg *c = ARENA_NEW(b->a, Cfg);
     c->span = at;
     if (v.kind == V_INT || v.kind == V_REAL) c->kind = CFG_NUMBER, v_known_number(v, &c->number);
     else if (v.kind == V_BOOL) c->kind = CFG_BOOL, c->number = (double)v.i;
     else if (v.kind == V_STRING) c->kind = CFG_TEXT, c->text = v.s;
-    else if (v.kind == V_LIST) {
+    else if (v.kind == V_LIST && depth < 8) {
         c->kind = CFG_LIST;
         c->n = (uint32_t)v.list->item.len;
         c->item = ARENA_ARRAY(b->a, const Cfg *, c->n + 1);
         for (uint32_t i = 0; i < c->n; i++)
-            if (!(c->item[i] = value_cfg(b, v.list->item.at[i], at))) return NULL;
+            if (!(c->item[i] = value_cfg(b, v.list->item.at[i], at, depth + 1))) return NULL;
     } else {
         if (v.kind != V_BAD) diag_error(b->cx, E_RECIPE, at, "a recipe takes numbers, texts and lists that are known, found %s", v_text(b, v));
         return NULL;
@@ -60,7 +60,12 @@ static const Cfg *expr_cfg(Build *b, Expr *e, const char *kind) {
     Expr *head = e->kind == EX_CALL ? e->a : e;
     const Recipe *r = head->kind == EX_NAME && !env_find(b->frame->env, head->name) ? find_recipe(kind, head->name) : NULL;
     if (!r && kind) {
-        diag_error(b->cx, E_RECIPE, e->span, "expected one of the recipe's calls here (data sets, optimisers, ...), found something else");
+        const char *list = "";
+        for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++)
+            if (!strcmp(recipes[i].kind, kind)) list = arena_printf(b->a, "%s%s%s", list, *list ? ", " : "", recipes[i].name);
+        Diag *d = diag_error(b->cx, E_RECIPE, e->span, "expected %s", !strcmp(kind, "DATA") ? "a data set" : !strcmp(kind, "OPTIMIZER") ? "an optimizer"
+                             : !strcmp(kind, "AUGMENT") ? "a way to augment" : "one of the recipe's calls");
+        diag_help(b->cx, d, "there is %s", list);
         return NULL;
     }
     if (!r) {
@@ -71,7 +76,7 @@ static const Cfg *expr_cfg(Build *b, Expr *e, const char *kind) {
                 if (!(c->item[i] = expr_cfg(b, e->items[i], NULL))) return NULL;
             return c;
         }
-        return value_cfg(b, eval(b, e), e->span);
+        return value_cfg(b, eval(b, e), e->span, 0);
     }
     Cfg *c = ARENA_NEW(b->a, Cfg);
     *c = (Cfg){.kind = CFG_CALL, .span = e->span, .text = head->name};

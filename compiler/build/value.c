@@ -7,7 +7,32 @@ Val v_real(double r) { return (Val){.kind = V_REAL, .r = r}; }
 Val v_string(Name s) { return (Val){.kind = V_STRING, .s = s}; }
 Val v_bad(void) { return (Val){.kind = V_BAD}; }
 Val v_op(LinOp *op) { return (Val){.kind = V_OP, .op = op}; }
-Val v_tensor(Build *b, NodeId n) { return (Val){.kind = V_TENSOR, .ctx = b->ctx, .node = n}; }
+Val v_tensor(Build *b, NodeId n) {
+    const Node *x = graph_at(b->ctx->g, n);
+    if (!size_fits(x->shape)) {
+        diag_error(b->cx, E_TOO_LARGE, x->span, "this makes a tensor %s, of more than %d entries", shape_text(b->a, x->shape), SIZE_MOST);
+        return v_bad();
+    }
+    return (Val){.kind = V_TENSOR, .ctx = b->ctx, .node = n};
+}
+
+bool size_fits(Shape s) {
+    int64_t n = 1;
+    for (int i = 0; i < s.rank; i++)
+        if (s.dim[i] < 0 || s.dim[i] > SIZE_MOST || (n *= s.dim[i]) > SIZE_MOST) return false;
+    return true;
+}
+
+bool build_step(Build *b, int64_t n, Span at) {
+    if (b->stopped) return false;
+    b->steps += n;
+    bool nodes = b->ctx->g->nodes.len > NODES_MOST;
+    if (b->steps <= STEPS_MOST && !nodes) return true;
+    b->stopped = true;
+    Diag *d = diag_error(b->cx, E_TOO_LARGE, at, nodes ? "the model has more than %d operations" : "more than %d steps to build this model", nodes ? NODES_MOST : STEPS_MOST);
+    diag_help(b->cx, d, "`repeat` is one loop in the compiled code, however many turns; `for` writes each turn out");
+    return false;
+}
 
 Val v_list(Build *b, const Val *item, size_t n) {
     List *l = ARENA_NEW(b->a, List);

@@ -3,6 +3,17 @@
 #define CSC_BUILD_VALUE_H
 #include "build/build.h"
 
+/* Limits of what is built, so that no program takes the machine with it. */
+enum {
+    SIZE_MOST = 1 << 28,   /* entries of a tensor */
+    TABLE_MOST = 1 << 24,  /* numbers that stand in the code: matrices of transforms, starts */
+    LIST_MOST = 100000,    /* items of a list */
+    STEPS_MOST = 1000000,  /* expressions and statements evaluated, for one entry */
+    NODES_MOST = 30000,    /* of one graph */
+    PARAMS_MOST = 10000,
+    PARTS_MOST = 1000,     /* leaves and joints of one operator */
+};
+
 typedef struct GCtx GCtx;
 typedef struct LinOp LinOp;
 typedef struct Fn Fn;
@@ -84,6 +95,7 @@ struct LinOp {
     int axis;             /* SHIFT: from 1, 0 the last */
     LinOp **part;         /* SCALE, ADJ: 1; COMPOSE, SUM: 2; HCAT, VCAT: n */
     int nparts;
+    int size;             /* parts in all */
     Vec(Meeting) met;     /* CONV */
     Shape signal;         /* last signal this operator met as a dictionary (rank -1: none) */
     bool has_signal;
@@ -192,6 +204,8 @@ typedef struct Build {
     int64_t stage_updates;
     bool stage_own;
     struct Frame *frame;     /* current */
+    int64_t steps;           /* evaluated so far */
+    bool stopped;            /* too many: nothing more is evaluated */
 } Build;
 
 /* value.c */
@@ -201,9 +215,11 @@ Val v_real(double r);
 Val v_string(Name s);
 Val v_bad(void);
 Val v_list(Build *b, const Val *item, size_t n);
-Val v_tensor(Build *b, NodeId n); /* in the current graph */
+Val v_tensor(Build *b, NodeId n); /* in the current graph; V_BAD, and an error, when it is too large */
 Val v_op(LinOp *op);
 const char *v_text(Build *b, Val v); /* "a list of 3", "real[3, 8, 8]": for messages */
+bool build_step(Build *b, int64_t n, Span at);                 /* counts n steps; false once the limit is met */
+bool size_fits(Shape s);                                       /* at most SIZE_MOST entries */
 bool v_known_number(Val v, double *out); /* INT or REAL */
 
 Binding *env_find(Env *e, Name n);
@@ -256,7 +272,7 @@ bool tune_hits(const char *tune, const char *name);            /* lambda, z.lamb
 Val param_value(Build *b, Name full, Shape shape, Init init, const Val *init_value, bool fixed, const Stmt *s, Span span);
 int32_t state_new(Build *b, Name full, Shape shape, Init init);
 Val state_value(Build *b, int32_t state);                      /* in the root graph */
-Val state_here(Build *b, Name full, Shape shape, Init init, int32_t *state); /* one per turn inside loops */
+Val state_here(Build *b, Name full, Shape shape, Init init, int32_t *state, Span at); /* one per turn inside loops */
 Val state_keep(Build *b, int32_t state, Val now, Span at);     /* its new value; one per turn inside loops */
 bool param_start(Build *b, int32_t index, NodeId *out);        /* what an INIT_EXPR parameter starts from, in the root graph */
 bool type_shape(Build *b, const TypeRef *t, Shape *out);
@@ -276,10 +292,12 @@ bool lin_block_sizes(Build *b, LinOp *op, Shape stacked, int64_t *size, Span at)
 int64_t lin_channels(Build *b, LinOp *op, bool of_y);           /* first axis of x or y; -1: the operator alone does not say */
 GCtx *lin_home(Build *b, LinOp *D, bool *batched);              /* the innermost graph that its weights live in */
 LinOp *as_op(Val v);
+bool table_fits(Build *b, int64_t n, Span at);                  /* error when so many numbers are too many for the code */
 
 /* lasso.c */
 void exec_lasso(Build *b, const Stmt *s);
 Val problem_step(Build *b, Problem *p, int layer, Span at);   /* 1 / lipschitz(D) where none is given */
+Span problem_option_span(Build *b, Problem *p, const char *name, int layer);        /* where the user says it; else the lasso */
 Val code_signal(Problem *p, int layer);                        /* X, or the code below */
 Val problem_option(Build *b, Problem *p, const char *name, int layer, Span at); /* V_ABSENT when not given */
 Val problem_name(Build *b, Problem *p, Name n, Span at, bool *found);             /* prox, step, lambda, ... inside a solver */
