@@ -52,6 +52,23 @@ static const Val *bound_value(const Fn *f, Name n, Span *at) {
     return NULL;
 }
 
+/* Errors said since inside a definition get a note with the call that led there: the user's own, and three at most. */
+void note_call(Build *b, size_t since, const Def *d, Span at) {
+    if (!at.file || !strncmp(b->cx->sources.at[at.file].path, "<std>/", 6)) return;
+    for (size_t i = since; i < b->cx->diags.len; i++) {
+        Diag *x = b->cx->diags.at[i];
+        bool inside = x->span.file == d->span.file && x->span.line >= d->span.line && x->span.line <= d->span.end_line;
+        bool library = x->span.file && !strncmp(b->cx->sources.at[x->span.file].path, "<std>/", 6);
+        uint32_t calls = 0;
+        for (size_t k = 0; k < x->notes.len; k++) {
+            const char *called = strstr(x->notes.at[k].text, " was called here");
+            calls += called != NULL;
+            inside |= called && x->notes.at[k].span.file == d->span.file && x->notes.at[k].span.line >= d->span.line && x->notes.at[k].span.line <= d->span.end_line;
+        }
+        if ((inside || (library && !calls)) && calls < 3) diag_note(b->cx, x, at, "'%s' was called here", d->name);
+    }
+}
+
 /* Runs the body in the current frame; its value. */
 static Val run_body(Build *b, const Def *d, Span at) {
     if (d->value) return eval(b, d->value);
@@ -74,6 +91,7 @@ static Val call_def(Build *b, Fn *fn, const Val *pos, const Span *pos_span, uint
     if (fn->home) b->home = fn->home;
     b->frame = &f;
     b->depth++;
+    size_t said = b->cx->diags.len;
     uint32_t k = 0;
     bool ok = true;
     for (uint32_t i = 0; i < d->nparams && ok; i++) {
@@ -97,6 +115,7 @@ static Val call_def(Build *b, Fn *fn, const Val *pos, const Span *pos_span, uint
         ok = false;
     }
     Val v = ok ? run_body(b, d, at) : v_bad();
+    note_call(b, said, d, at);
     b->depth--;
     b->frame = caller;
     b->home = home;

@@ -153,6 +153,7 @@ static Val run_solver(Build *b, Problem *p, const Fn *solver, const Val *start) 
         } else env_bind(b, f.env, q->name, given ? *given : eval(b, q->init), false, q->span);
     }
     Val v = v_bad();
+    size_t said = b->cx->diags.len;
     if (ok) {
         if (d->value) v = eval(b, d->value);
         else {
@@ -161,6 +162,7 @@ static Val run_solver(Build *b, Problem *p, const Fn *solver, const Val *start) 
             else if (!b->cx->errors) diag_error(b->cx, E_NO_VALUE, d->name_span, "the solver '%s' ends without a `return`", d->name);
         }
     }
+    note_call(b, said, d, problem_option_span(b, p, "solve", 0));
     b->depth--;
     b->frame = was;
     if (made_chain) {

@@ -79,6 +79,15 @@ static Val option_value(Build *b, Problem *p, const Option *o, Name binder, int 
     return v;
 }
 
+/* Of a list given to a chain, the item of a layer: a list runs over layers first. */
+static Val layer_item(Build *b, Problem *p, const Option *o, Val v, int layer, Span at) {
+    if (!p->chain || !layer || v.kind != V_LIST || o->nindex) return v;
+    if ((int)v.list->item.len == p->n) return index_value(b, v, v_int(layer), at);
+    diag_error(b->cx, E_SHAPE, o->value ? o->value->span : o->span, "%s has %zu item%s, but '%s' is a chain of %d", o->name, v.list->item.len,
+               v.list->item.len == 1 ? "" : "s", p->name, p->n);
+    return v_bad();
+}
+
 Val problem_option(Build *b, Problem *p, const char *name, int layer, Span at) {
     Name binder;
     const Option *o = find_option(b, p, name, layer, &binder);
@@ -86,22 +95,29 @@ Val problem_option(Build *b, Problem *p, const char *name, int layer, Span at) {
     int key = binder || o->nindex ? layer : 0;
     for (size_t i = 0; i < p->cache.len; i++)
         if (p->cache.at[i].option == o && p->cache.at[i].layer == key) {
-            Val v = p->cache.at[i].value;
-            return p->chain && layer && v.kind == V_LIST && !o->nindex ? index_value(b, v, v_int(layer), at) : v;
+            Val v = p->cache.at[i].value, item = layer_item(b, p, o, v, layer, at);
+            if (v.kind == V_LIST && item.kind == V_BAD) p->cache.at[i].value = v_bad(); /* said once */
+            return item;
         }
     Val v = option_value(b, p, o, binder, layer);
     if (!o->untied) {
         OptionCache c = {o, key, v};
         vec_push(b->a, &p->cache, c);
     }
-    if (p->chain && layer && v.kind == V_LIST && !o->nindex) return index_value(b, v, v_int(layer), at); /* a list runs over layers first */
-    return v;
+    Val item = layer_item(b, p, o, v, layer, at);
+    if (v.kind == V_LIST && item.kind == V_BAD && !o->untied) p->cache.at[p->cache.len - 1].value = v_bad();
+    return item;
 }
 
 static LinOp *layer_dictionary(Problem *p, int layer) { return p->D[p->chain && layer ? layer - 1 : 0]; }
 
 Val problem_step(Build *b, Problem *p, int layer, Span at) {
     Val v = problem_option(b, p, "step", layer, at);
+    Shape code = p->code[p->chain && layer ? layer - 1 : 0];
+    if (v.kind == V_TENSOR && !shape_is_prefix(val_shape(b, v), code)) {
+        diag_error(b->cx, E_SHAPE, problem_option_span(b, p, "step", layer), "step of '%s' is %s, its code %s", p->name, v_text(b, v), shape_text(b->a, code));
+        return v_bad();
+    }
     if (v.kind == V_INT || v.kind == V_REAL || v.kind == V_TENSOR || v.kind == V_ZERO || v.kind == V_BAD) return v;
     if (v.kind != V_ABSENT) {
         diag_error(b->cx, E_TYPE, problem_option_span(b, p, "step", layer), "step of '%s' is a number or a tensor, found %s", p->name, v_text(b, v));
@@ -173,6 +189,10 @@ static Val prox_one(Build *b, Problem *p, int layer, int block, Val prox, Val la
     }
     if (lambda.kind != V_INT && lambda.kind != V_REAL && lambda.kind != V_TENSOR && lambda.kind != V_ZERO) {
         diag_error(b->cx, E_TYPE, problem_option_span(b, p, "lambda", layer), "lambda of '%s' is a number or a tensor, found %s", p->name, v_text(b, lambda));
+        return v_bad();
+    }
+    if (lambda.kind == V_TENSOR && !shape_is_prefix(val_shape(b, lambda), val_shape(b, z))) {
+        diag_error(b->cx, E_SHAPE, problem_option_span(b, p, "lambda", layer), "lambda of '%s' is %s, its code %s", p->name, v_text(b, lambda), v_text(b, z));
         return v_bad();
     }
     Val step = problem_step(b, p, layer, at);

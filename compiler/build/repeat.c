@@ -218,6 +218,7 @@ void exec_repeat(Build *b, const Stmt *s) {
             Diag *d = diag_error(b->cx, E_LOOP_USE, s->cond->span, "this `repeat` stops each sample by itself, but a layer in it keeps statistics of the whole batch");
             diag_help(b->cx, d, "leave out `until`, or batch_norm");
             enter(b, outer);
+            for (size_t i = 0; i < vars.n; i++) env_find(outer_env, var_name[i])->value = v_bad();
             return;
         }
         NodeId *init = ARENA_ARRAY(b->a, NodeId, c.len + 1), *next = ARENA_ARRAY(b->a, NodeId, c.len + 1);

@@ -258,6 +258,7 @@ Val call_fn(Build *b, Fn *fn, const Val *pos, const Span *pos_span, uint32_t npo
 Val call_simple(Build *b, Fn *fn, const Val *pos, uint32_t npos, Span at);
 int fn_arity(const Fn *fn);                                    /* positional parameters still open */
 Val eval_call(Build *b, Expr *e);
+void note_call(Build *b, size_t since, const Def *d, Span at); /* errors from number `since` on that lie inside d: who called it */
 Val lookup(Build *b, Name n, Span at, bool quiet);
 void exec_block(Build *b, Stmt **s, uint32_t n);
 void exec_repeat(Build *b, const Stmt *s);

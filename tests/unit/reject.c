@@ -1,5 +1,5 @@
-/* Programs that must be rejected, each with its blessed messages (tests/reject/NAME.csc, NAME.err), and
-   programs that must pass (tests/accept). `test_reject --bless` writes what is said now. What the first rooms
+/* Programs that must be rejected, each with its blessed messages (tests/reject/NAME.csc, NAME.err).
+   `test_reject --bless` writes what is said now. What the first rooms
    do not see is left to `cscc check`, as are programs whose first line is `# cscc COMMAND OPTIONS`. */
 #include "check.h"
 #include "sema/sema.h"
