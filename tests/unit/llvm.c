@@ -182,6 +182,58 @@ static void link_and_run(int kernels) {
     arena_free(a);
 }
 
+static void backwards(void *pool, int64_t count, csc_task task, void *arg, size_t scratch_bytes) {
+    char *scratch = aligned_alloc(64, (scratch_bytes + 64) / 64 * 64);
+    memset(scratch, 0x7f, scratch_bytes);
+    for (int64_t i = count; i-- > 0;) task(arg, i, scratch);
+    free(scratch);
+    ++*(int *)pool;
+}
+
+TEST(callers_threads_run_the_grid) {
+    Arena *a = arena_new();
+    const csc_model *model;
+    const char *why = "";
+    LlvmJit *j = llvm_jit_load(object_of(a, sample_elementwise(a, 5, 4), "native", NULL), &model, &why);
+    if (!j) FAIL("%s", why);
+    int launches = 0;
+    float x[15], y[15];
+    for (int i = 0; i < 15; i++) x[i] = (float)i - 7, y[i] = -1;
+    csc_call c = {.size = sizeof c, .batch = 3, .in = (const float *[]){x}, .out = (float *[]){y}, .pool = &launches, .parallel_for = backwards};
+    CHECK(model->entries[0].run(&c) == 0 && launches == 1);
+    for (int i = 0; i < 15; i++) CHECK(y[i] == fmaxf(0, 2 * x[i] + 1));
+    llvm_jit_free(j);
+    j = llvm_jit_load(object_of(a, sample_control(a, 8), "native", NULL), &model, &why);
+    float in[8] = {1.5f, 2, -1, 0.25f}, out[20], work[48] __attribute__((aligned(64)));
+    CHECK(model->entries[0].fixed_bytes == sizeof work && model->entries[0].thread_bytes == 64);
+    c.in = (const float *[]){in};
+    c.out = (float *[]){out};
+    c.batch = 1;
+    c.workspace = work;
+    launches = 0;
+    CHECK(model->entries[0].run(&c) == 0 && launches == 1); /* only the kernel with scratch: one point without is run at once */
+    CHECK(out[4] == 0.25f && out[7] == 1.5f);
+    llvm_jit_free(j);
+    arena_free(a);
+}
+
+TEST(weights_are_embedded) {
+    Arena *a = arena_new();
+    const csc_model *model;
+    const char *why = "";
+    const float params[] = {1, 2, 3}, state[] = {-4}, tunables[] = {5, 6};
+    LlvmModelInfo info = {.json = "{}", .param_floats = 3, .state_floats = 1, .tunable_count = 2, .tunable_defaults = tunables, .params = params,
+                          .state = state};
+    LlvmOptions o = {.cpu = "native", .level = 1, .asan = SANITIZED};
+    LlvmJit *j = llvm_jit_load(llvm_emit(a, sample_elementwise(a, 5, 4), &info, &o, NULL, NULL), &model, &why);
+    if (!j) FAIL("%s", why);
+    CHECK(model->param_floats == 3 && model->state_floats == 1 && model->tunable_count == 2);
+    CHECK(!memcmp(model->params, params, sizeof params) && model->state[0] == -4 && model->tunable_defaults[1] == 6);
+    CHECK((uintptr_t)model->params % 64 == 0);
+    llvm_jit_free(j);
+    arena_free(a);
+}
+
 TEST(sanitizer_sees_generated_code) { /* a store behind the end of a heap block ends the process */
     if (!SANITIZED) SKIP("no sanitizer");
     Arena *a = arena_new();
@@ -260,6 +312,6 @@ TEST(relu_is_one_instruction) {
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(many_kernels), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction)};
+    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(many_kernels), T(callers_threads_run_the_grid), T(weights_are_embedded), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
