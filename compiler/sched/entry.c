@@ -43,6 +43,19 @@ static bool made_by_kernel(const Gx *x, NodeId id) {
 
 void gx_target(Gx *x, NodeId id, const View *v) {
     Val *w = &x->val[id];
+    const Node *n = graph_at(x->g, id);
+    View from;
+    if (n->op == OP_reshape && !x->fits[id]) { /* a view of what then is to be made there */
+        if (view_reshape(v, graph_shape(x->g, n->in[0]), &from)) gx_target(x, n->in[0], &from);
+        return;
+    }
+    if (n->op == OP_permute && !x->fits[id]) {
+        int32_t back[RANK_MAX];
+        for (int i = 0; i < n->shape.rank; i++) back[n->a.list[i]] = i;
+        from = view_permute(v, back);
+        gx_target(x, n->in[0], &from);
+        return;
+    }
     if (w->has_target || !made_by_kernel(x, id) || v->batched != graph_batched(x->g, id)) return;
     w->has_target = true;
     w->view = *v;

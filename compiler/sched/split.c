@@ -3,12 +3,12 @@
 #include "op/passes.h"
 #include "sched/internal.h"
 
-enum { PARTS_MOST = 6 };
+enum { PARTS_MOST = 6, PARTS_FIXED = 64 }; /* of what there is one for each sample; of what is made of parameters (one part a turn) */
 
 typedef struct Cuts { /* of a family of values that are computed with together */
     int n;            /* parts; 0: it stays whole */
-    int64_t at[PARTS_MOST + 1];
-    bool joins, many;
+    int64_t at[PARTS_FIXED + 1];
+    bool joins, many, batched;
 } Cuts;
 
 typedef struct Split {
@@ -16,7 +16,7 @@ typedef struct Split {
     const Graph *g;
     Graph *to;
     NodeId *family; /* union-find */
-    Cuts *cuts;     /* of the family's root */
+    Cuts **cuts;    /* of the family's root; NULL: none */
     NodeId *whole;  /* in `to`; NO_NODE: not made */
     NodeId **part;
 } Split;
@@ -35,7 +35,7 @@ static void cut(Cuts *c, int64_t at) {
     int i = 0;
     while (i <= c->n && c->at[i] < at) i++;
     if (c->at[i] == at || c->many) return;
-    if (c->n == PARTS_MOST) {
+    if (c->n == (c->batched ? PARTS_MOST : PARTS_FIXED)) {
         c->many = true;
         return;
     }
@@ -53,12 +53,17 @@ static void find_families(Split *s) {
             if (member(graph_at(g, n->in[k]))) s->family[find(s, n->in[k])] = find(s, i);
     }
     for (NodeId i = 0; i < g->nodes.len; i++)
-        if (find(s, i) == i && member(graph_at(g, i))) s->cuts[i] = (Cuts){.n = 1, .at = {0, graph_at(g, i)->shape.dim[0]}};
+        if (find(s, i) == i && member(graph_at(g, i))) {
+            s->cuts[i] = ARENA_NEW(s->a, Cuts);
+            *s->cuts[i] = (Cuts){.n = 1, .at = {0, graph_at(g, i)->shape.dim[0]}};
+        }
+    for (NodeId i = 0; i < g->nodes.len; i++)
+        if (s->cuts[find(s, i)]) s->cuts[find(s, i)]->batched |= graph_batched(g, i);
     for (NodeId i = 0; i < g->nodes.len; i++) {
         const Node *n = graph_at(g, i);
         bool slice = n->op == OP_slice && n->a.axis == 0 && n->a.step == 1 && member(graph_at(g, n->in[0]));
         if (!slice && (!member(n) || !joins(n))) continue;
-        Cuts *c = &s->cuts[find(s, slice ? n->in[0] : i)];
+        Cuts *c = s->cuts[find(s, slice ? n->in[0] : i)];
         c->joins |= !slice;
         if (n->op == OP_concat) {
             int64_t at = 0;
@@ -69,14 +74,14 @@ static void find_families(Split *s) {
         }
     }
     for (NodeId i = 0; i < g->nodes.len; i++)
-        if (!s->cuts[i].joins || s->cuts[i].many || s->cuts[i].n < 2) s->cuts[i].n = 0;
+        if (s->cuts[i] && (!s->cuts[i]->joins || s->cuts[i]->many || s->cuts[i]->n < 2)) s->cuts[i]->n = 0;
 }
 
 static NodeId whole(Split *s, NodeId n) {
     if (s->whole[n] != NO_NODE) return s->whole[n];
     Attr join = {0};
     const Node *old = graph_at(s->g, n);
-    NodeId w = graph_add(s->to, OP_concat, s->part[n], (uint32_t)s->cuts[find(s, n)].n, &join, old->span);
+    NodeId w = graph_add(s->to, OP_concat, s->part[n], (uint32_t)s->cuts[find(s, n)]->n, &join, old->span);
     s->to->nodes.at[w].name = old->name;
     return s->whole[n] = w;
 }
@@ -84,7 +89,7 @@ static NodeId whole(Split *s, NodeId n) {
 /* Entries from .. to-1 of old node n along the first axis. */
 static NodeId stretch(Split *s, NodeId n, int64_t from, int64_t to) {
     const Node *old = graph_at(s->g, n);
-    const Cuts *c = &s->cuts[find(s, n)];
+    const Cuts *c = s->cuts[find(s, n)];
     Shape small = old->shape;
     small.dim[0] = to - from;
     if (s->part[n])
@@ -154,18 +159,18 @@ const Graph *split_joined(Arena *a, const Graph *g) {
     Split *s = ARENA_NEW(a, Split);
     *s = (Split){.a = a, .g = g, .to = graph_new(a)};
     s->family = ARENA_ARRAY(a, NodeId, n), s->whole = ARENA_ARRAY(a, NodeId, n);
-    s->cuts = ARENA_ARRAY(a, Cuts, n), s->part = ARENA_ARRAY(a, NodeId *, n);
+    s->cuts = ARENA_ARRAY(a, Cuts *, n), s->part = ARENA_ARRAY(a, NodeId *, n);
     find_families(s);
     for (NodeId i = 0; i < g->nodes.len; i++) {
         const Node *old = graph_at(g, i);
         s->whole[i] = NO_NODE;
-        const Cuts *c = &s->cuts[find(s, i)];
-        if (member(old) && c->n) {
+        const Cuts *c = s->cuts[find(s, i)];
+        if (member(old) && c && c->n) {
             s->part[i] = ARENA_ARRAY(a, NodeId, c->n);
             for (int k = 0; k < c->n; k++) s->part[i][k] = part_of(s, old, c->at[k], c->at[k + 1]);
         } else if (old->op == OP_slice && old->a.axis == 0 && old->a.step == 1 && s->part[old->in[0]]) {
-            const Cuts *from = &s->cuts[find(s, old->in[0])];
-            NodeId in[PARTS_MOST];
+            const Cuts *from = s->cuts[find(s, old->in[0])];
+            NodeId in[PARTS_FIXED];
             uint32_t k = 0;
             for (int p = 0; p < from->n; p++)
                 if (from->at[p] >= old->a.start && from->at[p] < old->a.start + old->a.size) in[k++] = s->part[old->in[0]][p];
