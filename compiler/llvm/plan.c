@@ -47,6 +47,8 @@ Plan plan_kernels(Arena *a, const LpModule *m, const LlvmModelInfo *info, bool s
     }
     int32_t parts = split ? (int32_t)(distinct / KERNELS_PER_PART) : 1;
     parts = parts < 1 ? 1 : parts > PLAN_MOST_PARTS ? PLAN_MOST_PARTS : parts;
+    LoopKnown none = {0};
+    for (size_t i = 0; i < m->entries.len; i++) load[0] += 2 * weight(m->entries.at[i].body, &none); /* no loop of an entry is unrolled */
     for (size_t turn = 0; turn < distinct; turn++) { /* the dearest that is left, to the part with least */
         size_t most = 0;
         int32_t least = 0;
