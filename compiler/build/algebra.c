@@ -220,10 +220,11 @@ Val lin_lipschitz(Build *b, LinOp *D, Span at) {
         if (D->lips.len) name = name_fmt(b->cx, "%s_%zu", name, D->lips.len + 1); /* another size */
         int32_t sv = state_new(b, name_fmt(b->cx, "%s.v", name), code, (Init){INIT_NORMAL, 0, 1});
         int32_t sl = state_new(b, name, shape_of(0), (Init){INIT_CONST, 1, 0});
+        b->p->states.at[sv].computed = b->p->states.at[sl].computed = true;
         bool learn = b->mode == ENTRY_STEP || b->mode == ENTRY_PROBE, init = b->mode == ENTRY_INIT;
         if (learn || init) {
             Val s = state_value(b, sv);
-            power_loop(b, D, code, s.node, init ? 1000 : 50, init ? 1e-10 : 1e-5, at, &v, &L);
+            power_loop(b, D, code, s.node, init ? 200 : 50, init ? 1e-7 : 1e-5, at, &v, &L);
             if (v.kind != V_BAD) {
                 NodeId keep = op1(b->ctx->g, OP_stop, v.node);
                 GraphOut a = {OUT_STATE, sv, keep, name}, c = {OUT_STATE, sl, L.node, name};

@@ -404,6 +404,7 @@ Val state_here(Build *b, Name full, Shape shape, Init init, int32_t *state, Span
     *state = state_new(b, full, stored, init);
     for (int k = 2; !shape_eq(b->p->states.at[*state].shape, stored); k++) /* a shared layer, here in other loops: statistics of its own */
         *state = state_new(b, name_fmt(b->cx, "%s_%d", full, k), stored, init);
+    b->p->states.at[*state].turns = turns;
     return value_here(b, b->ctx, state_value(b, *state).node, shape, axes, false);
 }
 

@@ -69,7 +69,14 @@ csc_net_info model_net_info(Cx *cx, const Compile *c) {
     for (size_t i = 0; i < p->states.len; i++) {
         const StateDecl *d = &p->states.at[i];
         states[i] = (csc_tensor_info){.name = d->name, .offset = d->offset, .init = init_kind(d->init.kind), .a = d->init.a, .b = d->init.b};
-        put_shape(&states[i], d->shape);
+        Shape one = d->shape; /* the runtime counts turns apart */
+        if (d->turns) {
+            one.rank--;
+            for (int k = 0; k < one.rank; k++) one.dim[k] = one.dim[k + 1];
+        }
+        put_shape(&states[i], one);
+        states[i].turns = d->turns;
+        states[i].computed = d->computed;
     }
     const char **tunables = ARENA_ARRAY(a, const char *, p->tunables.len + 1);
     for (size_t i = 0; i < p->tunables.len; i++) tunables[i] = p->tunables.at[i].name;

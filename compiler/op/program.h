@@ -36,7 +36,9 @@ typedef struct ParamDecl {
 
 typedef struct StateDecl { /* same block rules as parameters */
     Name name;
-    Shape shape;
+    Shape shape;   /* as stored: [turns, ...] where there are turns */
+    int64_t turns; /* 0: one for all; else saved as name.1 .. name.turns */
+    bool computed; /* the entry init makes it from the parameters: no checkpoint needs to hold it (lipschitz, at another size) */
     Init init;
     int64_t offset;
 } StateDecl;

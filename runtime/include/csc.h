@@ -74,6 +74,7 @@ typedef struct csc_tensor_info { /* a parameter or a state */
     int64_t turns;             /* 0: one for all; else stored as [turns, dim], saved as name.1 .. name.turns */
     int64_t offset;            /* floats, in its block */
     bool fixed;                /* parameters: never learned */
+    bool computed;             /* states: made from the parameters by the entry `init` where a file does not hold them in this size */
     csc_init_kind init;
     double a, b;
     int init_out;

@@ -142,8 +142,8 @@ static csc_status read_tensor(csc_net *n, csc_tensors *f, const char *prefix, co
 
 /* Further turns of a parameter that has turns here. */
 static bool extra_turn(const csc_net *n, const char *name) {
-    for (int i = 0; i < n->info->nparams; i++) {
-        const csc_tensor_info *t = &n->info->params[i];
+    for (int i = 0; i < n->info->nparams + n->info->nstates; i++) {
+        const csc_tensor_info *t = i < n->info->nparams ? &n->info->params[i] : &n->info->states[i - n->info->nparams];
         size_t len = strlen(t->name);
         if (t->turns > 0 && !strncmp(name, t->name, len) && name[len] == '.' && strspn(name + len + 1, "0123456789") == strlen(name + len + 1) &&
             name[len + 1])
@@ -152,13 +152,16 @@ static bool extra_turn(const csc_net *n, const char *name) {
     return false;
 }
 
-/* A state whose axes are as many but not as long: it belongs to another size of the input (the vector of a power iteration) and starts anew
-   here. Parameters never depend on that size. */
-static bool other_size(const csc_tensors *f, const csc_tensor_info *t, bool *used) {
+/* A computed state that the file has in another size, or not at all. */
+static bool must_compute(csc_tensors *f, const csc_tensor_info *t, bool *used) {
     int i = csc_tensors_find(f, t->name);
-    const csc_file_tensor *x = i >= 0 && t->turns <= 0 ? csc_tensors_at(f, i) : NULL;
-    if (!x || x->rank != t->rank || !memcmp(x->dim, t->dim, sizeof *x->dim * (size_t)t->rank)) return false;
-    return used[i] = true;
+    if (!t->computed) return false;
+    if (i < 0) return true;
+    const csc_file_tensor *x = csc_tensors_at(f, i);
+    bool same = x->rank == t->rank;
+    for (int k = 0; same && k < t->rank; k++) same = x->dim[k] == t->dim[k];
+    used[i] = true;
+    return !same;
 }
 
 /* All or nothing: into new blocks, which then change places with the old ones. */
@@ -169,10 +172,12 @@ static csc_status load(csc_net *n, csc_tensors *f) {
     csc_status s = used && rt_block_new(&params, n->params.bytes) && rt_block_new(&states, n->states.bytes) ? CSC_OK
                                                                                                             : rt_no_memory(n->cx, n->params.bytes);
     for (int i = 0; s == CSC_OK && i < n->info->nparams; i++) s = read_tensor(n, f, "", &n->info->params[i], params.at, used);
+    bool compute = false;
     for (int i = 0; s == CSC_OK && i < n->info->nstates; i++) {
-        const csc_tensor_info *t = &n->info->states[i];
-        if (!other_size(f, t, used)) s = read_tensor(n, f, "", t, states.at, used);
-        else memcpy((float *)states.at + t->offset, (float *)n->states.at + t->offset, sizeof(float) * (size_t)net_tensor_floats(t));
+        if (must_compute(f, &n->info->states[i], used)) { /* a power iteration starts from its random vector */
+            net_init_random(n, &n->info->states[i], 1, states.at);
+            compute = true;
+        } else s = read_tensor(n, f, "", &n->info->states[i], states.at, used);
     }
     for (int i = 0; s == CSC_OK && i < count; i++) {
         const csc_file_tensor *x = csc_tensors_at(f, i);
@@ -185,6 +190,7 @@ static csc_status load(csc_net *n, csc_tensors *f) {
         memcpy(n->params.at, params.at, n->params.bytes);
         memcpy(n->states.at, states.at, n->states.bytes);
     }
+    if (s == CSC_OK && compute) s = net_compute_states(n);
     rt_block_free(&params);
     rt_block_free(&states);
     free(used);

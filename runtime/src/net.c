@@ -147,6 +147,22 @@ void net_init_random(const csc_net *n, const csc_tensor_info *t, uint64_t seed, 
     }
 }
 
+csc_status net_compute_states(csc_net *n) {
+    const csc_entry *e = csc_net_entry(n, "init");
+    if (!e) return rt_fail(n->cx, CSC_BAD_ARGUMENT, "the model has computed states and no entry `init`");
+    float **out = calloc((size_t)e->nout + 1, sizeof *out);
+    RtBlock params = {0}; /* the entry's initial parameters are not wanted */
+    csc_status s = out && rt_block_new(&params, n->params.bytes) ? CSC_OK : rt_no_memory(n->cx, n->params.bytes);
+    for (int i = 0; s == CSC_OK && i < n->info->nparams; i++) {
+        const csc_tensor_info *p = &n->info->params[i];
+        if (p->init == CSC_INIT_ENTRY && p->init_out >= 0 && (uint32_t)p->init_out < e->nout) out[p->init_out] = params.at + p->offset;
+    }
+    if (s == CSC_OK) s = csc_net_run(n, e, 1, NULL, out, true);
+    rt_block_free(&params);
+    free(out);
+    return s;
+}
+
 csc_status csc_net_init(csc_net *n, uint64_t seed) {
     const csc_net_info *f = n->info;
     bool computed = false;
@@ -154,7 +170,7 @@ csc_status csc_net_init(csc_net *n, uint64_t seed) {
     memset(n->states.at, 0, n->states.bytes);
     for (int i = 0; i < f->nstates; i++) {
         net_init_random(n, &f->states[i], seed, n->states.at);
-        computed |= f->states[i].init == CSC_INIT_ENTRY;
+        computed |= f->states[i].init == CSC_INIT_ENTRY || f->states[i].computed;
     }
     for (int i = 0; i < f->nparams; i++) {
         net_init_random(n, &f->params[i], seed, n->params.at);

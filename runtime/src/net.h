@@ -16,6 +16,7 @@ struct csc_net {
 int64_t net_tensor_floats(const csc_tensor_info *t);              /* with the turns */
 bool net_reserve(csc_net *n, size_t workspace_bytes);             /* before steps, so that they allocate nothing */
 csc_status net_call(csc_net *n, const csc_entry *e, csc_call *c); /* fills in blocks, workspace, pool; runs */
+csc_status net_compute_states(csc_net *n); /* by the entry `init`, from the parameters as they are */
 void net_init_random(const csc_net *n, const csc_tensor_info *t, uint64_t seed, float *block);
 void project_param(csc_net *n, const csc_tensor_info *t, double learning_rate);
 /* Scratch for all constraints: bytes of a task, bytes of the whole block. */
