@@ -183,6 +183,22 @@ static NodeId zero_slots(Build *b, const Node *n) {
     return any && (all || !together) ? build_const(b, 0, n->shape, n->batched) : NO_NODE;
 }
 
+/* A sign moves outwards, where a sum takes it in: at zero, an update D'(D g - x) is one product of x. */
+static NodeId sign_last(Build *b, const Node *n) {
+    bool product = n->op >= OP_dense && n->op <= OP_conv_grad;
+    if (!product && n->op != OP_mul && n->op != OP_reshape && n->op != OP_permute && n->op != OP_gather && n->op != OP_slice) return NO_NODE;
+    NodeId in[2];
+    int signs = 0;
+    for (uint32_t i = 0; i < n->nin; i++) {
+        const Node *x = at(b, n->in[i]);
+        in[i] = x->op == OP_neg ? x->in[0] : n->in[i];
+        signs += x->op == OP_neg;
+    }
+    if (!signs) return NO_NODE;
+    NodeId r = build_node(b, n->op, in, n->nin, &n->a, n->span);
+    return signs == 2 ? r : build_node(b, OP_neg, &r, 1, NULL, n->span);
+}
+
 /* op of constants, as the evaluator has it */
 static bool fold(OpKind op, const double *v, double *r) {
     double x = v[0], y = v[1];
@@ -329,9 +345,6 @@ static NodeId rewrite_binary(Build *b, const Node *n) {
         if (nx.op == OP_constant && ny.op == OP_mul && at(b, ny.in[0])->op == OP_constant)
             return make2(b, n, OP_mul, build_const(b, nx.a.value * at(b, ny.in[0])->a.value, n->shape, false),
                          ny.in[1]);
-        if (nx.op == OP_constant && ny.op == OP_neg)
-            return make2(b, n, OP_mul, build_const(b, -nx.a.value, n->shape, false), ny.in[0]);
-        if (nx.op == OP_neg && ny.op == OP_neg) return make2(b, n, OP_mul, nx.in[0], ny.in[0]);
         break;
     case OP_div:
         if (is(b, y, 1)) return same(b, n, x);
@@ -383,6 +396,7 @@ NodeId rewrite_node(Build *b, const Node *n) {
     NodeId r = per_sample_last(b, n);
     if (r == NO_NODE && n->op != OP_loop && n->op != OP_proj && n->op != OP_per_sample) r = zero_slots(b, n);
     if (r == NO_NODE) r = fold_constants(b, n);
+    if (r == NO_NODE) r = sign_last(b, n);
     if (r != NO_NODE) return r;
     if (n->op >= OP_neg && n->op <= OP_stop) return rewrite_unary(b, n);
     if (n->op >= OP_add && n->op <= OP_eq) return rewrite_binary(b, n);

@@ -1,38 +1,6 @@
 /* Laws of linear operators at the level of the language: <D z, x> = <z, D' x> for every form, what a convolution computes at every stride, pad
    and boundary, products and sums and blocks; lipschitz and coherence against explicit matrices. */
-#include "check.h"
-#include "model.h"
-#include <stdarg.h>
-
-/* Opens a program written with printf. */
-static TestModel *open_text(int64_t batch, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static TestModel *open_text(int64_t batch, const char *fmt, ...) {
-    char text[4000];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    TestModel *m = model_open(text, "", batch);
-    if (!m) FAIL("this does not build:\n%s", text);
-    return m;
-}
-
-/* The outputs l1, l2, ... equal r1, r2, ... */
-static void check_pairs(TestModel *m, const char *what, double tol) {
-    Arena *a = arena_new();
-    int n = 0;
-    for (size_t i = 0; i < m->c.program->outputs.len; i++) {
-        const char *name = m->c.program->outputs.at[i].name, *why = NULL;
-        if (name[0] != 'l') continue;
-        Value x = model_output(a, m, name, &why), y = why ? x : model_output(a, m, arena_printf(a, "r%s", name + 1), &why);
-        double apart = why ? 0 : value_apart(&x, &y, m->batch);
-        if (why || !(apart < tol)) FAIL("%s: %s differs by %g: %s", what, name, apart, why ? why : "");
-        n++;
-    }
-    arena_free(a);
-    model_close(m);
-    CHECK(n > 0);
-}
+#include "pairs.h"
 
 /* ---- the dot test ---- */
 typedef struct Form {
@@ -40,10 +8,10 @@ typedef struct Form {
 } Form;
 
 static void dot(const Form *f) {
-    TestModel *m = open_text(2, "model t() {\n input X : real[%s]\n %s\n dictionary D = %s\n let c = D'(X)\n let z = random(shape(c), normal: true)\n let s = D * z\n"
+    TestModel *m = pairs_open(2, "model t() {\n input X : real[%s]\n %s\n dictionary D = %s\n let c = D'(X)\n let z = random(shape(c), normal: true)\n let s = D * z\n"
                                 " output l1 = sum(s * X)\n output r1 = sum(z * c)\n output l2 = sum(s * s)\n output r2 = sum(z * D'(D * z))\n}\n",
                              f->x, f->params, f->op);
-    check_pairs(m, f->op, 1e-9);
+    pairs_check(m, f->op, 1e-9);
 }
 
 TEST(every_form) {
@@ -134,7 +102,7 @@ static void convolution(const Conv *g) {
     snprintf(pad, sizeof pad, "%d", g->pad);
     snprintf(what, sizeof what, "stride: %d, dilation: %d, groups: %d, pad: %s, boundary: \"%s\"", g->stride, g->dilation, g->groups,
              g->pad == -1 ? "same" : g->pad == -2 ? "full" : pad, g->edge == 0 ? "zero" : g->edge == 1 ? "circular" : "reflect");
-    TestModel *m = open_text(2, "model t() {\n input X : real[%d, %d, %d]\n param F : real[%d, %d, %d, %d] = normal(1)\n dictionary D = conv(F, %s)'\n let c = D'(X)\n"
+    TestModel *m = pairs_open(2, "model t() {\n input X : real[%d, %d, %d]\n param F : real[%d, %d, %d, %d] = normal(1)\n dictionary D = conv(F, %s)'\n let c = D'(X)\n"
                                 " let z = random(shape(c))\n output y = c\n output l1 = sum(D * z * X)\n output r1 = sum(z * c)\n}\n",
                              g->c, g->h, g->w, g->k, g->c / g->groups, g->kh, g->kw, what);
     Arena *a = arena_new();
@@ -142,7 +110,7 @@ static void convolution(const Conv *g) {
     Value y = model_output(a, m, "y", &why), want = expected(a, g, &m->inputs[0], model_param(m, "F"), 2);
     if (why || !(value_apart(&y, &want, 2) < 1e-12)) FAIL("conv %dx%d of %dx%d, %s: off by %g %s", g->kh, g->kw, g->h, g->w, what, value_apart(&y, &want, 2), why ? why : "");
     arena_free(a);
-    check_pairs(m, what, 1e-9);
+    pairs_check(m, what, 1e-9);
 }
 
 TEST(convolutions) {
@@ -166,7 +134,7 @@ TEST(convolutions) {
 
 /* ---- products, sums, blocks ---- */
 TEST(meanings) {
-    TestModel *m = open_text(3,
+    TestModel *m = pairs_open(3,
         "model t() {\n input x : real[6]\n input X : real[4, 5, 7]\n input z : real[10]\n input h : real[3, 8, 4]\n"
         " param A : real[6, 6] = normal(1)\n param B : real[6, 4] = normal(1)\n param F : real[3, 4, 3, 3] = normal(1)\n param c : real = 2\n param v : real[6] = normal(1)\n"
         " let a = dense(A)\n let b = dense(B)\n let f = conv(F, pad: same)\n"
@@ -187,7 +155,7 @@ TEST(meanings) {
         " output l15 = [ I | f' | f' * 2 ]'(X)\n output r15 = [ X ; f(X) ; 2 * f(X) ]\n"
         " output l16 = mask(X > 0) * X\n output r16 = relu(X)\n"
         " output l17 = (haar' * haar) * h\n output r17 = h\n}\n");
-    check_pairs(m, "algebra", 1e-12);
+    pairs_check(m, "algebra", 1e-12);
 }
 
 /* ---- lipschitz, coherence ---- */
@@ -199,7 +167,7 @@ typedef struct Matrix {
 } Matrix;
 
 static Matrix matrix_of(Arena *a, const Form *f, int64_t rows, const char *outputs) {
-    TestModel *m = open_text(rows, "model t() {\n input X : real[%s]\n %s\n dictionary D = %s\n output y = D'(X)\n %s\n}\n", f->x, f->params, f->op, outputs);
+    TestModel *m = pairs_open(rows, "model t() {\n input X : real[%s]\n %s\n dictionary D = %s\n output y = D'(X)\n %s\n}\n", f->x, f->params, f->op, outputs);
     CHECK(shape_size(m->inputs[0].shape) == rows);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t k = 0; k < rows; k++) m->inputs[0].at[i * rows + k] = i == k;

@@ -63,7 +63,7 @@ TEST(new_structure) {
 TEST(denoise) { /* the implicit gradient is that of the solution: for differences see models */
     const char *const modes[] = {"gradient = unrolled", "gradient = recompute", "gradient = stopped", "gradient = implicit"};
     for (int i = 0; i < 4; i++)
-        examine("examples/denoise/denoise.csc", PAIRS("until: 1e-4, at_most: 200", "unfold: 4", "gradient = implicit", modes[i]), "atoms=4 k=3 H=9 W=8", 1e-3,
+        examine("examples/denoise/denoise.csc", PAIRS("until: 1e-4, at_most: updates", "unfold: 4", "gradient = implicit", modes[i]), "atoms=4 k=3 H=9 W=8", 1e-3,
                 i < 2 ? 1e-5 : 0);
 }
 
