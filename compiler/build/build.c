@@ -54,7 +54,10 @@ static void check_sets(Build *b, const Def *m) {
         if (known) continue;
         Diag *d = diag_error(b->cx, E_SET, (Span){0}, "the model '%s' has no argument or free dimension '%s'", m->name, n);
         const char *near = diag_nearest(n, names, count);
+        const char *all = "";
+        for (size_t k = 0; k < count; k++) all = arena_printf(b->a, "%s%s%s", all, *all ? ", " : "", names[k]);
         if (near) diag_help(b->cx, d, "did you mean '%s'?", near);
+        else if (count) diag_help(b->cx, d, "its arguments are %s", all);
     }
 }
 

@@ -129,7 +129,8 @@ Val builtin_min(Build *b, const BArgs *a) { return extreme(b, a, false); }
 /* ---- sums ---- */
 static Val add_known(Build *b, Val x, Val y, Span at) {
     double p, q;
-    if (x.kind == V_INT && y.kind == V_INT) return v_int(x.i + y.i);
+    int64_t sum;
+    if (x.kind == V_INT && y.kind == V_INT && !__builtin_add_overflow(x.i, y.i, &sum)) return v_int(sum);
     if (v_known_number(x, &p) && v_known_number(y, &q)) return v_real(p + q);
     return apply2(b, OP_add, x, y, at);
 }

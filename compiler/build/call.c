@@ -57,6 +57,7 @@ void note_call(Build *b, size_t since, const Def *d, Span at) {
     if (!at.file || !strncmp(b->cx->sources.at[at.file].path, "<std>/", 6)) return;
     for (size_t i = since; i < b->cx->diags.len; i++) {
         Diag *x = b->cx->diags.at[i];
+        if (x->code == E_DEPTH) continue;
         bool inside = x->span.file == d->span.file && x->span.line >= d->span.line && x->span.line <= d->span.end_line;
         bool library = x->span.file && !strncmp(b->cx->sources.at[x->span.file].path, "<std>/", 6);
         uint32_t calls = 0;

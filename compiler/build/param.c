@@ -28,7 +28,7 @@ static bool free_dimension(Build *b, Expr *e, int64_t *out) {
             char *end;
             long long v = strtoll(b->o->set[i].value, &end, 10);
             if (*end || v < 1 || v > SIZE_MOST) {
-                diag_error(b->cx, E_SET, e->span, "%s=%s is no size", e->name, b->o->set[i].value);
+                diag_error(b->cx, E_SET, e->span, "%s=%s: a size is a whole number from 1 to %d", e->name, b->o->set[i].value, SIZE_MOST);
                 return false;
             }
             *out = v;
@@ -310,7 +310,10 @@ static Val one_param(Build *b, const Stmt *s, Name full) {
             if (start.kind == V_BAD) return start;
             if (v_known_number(start, &x)) init = (Init){INIT_CONST, x, 0};
             else if (start.kind == V_ZERO) init = (Init){INIT_CONST, 0, 0};
-            else if (start.kind == V_TENSOR) {
+            else if (start.kind == V_TENSOR && start.ctx != b->root) {
+                diag_error(b->cx, E_LOOP_USE, s->value->span, "'%s' cannot start from a value of one turn: the parameters of all turns are made before the first", s->name);
+                return v_bad();
+            } else if (start.kind == V_TENSOR) {
                 if (!s->type) shape = val_shape(b, start);
                 if (!shape_is_prefix(val_shape(b, start), shape) || val_node(start)->batched) {
                     diag_error(b->cx, E_PARAM, s->value->span, "'%s' is %s and cannot start from %s%s", s->name, shape_text(b->a, shape),

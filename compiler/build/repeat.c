@@ -140,8 +140,8 @@ void exec_repeat(Build *b, const Stmt *s) {
     if (!eval_int(b, s->value, "the number of turns", &turns)) return;
     full = turns;
     if (p && s->value->kind == EX_NAME && s->value->name == name_of(b->cx, "updates")) full = p->updates;
-    if (turns < 0 || full > 1000000) {
-        diag_error(b->cx, E_VALUE, s->value->span, "%lld turns cannot be", (long long)turns);
+    if (turns < 0 || full > TURNS_MOST) {
+        diag_error(b->cx, E_VALUE, s->value->span, "`repeat` takes from 0 to %d turns, found %lld", TURNS_MOST, (long long)turns);
         return;
     }
     if (turns == 0) return;
