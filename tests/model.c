@@ -133,7 +133,9 @@ static void read_sets(TestModel *m, const char *sets) {
 
 static bool build(TestModel *m) {
     Compile *c = &m->c;
-    if (!compile_read(c, m->cx, &m->options) || !compile_declare(c)) return false;
+    if (!compile_read(c, m->cx, &m->options)) return false;
+    c->free_default = true;
+    if (!compile_declare(c)) return false;
     compile_want(c, ENTRY_INIT, 0);
     compile_want(c, ENTRY_FORWARD, 0);
     compile_want(c, ENTRY_BACKWARD, 0);

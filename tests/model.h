@@ -40,6 +40,9 @@ double value_apart(const Value *x, const Value *y, int64_t batch); /* largest di
 
 /* Each entry's compiled code against the evaluator, for the batch and for its first sample alone. NULL, or what is apart. */
 const char *model_compiled(TestModel *m, double tol);
-/* Directional derivatives of the loss (STEP, its `stop`s held), and of the outputs (BACKWARD), against differences. */
+/* Every value of every entry is what it was before the passes over graphs. */
+const char *model_passes(TestModel *m, double tol);
+/* Directional derivatives of the loss (STEP) and of the outputs (BACKWARD) against differences, with every `stop` held at its value. A model with
+   an implicit gradient must iterate until it has converged. */
 const char *model_gradients(TestModel *m, double tol);
 #endif

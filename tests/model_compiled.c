@@ -101,6 +101,25 @@ const char *model_compiled(TestModel *m, double tol) {
 }
 #endif
 
+/* ---- passes ---- */
+const char *model_passes(TestModel *m, double tol) {
+    const char *why = NULL;
+    for (size_t i = 0; i < m->c.entries.len && !why; i++) {
+        const Entry *e = &m->c.entries.at[i];
+        const Graph *raw = m->raw.at[i].graph;
+        if (e->kind == ENTRY_BACKWARD) continue; /* its outputs are gradients */
+        Arena *a = arena_new();
+        Value *x = model_eval_raw(a, m, raw), *y = model_eval(a, m, e);
+        for (size_t k = 0; k < raw->outs.len && !why; k++) {
+            const GraphOut *o = &raw->outs.at[k], *q = model_out(e->graph, o->role, o->index);
+            double apart = q ? value_apart(&x[o->node], &y[q->node], m->batch) : HUGE_VAL;
+            if (!(apart < tol)) why = arena_printf(m->cx->keep, "%s: the passes changed %s by %g", e->name, o->name ? o->name : "the loss", apart);
+        }
+        arena_free(a);
+    }
+    return why;
+}
+
 /* ---- differences ---- */
 /* The loss of the raw STEP graph with what `stop` held at its value: what its gradient means. */
 typedef struct Held {
@@ -180,9 +199,14 @@ static const char *entry_gradients(TestModel *m, EntryKind kind, EntryKind value
     const Program *p = m->c.program;
     Arena *a = arena_new();
     Value *v = model_eval(a, m, e);
+    const Graph *g = model_raw(m, value);
+    bool implicit = false; /* there `stop` hides the iteration, whose difference is what the gradient means */
+    for (size_t i = 0; i < g->nodes.len; i++) implicit |= g->nodes.at[i].op == OP_fixed_point;
     Held held = {.inputs = m->inputs, .params = m->params};
-    if (kind == ENTRY_STEP) held = hold(a, m, model_raw(m, value));
-    const Graph *g = held.g ? held.g : model_raw(m, value);
+    if (!implicit) {
+        held = hold(a, m, g);
+        g = held.g;
+    }
     const char *why = NULL;
     for (size_t i = 0; i < e->graph->outs.len && !why; i++) {
         const GraphOut *o = &e->graph->outs.at[i];
