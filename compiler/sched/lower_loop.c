@@ -1,6 +1,7 @@
-/* Loops stay loops: the entry's own LS_FOR around the launches of the body. Carried values have a place of their own; a new value is copied
-   there when the turn ends. */
+/* Loops stay loops: the entry's own LS_FOR around the launches of the body. A carried value has two places; a turn reads one and writes the
+   other, so nothing is copied and no value is overwritten while another still needs it. */
 #include "op/loops.h"
+#include "op/passes.h"
 #include "sched/internal.h"
 
 typedef struct Run {
@@ -8,10 +9,51 @@ typedef struct Run {
     Ent *e;
     const Node *n;
     const LoopAttr *l;
-    View *carry, *emit, *args;
-    View stopped; /* until: 1 where a sample has stopped */
+    const Graph *g;     /* the body; with `until`, made to keep the values of samples that have stopped */
+    View *carry, *next; /* where a turn reads and writes */
+    View *emit, *args;
+    View stopped;       /* until: 1 where a sample has stopped */
+    int32_t side;       /* variable: which of the two places holds the values */
     Gx *body;
 } Run;
+
+/* Does the body give the carried value back as it is? */
+static bool kept(const Run *r, uint32_t i) {
+    const Node *n = graph_at(r->l->body, r->l->body->outs.at[i].node);
+    return n->op == OP_arg && n->a.index == (int32_t)i;
+}
+
+static void place_carry(Run *r, uint32_t i, SigIn s) {
+    Arena *a = r->e->a;
+    View v = view_new(r->e, s.shape, s.batched, r->n->name, r->n->span);
+    Buf *b = &r->e->bufs.at[v.buf];
+    r->carry[i] = r->next[i] = v;
+    if (kept(r, i)) return;
+    int64_t half = (b->floats + 15) / 16 * 16;
+    b->floats = 2 * half;
+    const Lx *size = s.batched ? MUL(IVAR(LP_VAR_BATCH), INT(half)) : INT(half);
+    r->carry[i].plus = MUL(IVAR(r->side), size);
+    r->next[i].plus = MUL(SUB(INT(1), IVAR(r->side)), size);
+}
+
+/* The body for samples that stop: its results are what they were, and nothing is emitted, where the last argument is nonzero. */
+static const Graph *stopping(Run *r, bool flags_batched) {
+    const LoopAttr *l = r->l;
+    Graph *g = graph_new(r->e->a);
+    NodeId *map = ARENA_ARRAY(r->e->a, NodeId, l->body->nodes.len + 1);
+    for (size_t i = 0; i < l->body->nodes.len; i++) map[i] = NO_NODE;
+    graph_inline(g, l->body, map);
+    NodeId flag = op_leaf(g, OP_arg, (int32_t)loop_args(l), (Shape){0}, flags_batched, r->n->span, NULL);
+    for (uint32_t i = 0; i < l->ncarry + l->nemit; i++) {
+        NodeId now = map[l->body->outs.at[i].node], was;
+        Shape s = graph_shape(g, now);
+        if (i < l->ncarry) was = op_leaf(g, OP_arg, (int32_t)i, s, loop_result(r->x->g, r->n, i).batched, r->n->span, NULL);
+        else was = op_const(g, 0, s);
+        graph_out(g, OUT_VALUE, (int32_t)i, i < l->ncarry && kept(r, i) ? now : op3(g, OP_select, op_expand(g, flag, s), was, now), NULL);
+    }
+    graph_out(g, OUT_VALUE, (int32_t)(l->ncarry + l->nemit), map[l->body->outs.at[l->ncarry + l->nemit].node], NULL);
+    return g;
+}
 
 static View stack_new(Ent *e, SigIn s, Name name, Span span) {
     Shape one = s.shape;
@@ -30,7 +72,7 @@ static void start(Run *r) {
     const Node *n = r->n;
     for (uint32_t i = 0; i < l->ncarry; i++) {
         SigIn s = loop_result(r->x->g, n, i);
-        r->carry[i] = view_new(r->e, s.shape, s.batched, n->name, n->span);
+        place_carry(r, i, s);
         Dom d = dom_of(s.shape, s.batched);
         lower_map(r->e, &d, FOLD_NONE, gx_expr(r->x, n->in[i]), &r->carry[i], r->carry[i].stride, "start");
     }
@@ -41,6 +83,7 @@ static void start(Run *r) {
     if (l->until) {
         bool batched = graph_batched(l->body, l->body->outs.at[l->ncarry + l->nemit].node);
         r->stopped = view_new(r->e, (Shape){0}, batched, NULL, n->span);
+        r->g = stopping(r, batched);
         lower_fill(r->e, 0, &r->stopped);
     }
     for (uint32_t i = 0; i < l->ninvariant + l->nper; i++) r->args[l->ncarry + i] = gx_view(r->x, n->in[l->ncarry + i]);
@@ -62,56 +105,19 @@ static bool reads_turn(const Run *r) {
     return false;
 }
 
-/* to = value, or what it was where the sample has stopped */
-static void update(Run *r, NodeId value, const View *to, const View *from) {
+/* Results that were not written where they are wanted. */
+static void copy_to(Run *r, uint32_t out, const View *to) {
+    NodeId node = r->g->outs.at[out].node;
+    const Val *v = &r->body->val[node];
+    if (v->kind == VAL_STORED && view_same(&v->view, to)) return;
     Dom d = dom_of(to->shape, to->batched);
-    Ex *x = from ? ex_leaf(r->e, from, NULL) : gx_expr(r->body, value);
-    if (r->l->until) x = ex_op(r->e, OP_select, ex_leaf(r->e, &r->stopped, NULL), ex_leaf(r->e, to, NULL), x);
-    lower_map(r->e, &d, FOLD_NONE, x, to, to->stride, "carry");
+    lower_map(r->e, &d, FOLD_NONE, gx_expr(r->body, node), to, to->stride, "carry");
 }
 
-/* The buffer of which carried value does the new value of i lie in? -1: of none. */
-static int lies_in(const Run *r, uint32_t i) {
-    const Val *v = &r->body->val[r->l->body->outs.at[i].node];
-    if (v->kind != VAL_STORED) return -1;
-    for (uint32_t k = 0; k < r->l->ncarry; k++)
-        if (r->carry[k].buf == v->view.buf) return (int)k;
-    return -1;
-}
-
-/* New values may be old values of others: each is copied before what it reads is overwritten; a ring goes through a copy. */
-static void carry_over(Run *r) {
-    uint32_t n = r->l->ncarry, left = n;
-    bool *done = ARENA_ARRAY(r->e->a, bool, n + 1), *parked = ARENA_ARRAY(r->e->a, bool, n + 1);
-    View *park = ARENA_ARRAY(r->e->a, View, n + 1);
-    while (left) {
-        bool moved = false;
-        for (uint32_t i = 0; i < n; i++) {
-            if (done[i]) continue;
-            bool wanted = false;
-            for (uint32_t k = 0; k < n; k++) wanted |= !done[k] && !parked[k] && k != i && lies_in(r, k) == (int)i;
-            NodeId node = r->l->body->outs.at[i].node;
-            const Val *v = &r->body->val[node];
-            bool self = !parked[i] && lies_in(r, i) == (int)i;
-            if (wanted || (self && !view_same(&v->view, &r->carry[i]))) continue;
-            if (!self) update(r, node, &r->carry[i], parked[i] ? &park[i] : NULL);
-            done[i] = moved = true;
-            left--;
-        }
-        if (moved || !left) continue;
-        uint32_t i = 0;
-        while (done[i] || parked[i] || lies_in(r, i) < 0) i++;
-        const View *from = &r->body->val[r->l->body->outs.at[i].node].view;
-        park[i] = view_new(r->e, from->shape, from->batched, NULL, r->n->span);
-        lower_copy(r->e, from, &park[i]);
-        parked[i] = true;
-    }
-}
-
-static void stop_some(Run *r, int32_t done_var) {
+/* Which samples have stopped; the result is nonzero when all have. */
+static View stop_some(Run *r) {
     Ent *e = r->e;
-    Arena *a = e->a;
-    NodeId test = r->l->body->outs.at[r->l->ncarry + r->l->nemit].node;
+    NodeId test = r->g->outs.at[r->l->ncarry + r->l->nemit].node;
     Dom d = dom_of((Shape){0}, r->stopped.batched), all = {.fold_batch = true};
     int64_t none[DOM_MAX] = {0};
     Ex *one = ex_const(e, 1), *zero = ex_const(e, 0), *was = ex_leaf(e, &r->stopped, NULL);
@@ -125,13 +131,7 @@ static void stop_some(Run *r, int32_t done_var) {
         all.fold_batch = false;
         lower_map(e, &all, FOLD_NONE, ex_op(e, OP_eq, ex_leaf(e, &running, NULL), zero, NULL), &end, none, "end");
     }
-    Ls *count = code_add(a, &e->code, LS_SETVAR);
-    count->var = done_var;
-    count->cond = ADD(IVAR(done_var), INT(1));
-    Ls *leave = code_add(a, &e->code, LS_BREAK_IF);
-    leave->ptrs = plan_pointer(e, &end, ARENA_NEW(a, Lptr));
-    buf_touch(e, end.buf);
-    e->pos++;
+    return end;
 }
 
 static const Lx *turns(Run *r) {
@@ -145,6 +145,11 @@ static const Lx *turns(Run *r) {
     buf_touch(e, v.buf);
     e->pos++;
     return IMAX(INT(0), IMIN(IVAR(s->var), INT(r->l->turns)));
+}
+
+static void set_var(Ent *e, int32_t var, const Lx *v) {
+    Ls *s = code_add(e->a, &e->code, LS_SETVAR);
+    s->var = var, s->cond = v;
 }
 
 static void set_changing(Run *r, bool on) {
@@ -161,9 +166,13 @@ void lower_loop(Gx *x, NodeId id) {
     const LoopAttr *l = n->a.loop;
     Run *r = ARENA_NEW(a, Run);
     *r = (Run){.x = x, .e = e, .n = n, .l = l};
+    r->g = l->body;
     r->carry = ARENA_ARRAY(a, View, l->ncarry + 1);
+    r->next = ARENA_ARRAY(a, View, l->ncarry + 1);
     r->emit = ARENA_ARRAY(a, View, l->nemit + 1);
-    r->args = ARENA_ARRAY(a, View, loop_args(l) + 1);
+    r->args = ARENA_ARRAY(a, View, loop_args(l) + 2);
+    r->side = e->nvar++;
+    set_var(e, r->side, INT(0));
     start(r);
     const Lx *count = turns(r);
     View number = view_new(e, (Shape){0}, false, NULL, n->span);
@@ -181,21 +190,30 @@ void lower_loop(Gx *x, NodeId id) {
     for (uint32_t i = l->ncarry + l->ninvariant; i < l->ncarry + l->ninvariant + l->nper; i++)
         r->args[i] = view_turn(e, &r->args[i], turn);
     r->args[loop_args(l) - 1] = number;
+    r->args[loop_args(l)] = r->stopped;
     if (reads_turn(r)) store_number(e, turn, &number);
-    r->body = gx_new(e, l->body, r->args);
+    r->body = gx_new(e, r->g, r->args);
+    for (uint32_t i = 0; i < l->ncarry; i++)
+        if (!kept(r, i)) gx_target(r->body, r->g->outs.at[i].node, &r->next[i]);
     View *stack = ARENA_ARRAY(a, View, l->nemit + 1);
     for (uint32_t i = 0; i < l->nemit; i++) {
         stack[i] = view_turn(e, &r->emit[i], turn);
-        if (!l->until) gx_target(r->body, l->body->outs.at[l->ncarry + i].node, &stack[i]);
+        gx_target(r->body, r->g->outs.at[l->ncarry + i].node, &stack[i]);
     }
     gx_run(r->body);
-    for (uint32_t i = 0; i < l->nemit; i++) {
-        NodeId node = l->body->outs.at[l->ncarry + i].node;
-        const Val *v = &r->body->val[node];
-        if (v->kind != VAL_STORED || !view_same(&v->view, &stack[i])) update(r, node, &stack[i], NULL);
+    for (uint32_t i = 0; i < l->nemit; i++) copy_to(r, l->ncarry + i, &stack[i]);
+    for (uint32_t i = 0; i < l->ncarry; i++)
+        if (!kept(r, i)) copy_to(r, i, &r->next[i]);
+    View end;
+    if (l->until) end = stop_some(r);
+    set_var(e, r->side, SUB(INT(1), IVAR(r->side)));
+    if (l->until) {
+        set_var(e, done, ADD(IVAR(done), INT(1)));
+        Ls *leave = code_add(a, &e->code, LS_BREAK_IF);
+        leave->ptrs = plan_pointer(e, &end, ARENA_NEW(a, Lptr));
+        buf_touch(e, end.buf);
+        e->pos++;
     }
-    carry_over(r);
-    if (l->until) stop_some(r, done);
     code_end(&e->code);
     plan_loop_end(e, begin);
     e->loops.len--;
