@@ -1,7 +1,6 @@
 /* Loops stay loops: the entry's own LS_FOR around the launches of the body. A carried value has two places; a turn reads one and writes the
    other, so nothing is copied and no value is overwritten while another still needs it. */
 #include "op/loops.h"
-#include "op/passes.h"
 #include "sched/internal.h"
 
 typedef struct Run {
@@ -23,35 +22,72 @@ static bool kept(const Run *r, uint32_t i) {
     return n->op == OP_arg && n->a.index == (int32_t)i;
 }
 
+/* The first carried value that starts and goes on as value i does: both are one. */
+static uint32_t twin(const Run *r, uint32_t i) {
+    const LoopAttr *l = r->l;
+    for (uint32_t k = 0; k < i; k++)
+        if (r->n->in[k] == r->n->in[i] && l->body->outs.at[k].node == l->body->outs.at[i].node) return k;
+    return i;
+}
+
+static bool written(const Run *r, uint32_t i) { return !kept(r, i) && twin(r, i) == i; }
+
 static void place_carry(Run *r, uint32_t i, SigIn s) {
     Arena *a = r->e->a;
+    if (twin(r, i) != i) {
+        r->carry[i] = r->carry[twin(r, i)];
+        return;
+    }
     View v = view_new(r->e, s.shape, s.batched, r->n->name, r->n->span);
     Buf *b = &r->e->bufs.at[v.buf];
     r->carry[i] = r->next[i] = v;
-    if (kept(r, i)) return;
-    int64_t half = (b->floats + 15) / 16 * 16;
-    b->floats = 2 * half;
-    const Lx *size = s.batched ? MUL(IVAR(LP_VAR_BATCH), INT(half)) : INT(half);
-    r->carry[i].plus = MUL(IVAR(r->side), size);
-    r->next[i].plus = MUL(SUB(INT(1), IVAR(r->side)), size);
+    if (!kept(r, i)) {
+        int64_t half = (b->floats + 15) / 16 * 16;
+        b->floats = 2 * half;
+        const Lx *size = s.batched ? MUL(IVAR(LP_VAR_BATCH), INT(half)) : INT(half);
+        r->carry[i].plus = MUL(IVAR(r->side), size);
+        r->next[i].plus = MUL(SUB(INT(1), IVAR(r->side)), size);
+    }
+    Dom d = dom_of(s.shape, s.batched);
+    lower_map(r->e, &d, FOLD_NONE, gx_expr(r->x, r->n->in[i]), &r->carry[i], r->carry[i].stride, "start");
 }
 
-/* The body for samples that stop: its results are what they were, and nothing is emitted, where the last argument is nonzero. */
+/* The body for samples that stop: where the last argument is nonzero, carried values stay what they were and nothing is emitted. What is
+   computed from a carried value's new value may use the one that stayed: of such a sample nothing counts any more. */
 static const Graph *stopping(Run *r, bool flags_batched) {
     const LoopAttr *l = r->l;
+    const Graph *b = l->body;
     Graph *g = graph_new(r->e->a);
-    NodeId *map = ARENA_ARRAY(r->e->a, NodeId, l->body->nodes.len + 1);
-    for (size_t i = 0; i < l->body->nodes.len; i++) map[i] = NO_NODE;
-    graph_inline(g, l->body, map);
+    NodeId *map = ARENA_ARRAY(r->e->a, NodeId, b->nodes.len + 1);
     NodeId flag = op_leaf(g, OP_arg, (int32_t)loop_args(l), (Shape){0}, flags_batched, r->n->span, NULL);
-    for (uint32_t i = 0; i < l->ncarry + l->nemit; i++) {
-        NodeId now = map[l->body->outs.at[i].node], was;
-        Shape s = graph_shape(g, now);
-        if (i < l->ncarry) was = op_leaf(g, OP_arg, (int32_t)i, s, loop_result(r->x->g, r->n, i).batched, r->n->span, NULL);
-        else was = op_const(g, 0, s);
-        graph_out(g, OUT_VALUE, (int32_t)i, i < l->ncarry && kept(r, i) ? now : op3(g, OP_select, op_expand(g, flag, s), was, now), NULL);
+    for (NodeId k = 0; k < b->nodes.len; k++) {
+        const Node *n = graph_at(b, k);
+        NodeId *in = ARENA_ARRAY(r->e->a, NodeId, n->nin + 1);
+        for (uint32_t q = 0; q < n->nin; q++) in[q] = map[n->in[q]];
+        map[k] = graph_add(g, n->op, in, n->nin, &n->a, n->span);
+        g->nodes.at[map[k]].name = n->name;
+        for (uint32_t i = 0; i < l->ncarry; i++) {
+            if (b->outs.at[i].node != k || !written(r, i) || n->op == OP_arg) continue;
+            SigIn s = loop_result(r->x->g, r->n, i);
+            NodeId was = op_leaf(g, OP_arg, (int32_t)i, s.shape, s.batched, r->n->span, NULL);
+            map[k] = op3(g, OP_select, op_expand(g, flag, s.shape), was, map[k]);
+            break;
+        }
     }
-    graph_out(g, OUT_VALUE, (int32_t)(l->ncarry + l->nemit), map[l->body->outs.at[l->ncarry + l->nemit].node], NULL);
+    for (uint32_t i = 0; i < l->ncarry + l->nemit; i++) {
+        NodeId now = map[b->outs.at[i].node];
+        Shape s = graph_shape(g, now);
+        const Node *n = graph_at(b, b->outs.at[i].node);
+        if (i >= l->ncarry) now = op3(g, OP_select, op_expand(g, flag, s), op_const(g, 0, s), now);
+        else if (written(r, i)) { /* not by the loop above: an argument, or a node that is the new value of another too */
+            bool first = true;
+            for (uint32_t k = 0; k < i; k++) first &= !written(r, k) || b->outs.at[k].node != b->outs.at[i].node;
+            NodeId was = op_leaf(g, OP_arg, (int32_t)i, s, loop_result(r->x->g, r->n, i).batched, r->n->span, NULL);
+            if (n->op == OP_arg || !first) now = op3(g, OP_select, op_expand(g, flag, s), was, now);
+        }
+        graph_out(g, OUT_VALUE, (int32_t)i, now, NULL);
+    }
+    graph_out(g, OUT_VALUE, (int32_t)(l->ncarry + l->nemit), map[b->outs.at[l->ncarry + l->nemit].node], NULL);
     return g;
 }
 
@@ -70,12 +106,7 @@ static View stack_new(Ent *e, SigIn s, Name name, Span span) {
 static void start(Run *r) {
     const LoopAttr *l = r->l;
     const Node *n = r->n;
-    for (uint32_t i = 0; i < l->ncarry; i++) {
-        SigIn s = loop_result(r->x->g, n, i);
-        place_carry(r, i, s);
-        Dom d = dom_of(s.shape, s.batched);
-        lower_map(r->e, &d, FOLD_NONE, gx_expr(r->x, n->in[i]), &r->carry[i], r->carry[i].stride, "start");
-    }
+    for (uint32_t i = 0; i < l->ncarry; i++) place_carry(r, i, loop_result(r->x->g, n, i));
     for (uint32_t i = 0; i < l->nemit; i++) {
         r->emit[i] = stack_new(r->e, loop_result(r->x->g, n, l->ncarry + i), n->name, n->span);
         if (l->until || l->counted) lower_fill(r->e, 0, &r->emit[i]);
@@ -194,7 +225,7 @@ void lower_loop(Gx *x, NodeId id) {
     if (reads_turn(r)) store_number(e, turn, &number);
     r->body = gx_new(e, r->g, r->args);
     for (uint32_t i = 0; i < l->ncarry; i++)
-        if (!kept(r, i)) gx_target(r->body, r->g->outs.at[i].node, &r->next[i]);
+        if (written(r, i)) gx_target(r->body, r->g->outs.at[i].node, &r->next[i]);
     View *stack = ARENA_ARRAY(a, View, l->nemit + 1);
     for (uint32_t i = 0; i < l->nemit; i++) {
         stack[i] = view_turn(e, &r->emit[i], turn);
@@ -203,7 +234,7 @@ void lower_loop(Gx *x, NodeId id) {
     gx_run(r->body);
     for (uint32_t i = 0; i < l->nemit; i++) copy_to(r, l->ncarry + i, &stack[i]);
     for (uint32_t i = 0; i < l->ncarry; i++)
-        if (!kept(r, i)) copy_to(r, i, &r->next[i]);
+        if (written(r, i)) copy_to(r, i, &r->next[i]);
     View end;
     if (l->until) end = stop_some(r);
     set_var(e, r->side, SUB(INT(1), IVAR(r->side)));
