@@ -131,8 +131,8 @@ static void store_number(Ent *e, const Lx *v, const View *to) {
 
 static bool reads_turn(const Run *r) {
     int32_t last = (int32_t)loop_args(r->l) - 1;
-    for (size_t i = 0; i < r->l->body->nodes.len; i++)
-        if (r->l->body->nodes.at[i].op == OP_arg && r->l->body->nodes.at[i].a.index == last) return true;
+    for (size_t i = 0; i < r->g->nodes.len; i++)
+        if (r->g->nodes.at[i].op == OP_arg && r->g->nodes.at[i].a.index == last && r->body->uses[i]) return true;
     return false;
 }
 
@@ -222,8 +222,8 @@ void lower_loop(Gx *x, NodeId id) {
         r->args[i] = view_turn(e, &r->args[i], turn);
     r->args[loop_args(l) - 1] = number;
     r->args[loop_args(l)] = r->stopped;
-    if (reads_turn(r)) store_number(e, turn, &number);
     r->body = gx_new(e, r->g, r->args);
+    if (reads_turn(r)) store_number(e, turn, &number);
     for (uint32_t i = 0; i < l->ncarry; i++)
         if (written(r, i)) gx_target(r->body, r->g->outs.at[i].node, &r->next[i]);
     View *stack = ARENA_ARRAY(a, View, l->nemit + 1);

@@ -316,33 +316,26 @@ static int64_t work_of(const Walk *w) {
     return n;
 }
 
-void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const int64_t *stride, const char *what) {
-    Arena *a = e->a;
-    Walk *w = ARENA_NEW(a, Walk);
-    *w = (Walk){.e = e, .a = a, .d = d, .fold = fold, .lanes = e->s->t.lanes, .out_sample = out->sample};
-    collect(w, root);
-    for (int i = 0; i < d->rank; i++) {
-        if (d->dim[i] == 1) continue;
-        Axis *x = &w->axis[w->naxis++];
-        x->dim = d->dim[i], x->fold = d->fold[i], x->out = d->fold[i] ? 0 : stride[i];
-        for (int l = 0; l < w->nleaf; l++) x->leaf[l] = w->leaf[l]->stride[i];
-    }
-    order_axes(w);
+/* Writes the kernel and its launch. */
+static void run(Walk *w, Ex *root, const View *out, const char *what, int64_t work) {
+    Ent *e = w->e;
+    Arena *a = w->a;
+    const Dom *d = w->d;
     Kb *k = w->k = kb_new(e, what, 1);
     set_pointers(w, root);
-    MUST(!w->stores || fold == FOLD_NONE);
+    MUST(!w->stores || w->fold == FOLD_NONE);
     w->out_ptr = kb_ptr(k, out, true);
     w->vec = choose_vector(w);
 
     /* A grid point is one block of one sample (or of the whole, for what the batch does not touch). */
     const Lx *blocks = IVAR(0), *block = kb_grid(k), *grid = blocks;
     k->ints[0] = INT(1);
-    int64_t work = work_of(w), first = w->nmap ? w->axis[0].dim : 1;
+    int64_t first = w->nmap ? w->axis[0].dim : 1;
     int64_t units = w->nmap == 1 && w->vec == 0 ? (first + w->lanes - 1) / w->lanes : first;
     if (d->batched) {
         w->sample = DIV(kb_grid(k), blocks);
         block = MOD(kb_grid(k), blocks);
-        if (work >= BLOCK_WORK && units >= 16) k->ints[0] = IVAR(e->blocks_var);
+        if (work >= BLOCK_WORK && units >= 8) k->ints[0] = IVAR(e->blocks_var);
         grid = MUL(IVAR(0), k->ints[0]); /* batch * blocks */
     } else {
         int64_t n = work / BLOCK_WORK;
@@ -367,6 +360,49 @@ void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const
         for (int i = 0; i < w->nmap - 1; i++) kb_end(k);
     }
     kb_launch(k, grid);
+}
+
+/* A large sum to one number is cut into parts, whose number the sizes alone decide; they are added up by a second kernel. */
+static int64_t parts_of(const Walk *w, int64_t work) {
+    if (w->fold == FOLD_NONE || w->nmap || w->d->fold_batch || work < 65536) return 1;
+    for (int64_t c = 64; c >= 8; c--)
+        if (w->axis[0].dim % c == 0 && w->axis[0].dim / c >= w->lanes) return c;
+    return 1;
+}
+
+static void cut_first_axis(Walk *w, int64_t parts) {
+    for (int i = w->naxis++; i > 0; i--) w->axis[i] = w->axis[i - 1];
+    Axis *x = &w->axis[0];
+    int64_t rest = w->axis[1].dim /= parts;
+    *x = w->axis[1];
+    x->dim = parts, x->fold = false, x->out = 1;
+    for (int l = 0; l < w->nleaf; l++) x->leaf[l] *= rest;
+    w->nmap = 1;
+}
+
+void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const int64_t *stride, const char *what) {
+    Arena *a = e->a;
+    Walk *w = ARENA_NEW(a, Walk);
+    *w = (Walk){.e = e, .a = a, .d = d, .fold = fold, .lanes = e->s->t.lanes, .out_sample = out->sample};
+    collect(w, root);
+    for (int i = 0; i < d->rank; i++) {
+        if (d->dim[i] == 1) continue;
+        Axis *x = &w->axis[w->naxis++];
+        x->dim = d->dim[i], x->fold = d->fold[i], x->out = d->fold[i] ? 0 : stride[i];
+        for (int l = 0; l < w->nleaf; l++) x->leaf[l] = w->leaf[l]->stride[i];
+    }
+    order_axes(w);
+    int64_t work = work_of(w), parts = parts_of(w, work);
+    if (parts > 1) {
+        View part = view_new(e, shape_of(1, parts), d->batched, NULL, (Span){0});
+        cut_first_axis(w, parts);
+        w->out_sample = part.sample;
+        run(w, root, &part, what, work);
+        Dom sum = {.rank = 1, .dim = {parts}, .fold = {true}, .batched = d->batched};
+        lower_map(e, &sum, fold, ex_leaf(e, &part, NULL), out, stride, what);
+        return;
+    }
+    run(w, root, out, what, work);
 }
 
 void lower_copy(Ent *e, const View *from, const View *to) {

@@ -305,7 +305,22 @@ TEST(dense_products) {
             }
 }
 
+TEST(large_sums) { /* cut into parts, whatever the batch */
+    for (uint64_t seed = 0; seed < 3; seed++) {
+        Arena *a = arena_new();
+        Rng r = {seed};
+        OpTest t;
+        optest_start(&t, a, &r);
+        t.env.batch = 2;
+        NodeId x = optest_leaf(&t, &r, shape_of(3, (int64_t)24, (int64_t)64, (int64_t)48), seed != 1, DOM_ANY, 0), y = op1(t.graph, OP_abs, x);
+        graph_out(t.graph, OUT_VALUE, 0, op_sum_all(t.graph, op2(t.graph, OP_mul, y, y)), NULL);
+        graph_out(t.graph, OUT_VALUE, 1, graph_add(t.graph, OP_amax, &y, 1, &(Attr){.axes = 7}, (Span){0}), NULL);
+        run_one(t, a, "large sum", seed, 2);
+        arena_free(a);
+    }
+}
+
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients), T(products), T(dense_products)};
+    static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients), T(products), T(dense_products), T(large_sums)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
