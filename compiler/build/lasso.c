@@ -89,8 +89,8 @@ static bool read_updates(Build *b, Problem *p, const Fn *solver) {
         bool unfold = !strcmp(n, "unfold"), count = unfold || !strcmp(n, "iterations") || !strcmp(n, "at_most");
         if (!count && strcmp(n, "until")) continue;
         double x;
-        if (!v_known_number(v, &x) || (count && (v.kind != V_INT || v.i < (unfold ? 0 : 1) || v.i > TURNS_MOST)) || (!count && !(x > 0))) {
-            if (count) diag_error(b->cx, E_UPDATES, at, "'%s' is a whole number from %d to %d, found %s", n, unfold ? 0 : 1, TURNS_MOST, v_text(b, v));
+        if (!v_known_number(v, &x) || (count && (v.kind != V_INT || v.i < (unfold ? 0 : 1) || v.i > TURNS_MOST - unfold)) || (!count && !(x > 0))) {
+            if (count) diag_error(b->cx, E_UPDATES, at, "'%s' is a whole number from %d to %d, found %s", n, unfold ? 0 : 1, TURNS_MOST - unfold, v_text(b, v));
             else diag_error(b->cx, E_UPDATES, at, "'%s' is a tolerance above zero, found %s", n, v_text(b, v));
             return false;
         }

@@ -10,7 +10,7 @@ enum {
     LIST_MOST = 100000,    /* items of a list */
     STEPS_MOST = 1000000,  /* expressions and statements evaluated, for one entry */
     NODES_MOST = 30000,    /* of one graph */
-    TURNS_MOST = 1000001,  /* of a loop: unfold: 1000000 */
+    TURNS_MOST = 1000000,  /* of a loop */
     PARAMS_MOST = 10000,
     PARTS_MOST = 1000,     /* leaves and joints of one operator */
 };

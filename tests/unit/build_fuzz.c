@@ -52,6 +52,11 @@ static void take_folder(void) {
         take_file(path);
         free(names[i]);
     }
+    static const char *const examples[] = {"digits", "denoise", "new_structure", "ml_ista_mnist"};
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        snprintf(path, sizeof path, "%s/examples/%s/%s.csc", CSC_SOURCE_DIR, examples[i], examples[i]);
+        take_file(path);
+    }
 }
 
 /* One word (letters and digits, a number, or a single sign) at a place; comments are no words. */
