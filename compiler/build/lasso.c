@@ -180,6 +180,13 @@ static Val implicit_code(Build *b, Problem *p, Val g, Span at) {
         diag_help(b->cx, d, "solve = layered(each: fista(...)) makes each layer a lasso of its own");
         return v_bad();
     }
+    static const char *const parts[] = {"prox", "step", "lambda"};
+    for (int i = 0; i < 3; i++)
+        if (problem_untied(b, p, parts[i], 0)) {
+            diag_error(b->cx, E_IMPLICIT, problem_option_span(b, p, parts[i], 0), "each update of '%s' has its own %s: there is no one equation that its gradient could follow",
+                       p->name, parts[i]);
+            return v_bad();
+        }
     NodeId gn;
     if (!to_node(b, apply1(b, OP_stop, g, at), at, &gn)) return v_bad();
     GCtx *outer = b->ctx, *body = body_open(b);
@@ -190,6 +197,10 @@ static Val implicit_code(Build *b, Problem *p, Val g, Span at) {
     Val y = problem_prox(b, p, 0, apply2(b, OP_sub, x, down, at), at);
     NodeId out;
     bool ok = to_node(b, y, at, &out);
+    if (ok && (body->per_turn.len || body->emits.len)) {
+        diag_error(b->cx, E_IMPLICIT, problem_option_span(b, p, "prox", 0), "the threshold of '%s' keeps statistics of the batch: it is no equation of one sample", p->name);
+        ok = false;
+    }
     if (ok) graph_out(body->g, OUT_VALUE, 0, out, NULL);
     NodeId *in = ARENA_ARRAY(b->a, NodeId, 1 + body->captures.len + body->per_turn.len);
     in[0] = gn;

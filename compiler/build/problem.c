@@ -40,6 +40,12 @@ Span problem_option_span(Build *b, Problem *p, const char *name, int layer) {
     return o->value ? o->value->span : o->span;
 }
 
+bool problem_untied(Build *b, Problem *p, const char *name, int layer) {
+    Name binder;
+    const Option *o = find_option(b, p, name, layer, &binder);
+    return o ? o->untied : p->outer && problem_untied(b, p->outer, name, p->outer_layer);
+}
+
 static Val option_value(Build *b, Problem *p, const Option *o, Name binder, int layer) {
     Frame *was = b->frame, f = *p->frame;
     GCtx *home = b->home, *ctx = b->ctx;

@@ -300,6 +300,7 @@ bool table_fits(Build *b, int64_t n, Span at);                  /* error when so
 void exec_lasso(Build *b, const Stmt *s);
 Val problem_step(Build *b, Problem *p, int layer, Span at);   /* 1 / lipschitz(D) where none is given */
 Span problem_option_span(Build *b, Problem *p, const char *name, int layer);        /* where the user says it; else the lasso */
+bool problem_untied(Build *b, Problem *p, const char *name, int layer);              /* does each update have its own? */
 Val code_signal(Problem *p, int layer);                        /* X, or the code below */
 Val problem_option(Build *b, Problem *p, const char *name, int layer, Span at); /* V_ABSENT when not given */
 Val problem_name(Build *b, Problem *p, Name n, Span at, bool *found);             /* prox, step, lambda, ... inside a solver */
