@@ -5,10 +5,14 @@ Ls *code_add(Arena *a, Code *c, LsKind k) {
     Ls *s = ARENA_NEW(a, Ls);
     s->kind = k;
     CodeLevel *l = &c->level[c->depth];
-    if (l->last) l->last->next = s;
-    else if (!l->owner) c->head = s;
-    else if (l->in_else) l->owner->orelse = s;
-    else l->owner->body = s;
+    if (l->last)
+        l->last->next = s;
+    else if (!l->owner)
+        c->head = s;
+    else if (l->in_else)
+        l->owner->orelse = s;
+    else
+        l->owner->body = s;
     l->last = s;
     return s;
 }

@@ -21,8 +21,8 @@ Gx *gx_new(Ent *e, const Graph *g, const View *args) {
 }
 
 static bool is_view_op(OpKind op) {
-    return op == OP_stop || op == OP_expand || op == OP_permute || op == OP_slice || op == OP_per_sample || op == OP_proj ||
-           op == OP_fixed_point || op == OP_reshape;
+    return op == OP_stop || op == OP_expand || op == OP_permute || op == OP_slice || op == OP_per_sample ||
+           op == OP_proj || op == OP_fixed_point || op == OP_reshape;
 }
 
 /* Is the value one number everywhere? */
@@ -38,7 +38,8 @@ static bool constant(const Gx *x, NodeId id, double *v) {
 static bool made_by_kernel(const Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     double v;
-    return !op_is_leaf(n->op) && !is_view_op(n->op) && n->op != OP_loop && (!x->fits[id] || x->aside[id]) && !constant(x, id, &v);
+    return !op_is_leaf(n->op) && !is_view_op(n->op) && n->op != OP_loop && (!x->fits[id] || x->aside[id]) &&
+           !constant(x, id, &v);
 }
 
 void gx_target(Gx *x, NodeId id, const View *v) {
@@ -66,7 +67,9 @@ View gx_result(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     if (!w->has_target) w->view = view_new(x->e, n->shape, n->batched, n->name, n->span);
     Buf *b = &x->e->bufs.at[w->view.buf];
-    if (!b->what) b->what = arena_printf(x->a, "%s %s", n->name ? n->name : op_info[n->op].name, shape_text(x->a, n->shape));
+    if (!b->what)
+        b->what =
+            arena_printf(x->a, "%s %s", n->name ? n->name : op_info[n->op].name, shape_text(x->a, n->shape));
     w->kind = VAL_STORED;
     return w->view;
 }
@@ -82,7 +85,9 @@ View gx_view(Gx *x, NodeId id) {
 }
 
 static bool lower_product(Gx *x, NodeId id, Ending end) {
-    return graph_at(x->g, id)->op == OP_dense || graph_at(x->g, id)->op == OP_dense_grad ? lower_dense(x, id, end) : lower_conv(x, id, end);
+    return graph_at(x->g, id)->op == OP_dense || graph_at(x->g, id)->op == OP_dense_grad
+               ? lower_dense(x, id, end)
+               : lower_conv(x, id, end);
 }
 
 static Ex *expr(Gx *x, NodeId id) {
@@ -118,7 +123,8 @@ Ex *gx_expr(Gx *x, NodeId id) {
     return r;
 }
 
-/* Those values inside of the expression that others read later get a place, and are stored there by its kernel. */
+/* Those values inside of the expression that others read later get a place, and are stored there by its
+ * kernel. */
 static void store_aside(Gx *x) {
     for (size_t i = 0; i < x->inner.len; i++) {
         NodeId id = x->inner.at[i];
@@ -159,8 +165,11 @@ static void lower_elementwise(Gx *x, NodeId id) {
     }
     if (held) {
         const Node *p = graph_at(x->g, x->held_node);
-        remark(x->e, p->span, "entry %s: %s %s is stored before what reads it: %d operators and %d values do not go into its tile", x->e->out->name,
-               op_info[p->op].name, shape_text(x->a, p->shape), finish_ops(root), (int)x->inner.len);
+        remark(x->e, p->span,
+               "entry %s: %s %s is stored before what reads it: %d operators and %d values do not go into "
+               "its tile",
+               x->e->out->name, op_info[p->op].name, shape_text(x->a, p->shape), finish_ops(root),
+               (int)x->inner.len);
         held->store = NULL;
         MUST(lower_product(x, x->held_node, (Ending){.into = x->held_node}));
         *held = *ex_leaf(x->e, &x->val[x->held_node].view, NULL);
@@ -181,10 +190,18 @@ static void lower_view(Gx *x, NodeId id) {
     }
     View v = gx_view(x, n->in[0]), r = v;
     switch ((int)n->op) {
-    case OP_expand: r = view_expand(&v, n->shape, n->a.axes); break;
-    case OP_permute: r = view_permute(&v, n->a.list); break;
-    case OP_slice: r = view_slice(&v, n->a.axis, n->a.start, n->a.step, n->shape.dim[n->a.axis]); break;
-    case OP_per_sample: r = view_per_sample(&v); break;
+    case OP_expand:
+        r = view_expand(&v, n->shape, n->a.axes);
+        break;
+    case OP_permute:
+        r = view_permute(&v, n->a.list);
+        break;
+    case OP_slice:
+        r = view_slice(&v, n->a.axis, n->a.start, n->a.step, n->shape.dim[n->a.axis]);
+        break;
+    case OP_per_sample:
+        r = view_per_sample(&v);
+        break;
     case OP_reshape:
         if (!view_reshape(&v, n->shape, &r)) {
             View copy = view_new_row_major(x->e, v.shape, v.batched, n->name, n->span);
@@ -192,7 +209,8 @@ static void lower_view(Gx *x, NodeId id) {
             MUST(view_reshape(&copy, n->shape, &r));
         }
         break;
-    default: break;
+    default:
+        break;
     }
     store_view(x, id, r);
 }
@@ -202,12 +220,18 @@ static View leaf(Gx *x, const Node *n) {
     const Program *p = e->s->p;
     int32_t i = n->a.index;
     switch ((int)n->op) {
-    case OP_input: return view_external(e, SP_IN, i, 0, n->shape, n->batched);
-    case OP_param: return view_external(e, SP_PARAM, 0, p->params.at[i].offset, n->shape, n->batched);
-    case OP_state: return view_external(e, SP_STATE, 0, p->states.at[i].offset, n->shape, n->batched);
-    case OP_tunable: return view_external(e, SP_TUNABLE, 0, i, n->shape, n->batched);
-    case OP_arg: return n->batched && !x->args[i].batched ? view_per_sample(&x->args[i]) : x->args[i];
-    default: BUG("%s is not a leaf", op_info[n->op].name);
+    case OP_input:
+        return view_external(e, SP_IN, i, 0, n->shape, n->batched);
+    case OP_param:
+        return view_external(e, SP_PARAM, 0, p->params.at[i].offset, n->shape, n->batched);
+    case OP_state:
+        return view_external(e, SP_STATE, 0, p->states.at[i].offset, n->shape, n->batched);
+    case OP_tunable:
+        return view_external(e, SP_TUNABLE, 0, i, n->shape, n->batched);
+    case OP_arg:
+        return n->batched && !x->args[i].batched ? view_per_sample(&x->args[i]) : x->args[i];
+    default:
+        BUG("%s is not a leaf", op_info[n->op].name);
     }
 }
 
@@ -227,32 +251,64 @@ static void lower_node(Gx *x, NodeId id) {
         return;
     }
     if (op_is_elementwise(n->op)) {
-        if (x->fits[id]) x->val[id].kind = VAL_INLINE, x->e->fused++;
-        else lower_elementwise(x, id);
+        if (x->fits[id])
+            x->val[id].kind = VAL_INLINE, x->e->fused++;
+        else
+            lower_elementwise(x, id);
         return;
     }
     switch ((int)n->op) {
-    case OP_constant: break;
-    case OP_input: case OP_param: case OP_state: case OP_tunable: case OP_arg: store_view(x, id, leaf(x, n)); break;
-    case OP_table: store_view(x, id, table(x, n)); break;
-    case OP_sum: case OP_amax: case OP_batch_sum: lower_reduce(x, id); break;
-    case OP_dense: case OP_dense_grad: case OP_conv: case OP_conv_adj: case OP_conv_grad:
-        if (x->fits[id]) x->val[id].kind = VAL_HELD;
-        else MUST(lower_product(x, id, (Ending){.into = id}));
+    case OP_constant:
         break;
-    case OP_sum_pool: case OP_sum_pool_adj: case OP_max_pool: case OP_max_pool_adj: case OP_max_pool_at: lower_pool(x, id); break;
-    case OP_loop: lower_loop(x, id); break;
-    default: lower_shape(x, id);
+    case OP_input:
+    case OP_param:
+    case OP_state:
+    case OP_tunable:
+    case OP_arg:
+        store_view(x, id, leaf(x, n));
+        break;
+    case OP_table:
+        store_view(x, id, table(x, n));
+        break;
+    case OP_sum:
+    case OP_amax:
+    case OP_batch_sum:
+        lower_reduce(x, id);
+        break;
+    case OP_dense:
+    case OP_dense_grad:
+    case OP_conv:
+    case OP_conv_adj:
+    case OP_conv_grad:
+        if (x->fits[id])
+            x->val[id].kind = VAL_HELD;
+        else
+            MUST(lower_product(x, id, (Ending){.into = id}));
+        break;
+    case OP_sum_pool:
+    case OP_sum_pool_adj:
+    case OP_max_pool:
+    case OP_max_pool_adj:
+    case OP_max_pool_at:
+        lower_pool(x, id);
+        break;
+    case OP_loop:
+        lower_loop(x, id);
+        break;
+    default:
+        lower_shape(x, id);
     }
 }
 
-/* The parts of a concatenation are written in place where they are made for it. Outer concatenations first. */
+/* The parts of a concatenation are written in place where they are made for it. Outer concatenations first.
+ */
 static void place_parts(Gx *x) {
     for (size_t i = x->g->nodes.len; i-- > 0;) {
         const Node *n = &x->g->nodes.at[i];
         if (n->op != OP_concat || !x->uses[i]) continue;
         Val *w = &x->val[i];
-        if (!w->has_target) w->view = view_new(x->e, n->shape, n->batched, n->name, n->span), w->has_target = true;
+        if (!w->has_target)
+            w->view = view_new(x->e, n->shape, n->batched, n->name, n->span), w->has_target = true;
         int64_t start = 0;
         for (uint32_t k = 0; k < n->nin; k++) {
             int64_t size = graph_shape(x->g, n->in[k]).dim[n->a.axis];
@@ -279,10 +335,18 @@ static Result result_of(Ent *e, const Graph *g, const GraphOut *o, int32_t *nout
     const Node *n = graph_at(g, o->node);
     const Program *p = e->s->p;
     switch (o->role) {
-    case OUT_VALUE: case OUT_INGRAD: return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, true), false};
-    case OUT_LOSS: case OUT_METRIC: case OUT_PARAM: return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, false), false};
-    case OUT_GRAD: return (Result){view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), false};
-    case OUT_STATE: return (Result){view_external(e, SP_STATE_OUT, 0, p->states.at[o->index].offset, n->shape, false), true};
+    case OUT_VALUE:
+    case OUT_INGRAD:
+        return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, true), false};
+    case OUT_LOSS:
+    case OUT_METRIC:
+    case OUT_PARAM:
+        return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, false), false};
+    case OUT_GRAD:
+        return (Result){view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), false};
+    case OUT_STATE:
+        return (Result){view_external(e, SP_STATE_OUT, 0, p->states.at[o->index].offset, n->shape, false),
+                        true};
     }
     BUG("an output without a role");
 }
@@ -311,8 +375,10 @@ static void copy_late(Gx *x, const Result *r) {
     for (size_t i = 0; i < n; i++) {
         double c;
         if (!r[i].late) continue;
-        if (constant(x, x->g->outs.at[i].node, &c)) lower_fill(e, c, &r[i].to);
-        else lower_copy(e, &tmp[i], &r[i].to);
+        if (constant(x, x->g->outs.at[i].node, &c))
+            lower_fill(e, c, &r[i].to);
+        else
+            lower_copy(e, &tmp[i], &r[i].to);
     }
 }
 
@@ -320,7 +386,8 @@ static void describe(Ent *e, const Entry *y, const Result *r, int32_t nout) {
     LpEntry *o = e->out;
     LpArg *out = ARENA_ARRAY(e->a, LpArg, nout + 1), *in = NULL;
     for (size_t i = 0, k = 0; i < y->graph->outs.len; i++)
-        if (e->bufs.at[r[i].to.buf].space == SP_OUT) out[k++] = (LpArg){shape_size(r[i].to.shape), r[i].to.batched};
+        if (e->bufs.at[r[i].to.buf].space == SP_OUT)
+            out[k++] = (LpArg){shape_size(r[i].to.shape), r[i].to.batched};
     in = ARENA_ARRAY(e->a, LpArg, y->nin + 1);
     for (int32_t i = 0; i < y->nin; i++) in[i] = (LpArg){shape_size(y->in[i].shape), true};
     o->nin = y->nin;
@@ -351,13 +418,17 @@ static void lower_entry(Sched *s, const Entry *y) {
     gx_run(x);
     for (size_t i = 0; i < n; i++) {
         NodeId node = g->outs.at[i].node;
-        if (r[i].late || (x->val[node].kind == VAL_STORED && view_same(&x->val[node].view, &r[i].to))) continue;
+        if (r[i].late || (x->val[node].kind == VAL_STORED && view_same(&x->val[node].view, &r[i].to)))
+            continue;
         copy_out(x, node, &r[i].to);
     }
     copy_late(x, r);
     plan_memory(e);
-    remark(e, (Span){0}, "entry %s: %lld launches, %lld operators computed inside others; workspace %.1f KB and %.1f KB for each sample",
-           out.name, (long long)e->launches, (long long)e->fused, (double)out.fixed_floats / 256, (double)out.batch_floats / 256);
+    remark(e, (Span){0},
+           "entry %s: %lld launches, %lld operators computed inside others; workspace %.1f KB and %.1f KB "
+           "for each sample",
+           out.name, (long long)e->launches, (long long)e->fused, (double)out.fixed_floats / 256,
+           (double)out.batch_floats / 256);
     plan_describe(e);
     out.body = e->code.head;
     out.nvar = e->nvar;
@@ -366,12 +437,14 @@ static void lower_entry(Sched *s, const Entry *y) {
     vec_push(a, &s->m->entries, out);
 }
 
-SchedResult *sched_program(Cx *cx, Arena *a, const Program *p, const Entry *entries, size_t nentries, const SchedTarget *t) {
+SchedResult *sched_program(Cx *cx, Arena *a, const Program *p, const Entry *entries, size_t nentries,
+                           const SchedTarget *t) {
     Sched s = {.cx = cx, .a = a, .p = p, .t = *t};
     s.r = ARENA_NEW(a, SchedResult);
     s.m = s.r->module = ARENA_NEW(a, LpModule);
     s.m->arena = a;
-    s.m->param_floats = p->param_floats, s.m->state_floats = p->state_floats, s.m->tunables = (int64_t)p->tunables.len;
+    s.m->param_floats = p->param_floats, s.m->state_floats = p->state_floats,
+    s.m->tunables = (int64_t)p->tunables.len;
     for (size_t i = 0; i < nentries; i++) lower_entry(&s, &entries[i]);
     return s.r;
 }

@@ -1,6 +1,7 @@
-/* Which values are not made by a kernel of their own. An elementwise result is computed inside the first that reads it, if that is
-   elementwise too (or a reduction); others that read it later find it stored from there. A product (convolution, dense) is held until
-   the elementwise operator that reads it first, and is stored through that, from the registers. */
+/* Which values are not made by a kernel of their own. An elementwise result is computed inside the first that
+   reads it, if that is elementwise too (or a reduction); others that read it later find it stored from there.
+   A product (convolution, dense) is held until the elementwise operator that reads it first, and is stored
+   through that, from the registers. */
 #include "sched/internal.h"
 
 enum { LEAVES_MOST = 14, OPS_MOST = 60 }; /* of one fused expression */
@@ -16,13 +17,15 @@ static void count_uses(Gx *x) {
 }
 
 static bool is_product(const Node *n) {
-    return n->op == OP_conv || n->op == OP_conv_adj || n->op == OP_dense || ((n->op == OP_conv_grad || n->op == OP_dense_grad) && !n->batched);
+    return n->op == OP_conv || n->op == OP_conv_adj || n->op == OP_dense ||
+           ((n->op == OP_conv_grad || n->op == OP_dense_grad) && !n->batched);
 }
 static bool is_reduction(OpKind op) { return op == OP_sum || op == OP_amax || op == OP_batch_sum; }
 
 static bool reads_inside(const Gx *x, const Node *user, NodeId u, const Node *n) {
     if (user->op == OP_stop && !x->fits[u]) return false;
-    if (is_product(n)) return op_is_elementwise(user->op) && user->op != OP_stop && user->batched == n->batched;
+    if (is_product(n))
+        return op_is_elementwise(user->op) && user->op != OP_stop && user->batched == n->batched;
     if (user->op == OP_batch_sum) return true;
     if (user->batched != n->batched) return false;
     return op_is_elementwise(user->op) || is_reduction(user->op);
@@ -34,10 +37,12 @@ static bool find_roots(Gx *x, NodeId *root, NodeId *first) {
     bool changed = false;
     for (size_t i = 0; i < g->nodes.len; i++) first[i] = NO_NODE, x->aside[i] = false;
     for (size_t i = 0; i < g->outs.len; i++) x->aside[g->outs.at[i].node] = true;
-    for (size_t i = g->nodes.len; i-- > 0;) { /* all that read node i have been here: first[i] is the earliest of their roots */
+    for (size_t i = g->nodes.len;
+         i-- > 0;) { /* all that read node i have been here: first[i] is the earliest of their roots */
         const Node *n = &g->nodes.at[i];
         if (!x->uses[i]) continue;
-        if (x->fits[i] && (first[i] == NO_NODE || (x->aside[i] && is_reduction(graph_at(g, first[i])->op)))) x->fits[i] = false, changed = true;
+        if (x->fits[i] && (first[i] == NO_NODE || (x->aside[i] && is_reduction(graph_at(g, first[i])->op))))
+            x->fits[i] = false, changed = true;
         root[i] = x->fits[i] ? first[i] : (NodeId)i;
         for (uint32_t k = 0; k < n->nin; k++) {
             NodeId in = n->in[k];
@@ -49,7 +54,8 @@ static bool find_roots(Gx *x, NodeId *root, NodeId *first) {
         const Node *n = &g->nodes.at[i];
         for (uint32_t k = 0; x->uses[i] && k < n->nin; k++) {
             NodeId in = n->in[k];
-            if (!x->fits[in] || root[i] != root[in] || reads_inside(x, n, (NodeId)i, graph_at(g, in))) continue;
+            if (!x->fits[in] || root[i] != root[in] || reads_inside(x, n, (NodeId)i, graph_at(g, in)))
+                continue;
             x->fits[in] = false, changed = true;
         }
     }
@@ -91,10 +97,12 @@ static bool limit(Gx *x, const NodeId *root, int32_t *leaves, int32_t *ops, Node
 void fuse_decide(Gx *x) {
     const Graph *g = x->g;
     size_t n = g->nodes.len + 1;
-    NodeId *root = ARENA_ARRAY(x->a, NodeId, n), *first = ARENA_ARRAY(x->a, NodeId, n), *held = ARENA_ARRAY(x->a, NodeId, n);
+    NodeId *root = ARENA_ARRAY(x->a, NodeId, n), *first = ARENA_ARRAY(x->a, NodeId, n),
+           *held = ARENA_ARRAY(x->a, NodeId, n);
     int32_t *leaves = ARENA_ARRAY(x->a, int32_t, n), *ops = ARENA_ARRAY(x->a, int32_t, n);
     count_uses(x);
-    for (size_t i = 0; i < g->nodes.len; i++) x->fits[i] = x->uses[i] && (op_is_elementwise(g->nodes.at[i].op) || is_product(&g->nodes.at[i]));
+    for (size_t i = 0; i < g->nodes.len; i++)
+        x->fits[i] = x->uses[i] && (op_is_elementwise(g->nodes.at[i].op) || is_product(&g->nodes.at[i]));
     bool changed = true;
     while (changed) { /* what fits only becomes less */
         changed = find_roots(x, root, first);

@@ -1,4 +1,5 @@
-/* What the files of sched/ share: where tensors lie (views of buffers), the kernel builder, and the lowering of one graph. */
+/* What the files of sched/ share: where tensors lie (views of buffers), the kernel builder, and the lowering
+ * of one graph. */
 #ifndef CSC_SCHED_INTERNAL_H
 #define CSC_SCHED_INTERNAL_H
 #include "base/trouble.h"
@@ -10,16 +11,17 @@ enum { DOM_MAX = 10 }; /* axes of an iteration domain: those of a tensor and tho
 typedef struct Buf {
     LpSpace space;
     int32_t which;
-    int64_t base;     /* SP_PARAM ..: where it begins in its block; workspace: given by plan_memory */
-    int64_t floats;   /* SP_BATCH: per sample */
+    int64_t base;        /* SP_PARAM ..: where it begins in its block; workspace: given by plan_memory */
+    int64_t floats;      /* SP_BATCH: per sample */
     int32_t first, last; /* launches between which it holds something; -1: not yet */
-    bool changes;        /* written in more than one turn of a loop that runs: nothing made of it may be kept */
+    bool changes; /* written in more than one turn of a loop that runs: nothing made of it may be kept */
     Name name;
     Span span;
-    const char *what;    /* for people: "conv real[32, 8, 8]" */
+    const char *what; /* for people: "conv real[32, 8, 8]" */
 } Buf;
 
-/* Where a tensor lies: entry (i, j, ..) of sample s is float offset + plus + s * sample + i * stride[0] + ... of the buffer. */
+/* Where a tensor lies: entry (i, j, ..) of sample s is float offset + plus + s * sample + i * stride[0] + ...
+ * of the buffer. */
 typedef struct View {
     int32_t buf;
     bool batched;
@@ -60,12 +62,12 @@ typedef struct Pack { /* weights already packed */
     View w, packed;
     int32_t ntap[2], *at[2];
     bool dots;
-    int level;    /* in how many loops it was made */
+    int level; /* in how many loops it was made */
 } Pack;
 
 typedef struct Around { /* a loop that is being written */
-    Ls *before;   /* the last statement before it */
-    int32_t begin; /* its first launch */
+    Ls *before;         /* the last statement before it */
+    int32_t begin;      /* its first launch */
 } Around;
 
 typedef struct Ent { /* one entry being written */
@@ -74,14 +76,14 @@ typedef struct Ent { /* one entry being written */
     Vec(Buf) bufs;
     Vec(Patch) patches;
     Code code;
-    int32_t pos;  /* launches written so far: the clock of lifetimes */
+    int32_t pos; /* launches written so far: the clock of lifetimes */
     int32_t nvar;
     int32_t blocks_var; /* into how many blocks a sample's work is cut: more than 1 when the batch is small */
     int64_t thread_bytes;
     Vec(struct Pack) packs;
-    Vec(Around) loops;  /* from the outermost to the one being written */
-    int emission, change; /* numbers given out, for Ex.memo and Ex.copy */
-    int hoist;          /* a launch now goes before loop number hoist-1; 0: to the end */
+    Vec(Around) loops;       /* from the outermost to the one being written */
+    int emission, change;    /* numbers given out, for Ex.memo and Ex.copy */
+    int hoist;               /* a launch now goes before loop number hoist-1; 0: to the end */
     int64_t launches, fused; /* for the remarks */
     LpEntry *out;
 } Ent;
@@ -121,10 +123,11 @@ typedef struct Kb {
     Code code;
 } Kb;
 Kb *kb_new(Ent *e, const char *what, int nint);
-int kb_ptr(Kb *k, const View *v, bool writes);          /* parameter that points at the view's first entry (sample 0) */
-int kb_table(Kb *k, const int32_t *list, int64_t n);    /* constant integers */
-int kb_scratch(Kb *k, int64_t floats);                  /* memory of the thread; ask for it after all other parameters */
-int kb_reg(Kb *k, int width, int count);                /* the first of `count` registers */
+int kb_ptr(Kb *k, const View *v,
+           bool writes); /* parameter that points at the view's first entry (sample 0) */
+int kb_table(Kb *k, const int32_t *list, int64_t n); /* constant integers */
+int kb_scratch(Kb *k, int64_t floats);   /* memory of the thread; ask for it after all other parameters */
+int kb_reg(Kb *k, int width, int count); /* the first of `count` registers */
 int32_t kb_var(Kb *k);
 const Lx *kb_grid(Kb *k);
 const Lx *kb_batch(Kb *k);
@@ -137,14 +140,16 @@ void kb_set(Kb *k, int reg, const Lx *at, const Lx *value);
 void kb_store(Kb *k, int ptr, const Lx *index, const Lx *value, const Lx *count);
 void kb_store_strided(Kb *k, int ptr, const Lx *index, int64_t stride, const Lx *value, const Lx *count);
 void kb_launch(Kb *k, const Lx *grid);
-const Lx *kb_at(Kb *k, const View *v, const Lx *sample, const Lx *const *index); /* float index of an entry; sample may be NULL */
+const Lx *kb_at(Kb *k, const View *v, const Lx *sample,
+                const Lx *const *index); /* float index of an entry; sample may be NULL */
 
 /* ---- entry memory: plan.c ---- */
 int32_t buf_new(Ent *e, bool batched, int64_t floats, Name name, Span span);
 int32_t buf_external(Ent *e, LpSpace space, int32_t which, int64_t base, int64_t floats);
 void buf_touch(Ent *e, int32_t buf);
 void buf_touch_at(Ent *e, int32_t buf, int32_t pos);
-void plan_loop_end(Ent *e, int32_t start); /* what was made before `start` and used since must outlive the loop */
+void plan_loop_end(Ent *e,
+                   int32_t start); /* what was made before `start` and used since must outlive the loop */
 void plan_memory(Ent *e);
 void plan_describe(Ent *e); /* a remark about the fullest moment */
 Lptr *plan_pointer(Ent *e, const View *v, Lptr *into);
@@ -153,7 +158,8 @@ Lptr *plan_pointer(Ent *e, const View *v, Lptr *into);
 View view_row_major(int32_t buf, Shape s, bool batched);
 View view_channels_last(int32_t buf, Shape s, bool batched); /* first axis innermost */
 View view_external(Ent *e, LpSpace space, int32_t which, int64_t base, Shape s, bool batched);
-View view_new(Ent *e, Shape s, bool batched, Name name, Span span);       /* workspace, in the layout that sched prefers */
+View view_new(Ent *e, Shape s, bool batched, Name name,
+              Span span); /* workspace, in the layout that sched prefers */
 View view_new_row_major(Ent *e, Shape s, bool batched, Name name, Span span);
 bool view_reshape(const View *v, Shape s, View *out); /* false: needs a copy */
 View view_permute(const View *v, const int32_t *list);
@@ -167,15 +173,15 @@ int64_t view_span(const View *v);             /* floats of one sample that it re
 
 /* ---- lower_map.c: elementwise expressions and reductions over an iteration domain ---- */
 typedef struct Ex {
-    OpKind op;          /* OP_arg: a leaf; OP_constant; else elementwise */
+    OpKind op; /* OP_arg: a leaf; OP_constant; else elementwise */
     struct Ex *in[3];
     double value;
-    View view;          /* leaf; its own strides are not used */
+    View view;               /* leaf; its own strides are not used */
     int64_t stride[DOM_MAX]; /* leaf: along the axes of the domain */
-    int ptr;            /* leaf: parameter of the kernel */
-    struct Ex *store;   /* NULL, or a leaf that says where this value is written, besides being used */
-    const Lx *memo;     /* its value in the emission number memo_of */
-    struct Ex *copy;    /* by the ex_change number copy_of */
+    int ptr;                 /* leaf: parameter of the kernel */
+    struct Ex *store;        /* NULL, or a leaf that says where this value is written, besides being used */
+    const Lx *memo;          /* its value in the emission number memo_of */
+    struct Ex *copy;         /* by the ex_change number copy_of */
     int memo_of, copy_of;
 } Ex;
 typedef enum Fold { FOLD_NONE, FOLD_SUM, FOLD_MAX } Fold;
@@ -187,30 +193,35 @@ typedef struct Dom {
     bool fold_batch;    /* the reduction runs over the samples */
 } Dom;
 Dom dom_of(Shape s, bool batched);
-Ex *ex_leaf(Ent *e, const View *v, const int *axis); /* axis[i]: the domain's axis that axis i of v is; NULL: the same */
+Ex *ex_leaf(Ent *e, const View *v,
+            const int *axis); /* axis[i]: the domain's axis that axis i of v is; NULL: the same */
 Ex *ex_op(Ent *e, OpKind op, Ex *x, Ex *y, Ex *z);
 Ex *ex_const(Ent *e, double v);
 
 /* out[map axes] = fold over the others of root; stride: of the result along the domain's axes. */
-void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const int64_t *stride, const char *what);
+void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const int64_t *stride,
+               const char *what);
 void lower_copy(Ent *e, const View *from, const View *to); /* equal shapes */
 void lower_fill(Ent *e, double v, const View *to);
 const Lx *lower_larger(Arena *a, const Lx *x, const Lx *than); /* 1.0: x > than, a NaN being the largest */
 const Lx *lower_op(Arena *a, OpKind op, const Lx *x, const Lx *y, const Lx *z); /* one elementwise operator */
 
 /* ---- tile*.c: register tiles ---- */
-typedef struct Taps { /* along one axis: x's position is stride * out + off[t] for tap t, whose weight is number at[t]; off rises */
+typedef struct Taps { /* along one axis: x's position is stride * out + off[t] for tap t, whose weight is
+                         number at[t]; off rises */
     int32_t n, stride;
     int32_t *at, *off;
 } Taps;
 typedef struct TileConv {
-    View x, out;  /* [C, H, W], [K, OH, OW] */
-    View w;       /* [K, C, kh, kw] in any order of memory; not batched */
+    View x, out; /* [C, H, W], [K, OH, OW] */
+    View w;      /* [K, C, kh, kw] in any order of memory; not batched */
     Taps taps[2];
-    int64_t columns; /* 0, or: the columns of all samples are one row, this many for each sample; out is [K, 1, columns] */
-    int64_t spread[2]; /* columns 1: x is one position, and tap (i, j) makes the result at (i * spread[0], j * spread[1]) alone; else 0 */
-    bool in_place;   /* x may be read where it lies whatever its strides */
-    Ex *epilogue; /* over (K, OH, OW), reads acc; NULL: the sum itself is stored */
+    int64_t columns;   /* 0, or: the columns of all samples are one row, this many for each sample; out is [K,
+                          1, columns] */
+    int64_t spread[2]; /* columns 1: x is one position, and tap (i, j) makes the result at (i * spread[0], j *
+                          spread[1]) alone; else 0 */
+    bool in_place;     /* x may be read where it lies whatever its strides */
+    Ex *epilogue;      /* over (K, OH, OW), reads acc; NULL: the sum itself is stored */
     Ex *acc;
     const char *what;
 } TileConv;
@@ -260,7 +271,8 @@ typedef struct TileWork { /* what is to be computed, and which packing of the we
 } TileWork;
 Shape2 tile_choose(const SchedTarget *t, const TileWork *w);
 
-/* Weights in the order in which a tile reads them; made once for all uses. [vector of K][tap][C][lanes], dots: [K][tap][C]. */
+/* Weights in the order in which a tile reads them; made once for all uses. [vector of K][tap][C][lanes],
+ * dots: [K][tap][C]. */
 View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots);
 void pack_forget(Ent *e); /* at the end of a loop: what was packed inside */
 
@@ -268,7 +280,13 @@ void pack_forget(Ent *e); /* at the end of a loop: what was packed inside */
 const Graph *split_joined(Arena *a, const Graph *g);
 
 /* ---- graphs: entry.c ---- */
-typedef enum ValKind { VAL_NONE, VAL_INLINE, VAL_HELD, VAL_STORED, VAL_LOOP } ValKind; /* HELD: a product that waits for its reader */
+typedef enum ValKind {
+    VAL_NONE,
+    VAL_INLINE,
+    VAL_HELD,
+    VAL_STORED,
+    VAL_LOOP
+} ValKind; /* HELD: a product that waits for its reader */
 typedef struct Val {
     ValKind kind;
     bool has_target; /* `view` says where it shall be written */
@@ -282,20 +300,22 @@ typedef struct Gx { /* one graph being lowered: an entry's, or a body's in it */
     const View *args; /* body */
     Val *val;
     uint32_t *uses;
-    bool *fits;     /* is computed inside the first that reads it */
-    bool *aside;    /* ... and stored from there for others */
-    bool hold;      /* gx_expr: leave a held product as it is, and say so in `held` */
+    bool *fits;  /* is computed inside the first that reads it */
+    bool *aside; /* ... and stored from there for others */
+    bool hold;   /* gx_expr: leave a held product as it is, and say so in `held` */
     Ex *held;
     NodeId held_node;
     Vec(NodeId) inner; /* of the expression being built: what is stored aside */
     Vec(Ex *) inner_ex;
 } Gx;
 Gx *gx_new(Ent *e, const Graph *g, const View *args);
-void gx_target(Gx *x, NodeId n, const View *v); /* ask for the result there; only if nothing else was asked and it is not a view */
+void gx_target(
+    Gx *x, NodeId n,
+    const View *v); /* ask for the result there; only if nothing else was asked and it is not a view */
 void gx_run(Gx *x);
-View gx_view(Gx *x, NodeId n);       /* of a stored value; makes it if it is a constant */
-View gx_result(Gx *x, NodeId n);     /* where to write node n */
-Ex *gx_expr(Gx *x, NodeId n);        /* the node as an expression over its own axes */
+View gx_view(Gx *x, NodeId n);   /* of a stored value; makes it if it is a constant */
+View gx_result(Gx *x, NodeId n); /* where to write node n */
+Ex *gx_expr(Gx *x, NodeId n);    /* the node as an expression over its own axes */
 void fuse_decide(Gx *x);
 
 /* What a product's result goes through before it is stored, as node `into`. NULL tree: nothing. */
@@ -310,7 +330,7 @@ Ex *ex_change(Ent *e, Ex *x, Ex **acc, ViewChange f, void *how);
 /* ---- one file of lowerings each; n is the node's number ---- */
 void lower_reduce(Gx *x, NodeId n);
 bool lower_dense(Gx *x, NodeId n, Ending end); /* false: this ending cannot be had */
-void lower_shape(Gx *x, NodeId n);  /* concat embed gather scatter pick place argmax sort noise nbatch */
+void lower_shape(Gx *x, NodeId n); /* concat embed gather scatter pick place argmax sort noise nbatch */
 bool lower_conv(Gx *x, NodeId n, Ending end);
 void lower_pool(Gx *x, NodeId n);
 void lower_loop(Gx *x, NodeId n);

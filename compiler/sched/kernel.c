@@ -42,7 +42,8 @@ int kb_table(Kb *k, const int32_t *list, int64_t n) {
             !memcmp(m->tables.at[t].i, list, (size_t)n * sizeof *list))
             break;
     if (t == m->tables.len)
-        vec_push(a, &m->tables, ((LpTable){.is_int = true, .i = arena_copy(a, list, (size_t)n * sizeof *list), .len = n}));
+        vec_push(a, &m->tables,
+                 ((LpTable){.is_int = true, .i = arena_copy(a, list, (size_t)n * sizeof *list), .len = n}));
     int32_t b = buf_external(k->e, SP_TABLE, (int32_t)t, 0, n);
     LpParam p = {.name = name_fmt(k->e->s->cx, "p%zu", k->ptr.len), .is_int = true, .extent = INT(n)};
     View v = {.buf = b, .shape = shape_of(1, n), .stride = {1}};
@@ -54,7 +55,10 @@ int kb_table(Kb *k, const int32_t *list, int64_t n) {
 int kb_scratch(Kb *k, int64_t floats) {
     Arena *a = k->a;
     floats = (floats + 15) / 16 * 16;
-    LpParam p = {.name = name_fmt(k->e->s->cx, "p%zu", k->ptr.len), .writes = true, .thread = true, .bytes = floats * 4,
+    LpParam p = {.name = name_fmt(k->e->s->cx, "p%zu", k->ptr.len),
+                 .writes = true,
+                 .thread = true,
+                 .bytes = floats * 4,
                  .extent = INT(floats)};
     vec_push(a, &k->ptr, p);
     return (int)k->ptr.len - 1;
@@ -129,8 +133,13 @@ void kb_launch(Kb *k, const Lx *grid) {
     MUST(k->code.depth == 0);
     Ent *e = k->e;
     Arena *a = k->a;
-    LpKernel q = {.ptr = k->ptr.at, .nptr = (int32_t)k->ptr.len, .nint = k->nint,
-                  .nvar = k->nvar, .nreg = (int32_t)k->regs.len, .reg_width = k->regs.at, .body = k->code.head,
+    LpKernel q = {.ptr = k->ptr.at,
+                  .nptr = (int32_t)k->ptr.len,
+                  .nint = k->nint,
+                  .nvar = k->nvar,
+                  .nreg = (int32_t)k->regs.len,
+                  .reg_width = k->regs.at,
+                  .body = k->code.head,
                   .remark = k->what};
     int64_t thread = lp_thread_bytes(&q);
     if (thread > e->thread_bytes) e->thread_bytes = thread;
@@ -147,8 +156,10 @@ void kb_launch(Kb *k, const Lx *grid) {
     Lptr *args = ARENA_ARRAY(a, Lptr, k->arg.len);
     for (size_t i = 0; i < k->arg.len; i++) {
         plan_pointer(e, &k->arg.at[i], &args[i]);
-        if (out) buf_touch_at(e, k->arg.at[i].buf, out->begin - 1);
-        else buf_touch(e, k->arg.at[i].buf);
+        if (out)
+            buf_touch_at(e, k->arg.at[i].buf, out->begin - 1);
+        else
+            buf_touch(e, k->arg.at[i].buf);
     }
     s->ptrs = args;
     s->ints = arena_copy(a, k->ints, (size_t)k->nint * sizeof *k->ints);

@@ -18,7 +18,8 @@ static const Lx *load(Conv *c, int ptr, const View *v, const Lx *const *idx, int
     return lx_gather(c->a, ptr, at, lx_int(c->a, v->stride[axis]), c->width, c->count);
 }
 
-/* Positions of the other side that meet position i under tap t. conv reads i * stride + t * dilation - pad; its adjoint the reverse. */
+/* Positions of the other side that meet position i under tap t. conv reads i * stride + t * dilation - pad;
+ * its adjoint the reverse. */
 static const Lx *meet(Conv *c, int d, const Lx *i, const Lx *t, bool back, const Lx **cond) {
     Arena *a = c->a;
     const ConvGeom *g = c->g;
@@ -28,7 +29,8 @@ static const Lx *meet(Conv *c, int d, const Lx *i, const Lx *t, bool back, const
         *cond = IAND(ILT(INT(-1), at), ILT(at, INT(g->in[d])));
         return at;
     }
-    const Lx *far = SUB(ADD(i, INT(g->pad_lo[d])), MUL(t, INT(g->dilation[d]))), *s = INT(g->stride[d]), *pos = IMAX(INT(0), far);
+    const Lx *far = SUB(ADD(i, INT(g->pad_lo[d])), MUL(t, INT(g->dilation[d]))), *s = INT(g->stride[d]),
+             *pos = IMAX(INT(0), far);
     at = DIV(pos, s);
     *cond = IAND(IAND(ILT(INT(-1), far), IEQ(MOD(pos, s), INT(0))), ILT(at, INT(g->out[d])));
     return at;
@@ -56,10 +58,12 @@ static void sum_at(Conv *c, bool back, const Lx *group, const Lx *ch, const Lx *
     for (int n = 0; n < 5; n++) kb_end(k);
     const View *out = back ? &c->x : &c->y;
     const Lx *first = ADD(MUL(group, INT(back ? cg : kg)), ch);
-    kb_store_strided(k, back ? c->px : c->py, kb_at(k, out, c->sample, (const Lx *const[]){first, i, j}), out->stride[0], A, c->count);
+    kb_store_strided(k, back ? c->px : c->py, kb_at(k, out, c->sample, (const Lx *const[]){first, i, j}),
+                     out->stride[0], A, c->count);
 }
 
-static void over_channels(Conv *c, int64_t n, void (*fn)(Conv *, const Lx *, const Lx *const *), const Lx *const *rest) {
+static void over_channels(Conv *c, int64_t n, void (*fn)(Conv *, const Lx *, const Lx *const *),
+                          const Lx *const *rest) {
     Arena *a = c->a;
     int64_t L = c->k->e->s->t.lanes, main = n / L * L;
     c->width = (int)L, c->count = NULL;
@@ -78,7 +82,8 @@ static void over_channels(Conv *c, int64_t n, void (*fn)(Conv *, const Lx *, con
 static void forward(Conv *c, const Lx *ch, const Lx *const *r) { sum_at(c, false, r[0], ch, r[1], r[2]); }
 static void backward(Conv *c, const Lx *ch, const Lx *const *r) { sum_at(c, true, r[0], ch, r[1], r[2]); }
 
-/* A vector of input channels of the gradient of one output channel and tap: summed over positions, and over samples if asked. */
+/* A vector of input channels of the gradient of one output channel and tap: summed over positions, and over
+ * samples if asked. */
 static void weights(Conv *c, const Lx *ch, const Lx *const *r) {
     Kb *k = c->k;
     Arena *a = c->a;
@@ -111,7 +116,8 @@ static Taps forward_taps(Arena *a, const ConvGeom *g, int d) {
     return t;
 }
 
-/* Of the adjoint, at positions phase, phase + stride, ...: taps that meet them, from the last to the first. */
+/* Of the adjoint, at positions phase, phase + stride, ...: taps that meet them, from the last to the first.
+ */
 static Taps phase_taps(Arena *a, const ConvGeom *g, int d, int phase) {
     Taps t = {.stride = 1};
     t.at = ARENA_ARRAY(a, int32_t, g->kernel[d]), t.off = ARENA_ARRAY(a, int32_t, g->kernel[d]);
@@ -124,17 +130,21 @@ static Taps phase_taps(Arena *a, const ConvGeom *g, int d, int phase) {
     return t;
 }
 
-static void group_views(const View *in, const View *out, const View *w, int64_t groups, int64_t i, View r[3]) {
-    int64_t cin = in->shape.dim[0] / groups, cout = out->shape.dim[0] / groups, rows = w->shape.dim[0] / groups;
+static void group_views(const View *in, const View *out, const View *w, int64_t groups, int64_t i,
+                        View r[3]) {
+    int64_t cin = in->shape.dim[0] / groups, cout = out->shape.dim[0] / groups,
+            rows = w->shape.dim[0] / groups;
     r[0] = view_slice(in, 0, i * cin, 1, cin);
     r[1] = view_slice(out, 0, i * cout, 1, cout);
     r[2] = view_slice(w, 0, i * rows, 1, rows);
 }
 
-/* One output position that reads no padding: a product with a matrix, in which the samples are the columns. */
+/* One output position that reads no padding: a product with a matrix, in which the samples are the columns.
+ */
 static bool single_output(const ConvGeom *g) {
     for (int d = 0; d < 2; d++)
-        if (g->out[d] != 1 || g->pad_lo[d] > 0 || (int64_t)(g->kernel[d] - 1) * g->dilation[d] >= g->in[d]) return false;
+        if (g->out[d] != 1 || g->pad_lo[d] > 0 || (int64_t)(g->kernel[d] - 1) * g->dilation[d] >= g->in[d])
+            return false;
     return true;
 }
 
@@ -173,8 +183,10 @@ static void tile_adjoint(Gx *x, const ConvGeom *g, TileConv whole) {
             take(x, &t, (Part){1, py, g->stride[0], (g->in[0] - py + g->stride[0] - 1) / g->stride[0]});
             take(x, &t, (Part){2, px, g->stride[1], (g->in[1] - px + g->stride[1] - 1) / g->stride[1]});
             t.taps[0] = phase_taps(x->a, g, 0, py), t.taps[1] = phase_taps(x->a, g, 1, px);
-            if (t.taps[0].n && t.taps[1].n) tile_conv(x->e, &t);
-            else lower_fill(x->e, 0, &t.out);
+            if (t.taps[0].n && t.taps[1].n)
+                tile_conv(x->e, &t);
+            else
+                lower_fill(x->e, 0, &t.out);
         }
 }
 
@@ -183,7 +195,8 @@ enum { GROUPS_MOST = 8 };
 static bool covers(const ConvGeom *g, bool spread) {
     for (int d = 0; d < 2; d++) {
         if (spread && (g->in[d] != g->kernel[d] || g->dilation[d] != 1)) return false;
-        if (!spread && (g->kernel[d] < g->stride[d] || (g->dilation[d] != 1 && g->stride[d] != 1))) return false;
+        if (!spread && (g->kernel[d] < g->stride[d] || (g->dilation[d] != 1 && g->stride[d] != 1)))
+            return false;
     }
     return true;
 }
@@ -195,7 +208,9 @@ static bool lower_tiled(Gx *x, NodeId id, Ending end) {
     bool back = n->op == OP_conv_adj;
     if (g->groups > GROUPS_MOST || q.batched || (n->batched && !p.batched)) return false;
     bool single = single_output(g) && p.batched && n->batched, spread = back && single;
-    if (end.tree && ((back && !covers(g, spread)) || !tile_conv_fits(&(TileConv){.x = p, .out = p, .w = q, .epilogue = end.tree, .acc = end.acc})))
+    if (end.tree &&
+        ((back && !covers(g, spread)) ||
+         !tile_conv_fits(&(TileConv){.x = p, .out = p, .w = q, .epilogue = end.tree, .acc = end.acc})))
         return false;
     View out = gx_result(x, end.into);
     for (int i = 0; i < g->groups; i++) {
@@ -205,7 +220,12 @@ static bool lower_tiled(Gx *x, NodeId id, Ending end) {
             v[2] = view_slice(&q, 0, i * (g->out_ch / g->groups), 1, g->out_ch / g->groups);
             v[2] = view_permute(&v[2], (const int32_t[]){1, 0, 2, 3});
         }
-        TileConv t = {.x = v[0], .out = out, .w = v[2], .epilogue = end.tree, .acc = end.acc, .what = op_info[n->op].id};
+        TileConv t = {.x = v[0],
+                      .out = out,
+                      .w = v[2],
+                      .epilogue = end.tree,
+                      .acc = end.acc,
+                      .what = op_info[n->op].id};
         if (g->groups > 1) take(x, &t, (Part){0, i * v[1].shape.dim[0], 1, v[1].shape.dim[0]});
         if (spread) {
             tile_spread(x, g, t);
@@ -229,7 +249,8 @@ static bool lower_tiled_grad(Gx *x, NodeId id, Ending end) {
     if (end.tree && (g->groups > 1 || finish_ops(end.tree) > TILE_OPS_MOST)) return false;
     View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]), out = gx_result(x, end.into);
     if (q.stride[0] != 1 && p.stride[0] != 1) { /* vectors need one side with its channels together */
-        View v = view_channels_last(buf_new(x->e, q.batched, shape_size(q.shape), NULL, n->span), q.shape, q.batched);
+        View v = view_channels_last(buf_new(x->e, q.batched, shape_size(q.shape), NULL, n->span), q.shape,
+                                    q.batched);
         lower_copy(x->e, &q, &v);
         q = v;
     }
@@ -237,8 +258,14 @@ static bool lower_tiled_grad(Gx *x, NodeId id, Ending end) {
     bool single = single_output(g);
     for (int i = 0; i < g->groups; i++) {
         int64_t cg = g->in_ch / g->groups, kg = g->out_ch / g->groups;
-        View xs = view_slice(&p, 0, i * cg, 1, cg), ys = view_slice(&q, 0, i * kg, 1, kg), ws = view_slice(&out, 0, i * kg, 1, kg);
-        TileGrad t = {.x = xs, .y = ys, .out = ws, .taps = taps, .columns = single && p.batched && q.batched, .epilogue = end.tree,
+        View xs = view_slice(&p, 0, i * cg, 1, cg), ys = view_slice(&q, 0, i * kg, 1, kg),
+             ws = view_slice(&out, 0, i * kg, 1, kg);
+        TileGrad t = {.x = xs,
+                      .y = ys,
+                      .out = ws,
+                      .taps = taps,
+                      .columns = single && p.batched && q.batched,
+                      .epilogue = end.tree,
                       .acc = end.acc};
         MUST(tile_grad(x->e, &t));
     }
@@ -268,7 +295,8 @@ static void lower_plain(Gx *x, NodeId id) {
     c.px = kb_ptr(k, &c.x, n->op == OP_conv_adj);
     c.py = kb_ptr(k, &c.y, n->op == OP_conv);
     c.pw = kb_ptr(k, &c.w, n->op == OP_conv_grad);
-    if (n->op == OP_conv_grad) { /* a grid point owns one output channel: the order of its sums does not depend on threads */
+    if (n->op == OP_conv_grad) { /* a grid point owns one output channel: the order of its sums does not
+                                    depend on threads */
         c.sample = n->batched ? DIV(kb_grid(k), INT(g->out_ch)) : NULL;
         const Lx *own = MOD(kb_grid(k), INT(g->out_ch));
         const Lx *i = kb_for(k, INT(0), INT(g->kernel[0]), 1), *j = kb_for(k, INT(0), INT(g->kernel[1]), 1);
@@ -281,8 +309,10 @@ static void lower_plain(Gx *x, NodeId id) {
     bool back = n->op == OP_conv_adj;
     c.sample = n->batched ? kb_grid(k) : NULL;
     const Lx *group = kb_for(k, INT(0), INT(g->groups), 1);
-    const Lx *i = kb_for(k, INT(0), INT(back ? g->in[0] : g->out[0]), 1), *j = kb_for(k, INT(0), INT(back ? g->in[1] : g->out[1]), 1);
-    over_channels(&c, (back ? g->in_ch : g->out_ch) / g->groups, back ? backward : forward, (const Lx *const[]){group, i, j});
+    const Lx *i = kb_for(k, INT(0), INT(back ? g->in[0] : g->out[0]), 1),
+             *j = kb_for(k, INT(0), INT(back ? g->in[1] : g->out[1]), 1);
+    over_channels(&c, (back ? g->in_ch : g->out_ch) / g->groups, back ? backward : forward,
+                  (const Lx *const[]){group, i, j});
     for (int m = 0; m < 3; m++) kb_end(k);
     kb_launch(k, n->batched ? IVAR(LP_VAR_BATCH) : INT(1));
 }

@@ -1,4 +1,5 @@
-/* Products with a matrix: as register tiles whose pixels are the other axes, of all samples where they follow one another; else plain. */
+/* Products with a matrix: as register tiles whose pixels are the other axes, of all samples where they follow
+ * one another; else plain. */
 #include "sched/internal.h"
 
 /* dense: axes n (folded), m, rest. dense_grad: axes m, n, rest (folded). */
@@ -28,7 +29,8 @@ static void lower_plain(Gx *x, NodeId id) {
         pa[0] = n->a.flag ? 0 : 1, pa[1] = n->a.flag ? 1 : 0;
         stride[1] = out.stride[0];
     }
-    lower_map(e, &d, FOLD_SUM, ex_op(e, OP_mul, ex_leaf(e, &p, pa), ex_leaf(e, &q, qa), NULL), &out, stride, op_info[n->op].id);
+    lower_map(e, &d, FOLD_SUM, ex_op(e, OP_mul, ex_leaf(e, &p, pa), ex_leaf(e, &q, qa), NULL), &out, stride,
+              op_info[n->op].id);
 }
 
 /* [n, rest..] as [n, 1, product of rest]; what does not lie so is copied. */
@@ -36,7 +38,8 @@ static View as_map(Gx *x, View v) {
     View r;
     Shape s = shape_of(3, v.shape.dim[0], (int64_t)1, shape_size(v.shape) / v.shape.dim[0]);
     if (view_reshape(&v, s, &r)) return r;
-    View copy = view_channels_last(buf_new(x->e, v.batched, shape_size(v.shape), NULL, (Span){0}), v.shape, v.batched);
+    View copy = view_channels_last(buf_new(x->e, v.batched, shape_size(v.shape), NULL, (Span){0}), v.shape,
+                                   v.batched);
     lower_copy(x->e, &v, &copy);
     MUST(view_reshape(&copy, s, &r));
     return r;
@@ -46,14 +49,18 @@ static View stand(View v) { /* columns become rows, which are what blocks are ma
     return view_permute(&v, (const int32_t[]){0, 2, 1});
 }
 
-static bool leaf_as_map(const View *v, void *shape, View *out) { return view_reshape(v, *(const Shape *)shape, out); }
+static bool leaf_as_map(const View *v, void *shape, View *out) {
+    return view_reshape(v, *(const Shape *)shape, out);
+}
 static bool leaf_stands(const View *v, void *none, View *out) {
     (void)none;
     *out = stand(*v);
     return true;
 }
 
-static Taps no_tap(Arena *a) { return (Taps){.n = 1, .stride = 1, .at = ARENA_ARRAY(a, int32_t, 1), .off = ARENA_ARRAY(a, int32_t, 1)}; }
+static Taps no_tap(Arena *a) {
+    return (Taps){.n = 1, .stride = 1, .at = ARENA_ARRAY(a, int32_t, 1), .off = ARENA_ARRAY(a, int32_t, 1)};
+}
 
 static bool lower_tiled(Gx *x, NodeId id, Ending end) {
     const Node *n = graph_at(x->g, id);
@@ -74,7 +81,8 @@ static bool lower_tiled(Gx *x, NodeId id, Ending end) {
         if (!t.epilogue) return false;
     }
     int64_t each = s.dim[2];
-    if (n->batched && tile_columns_fit(&in, each) && tile_columns_fit(&o, each)) t.columns = each;
+    if (n->batched && tile_columns_fit(&in, each) && tile_columns_fit(&o, each))
+        t.columns = each;
     else {
         t.x = stand(t.x), t.out = stand(t.out);
         if (end.tree) t.epilogue = ex_change(x->e, t.epilogue, &t.acc, leaf_stands, NULL);
@@ -109,7 +117,8 @@ static bool lower_tiled_grad(Gx *x, NodeId id, Ending end) {
 }
 
 bool lower_dense(Gx *x, NodeId id, Ending end) {
-    if (graph_at(x->g, id)->op == OP_dense ? lower_tiled(x, id, end) : lower_tiled_grad(x, id, end)) return true;
+    if (graph_at(x->g, id)->op == OP_dense ? lower_tiled(x, id, end) : lower_tiled_grad(x, id, end))
+        return true;
     if (end.tree) return false;
     lower_plain(x, id);
     return true;

@@ -1,5 +1,6 @@
-/* Loops stay loops: the entry's own LS_FOR around the launches of the body. A carried value has two places; a turn reads one and writes the
-   other, so nothing is copied and no value is overwritten while another still needs it. */
+/* Loops stay loops: the entry's own LS_FOR around the launches of the body. A carried value has two places; a
+   turn reads one and writes the other, so nothing is copied and no value is overwritten while another still
+   needs it. */
 #include "op/loops.h"
 #include "sched/internal.h"
 
@@ -11,8 +12,8 @@ typedef struct Run {
     const Graph *g;     /* the body; with `until`, made to keep the values of samples that have stopped */
     View *carry, *next; /* where a turn reads and writes */
     View *emit, *args;
-    View stopped;       /* until: 1 where a sample has stopped */
-    int32_t side;       /* variable: which of the two places holds the values */
+    View stopped; /* until: 1 where a sample has stopped */
+    int32_t side; /* variable: which of the two places holds the values */
     Gx *body;
 } Run;
 
@@ -52,8 +53,9 @@ static void place_carry(Run *r, uint32_t i, SigIn s) {
     lower_map(r->e, &d, FOLD_NONE, gx_expr(r->x, r->n->in[i]), &r->carry[i], r->carry[i].stride, "start");
 }
 
-/* The body for samples that stop: where the last argument is nonzero, carried values stay what they were and nothing is emitted. What is
-   computed from a carried value's new value may use the one that stayed: of such a sample nothing counts any more. */
+/* The body for samples that stop: where the last argument is nonzero, carried values stay what they were and
+   nothing is emitted. What is computed from a carried value's new value may use the one that stayed: of such
+   a sample nothing counts any more. */
 static const Graph *stopping(Run *r, bool flags_batched) {
     const LoopAttr *l = r->l;
     const Graph *b = l->body;
@@ -78,16 +80,21 @@ static const Graph *stopping(Run *r, bool flags_batched) {
         NodeId now = map[b->outs.at[i].node];
         Shape s = graph_shape(g, now);
         const Node *n = graph_at(b, b->outs.at[i].node);
-        if (i >= l->ncarry) now = op3(g, OP_select, op_expand(g, flag, s), op_const(g, 0, s), now);
-        else if (written(r, i)) { /* not by the loop above: an argument, or a node that is the new value of another too */
+        if (i >= l->ncarry)
+            now = op3(g, OP_select, op_expand(g, flag, s), op_const(g, 0, s), now);
+        else if (written(r, i)) { /* not by the loop above: an argument, or a node that is the new value of
+                                     another too */
             bool first = true;
-            for (uint32_t k = 0; k < i; k++) first &= !written(r, k) || b->outs.at[k].node != b->outs.at[i].node;
-            NodeId was = op_leaf(g, OP_arg, (int32_t)i, s, loop_result(r->x->g, r->n, i).batched, r->n->span, NULL);
+            for (uint32_t k = 0; k < i; k++)
+                first &= !written(r, k) || b->outs.at[k].node != b->outs.at[i].node;
+            NodeId was =
+                op_leaf(g, OP_arg, (int32_t)i, s, loop_result(r->x->g, r->n, i).batched, r->n->span, NULL);
             if (n->op == OP_arg || !first) now = op3(g, OP_select, op_expand(g, flag, s), was, now);
         }
         graph_out(g, OUT_VALUE, (int32_t)i, now, NULL);
     }
-    graph_out(g, OUT_VALUE, (int32_t)(l->ncarry + l->nemit), map[b->outs.at[l->ncarry + l->nemit].node], NULL);
+    graph_out(g, OUT_VALUE, (int32_t)(l->ncarry + l->nemit), map[b->outs.at[l->ncarry + l->nemit].node],
+              NULL);
     return g;
 }
 
@@ -96,7 +103,9 @@ static View stack_new(Ent *e, SigIn s, Name name, Span span) {
     one.rank--;
     for (int i = 0; i < one.rank; i++) one.dim[i] = s.shape.dim[i + 1];
     View in = s.batched ? view_channels_last(0, one, true) : view_row_major(0, one, false);
-    View v = {.buf = buf_new(e, s.batched, shape_size(s.shape), name, span), .batched = s.batched, .shape = s.shape};
+    View v = {.buf = buf_new(e, s.batched, shape_size(s.shape), name, span),
+              .batched = s.batched,
+              .shape = s.shape};
     v.stride[0] = shape_size(one);
     for (int i = 0; i < one.rank; i++) v.stride[i + 1] = in.stride[i];
     v.sample = s.batched ? shape_size(s.shape) : 0;
@@ -117,7 +126,8 @@ static void start(Run *r) {
         r->g = stopping(r, batched);
         lower_fill(r->e, 0, &r->stopped);
     }
-    for (uint32_t i = 0; i < l->ninvariant + l->nper; i++) r->args[l->ncarry + i] = gx_view(r->x, n->in[l->ncarry + i]);
+    for (uint32_t i = 0; i < l->ninvariant + l->nper; i++)
+        r->args[l->ncarry + i] = gx_view(r->x, n->in[l->ncarry + i]);
     for (uint32_t i = 0; i < l->ncarry; i++) r->args[i] = r->carry[i];
 }
 
@@ -132,7 +142,8 @@ static void store_number(Ent *e, const Lx *v, const View *to) {
 static bool reads_turn(const Run *r) {
     int32_t last = (int32_t)loop_args(r->l) - 1;
     for (size_t i = 0; i < r->g->nodes.len; i++)
-        if (r->g->nodes.at[i].op == OP_arg && r->g->nodes.at[i].a.index == last && r->body->uses[i]) return true;
+        if (r->g->nodes.at[i].op == OP_arg && r->g->nodes.at[i].a.index == last && r->body->uses[i])
+            return true;
     return false;
 }
 
@@ -158,9 +169,11 @@ static View stop_some(Run *r) {
     if (r->stopped.batched) {
         View running = view_new(e, (Shape){0}, false, NULL, r->n->span);
         end = view_new(e, (Shape){0}, false, NULL, r->n->span);
-        lower_map(e, &all, FOLD_SUM, ex_op(e, OP_sub, one, ex_leaf(e, &r->stopped, NULL), NULL), &running, none, "running");
+        lower_map(e, &all, FOLD_SUM, ex_op(e, OP_sub, one, ex_leaf(e, &r->stopped, NULL), NULL), &running,
+                  none, "running");
         all.fold_batch = false;
-        lower_map(e, &all, FOLD_NONE, ex_op(e, OP_eq, ex_leaf(e, &running, NULL), zero, NULL), &end, none, "end");
+        lower_map(e, &all, FOLD_NONE, ex_op(e, OP_eq, ex_leaf(e, &running, NULL), zero, NULL), &end, none,
+                  "end");
     }
     return end;
 }

@@ -1,5 +1,6 @@
-/* Elementwise expressions and reductions: one kernel that walks an iteration domain, axes merged where every operand allows it,
-   vectors along the innermost axis. Sums run in a fixed order that no number of threads changes. */
+/* Elementwise expressions and reductions: one kernel that walks an iteration domain, axes merged where every
+   operand allows it, vectors along the innermost axis. Sums run in a fixed order that no number of threads
+   changes. */
 #include "sched/internal.h"
 #include <math.h>
 
@@ -61,35 +62,62 @@ const Lx *lower_op(Arena *a, OpKind op, const Lx *x, const Lx *y, const Lx *z) {
 #define F1(k, p) lx_f1(a, k, (p))
 #define F2(k, p, q) lx_f2(a, k, (p), (q))
     switch ((int)op) {
-    case OP_neg: return F1(LX_NEG, x);
-    case OP_abs: return F1(LX_ABS, x);
+    case OP_neg:
+        return F1(LX_NEG, x);
+    case OP_abs:
+        return F1(LX_ABS, x);
     case OP_sign:
-        return lx_f3(a, LX_SELECT, F2(LX_LT, F(0), x), F(1), lx_f3(a, LX_SELECT, F2(LX_LT, x, F(0)), F(-1), x));
-    case OP_relu: return F2(LX_MAX, x, F(0));
-    case OP_exp: return F1(LX_EXP, x);
-    case OP_log: return F1(LX_LOG, x);
-    case OP_sqrt: return F1(LX_SQRT, x);
-    case OP_recip: return F2(LX_DIV, F(1), x);
-    case OP_tanh: return F1(LX_TANH, x);
-    case OP_sigmoid: return F2(LX_DIV, F(1), F2(LX_ADD, F(1), F1(LX_EXP, F1(LX_NEG, x))));
+        return lx_f3(a, LX_SELECT, F2(LX_LT, F(0), x), F(1),
+                     lx_f3(a, LX_SELECT, F2(LX_LT, x, F(0)), F(-1), x));
+    case OP_relu:
+        return F2(LX_MAX, x, F(0));
+    case OP_exp:
+        return F1(LX_EXP, x);
+    case OP_log:
+        return F1(LX_LOG, x);
+    case OP_sqrt:
+        return F1(LX_SQRT, x);
+    case OP_recip:
+        return F2(LX_DIV, F(1), x);
+    case OP_tanh:
+        return F1(LX_TANH, x);
+    case OP_sigmoid:
+        return F2(LX_DIV, F(1), F2(LX_ADD, F(1), F1(LX_EXP, F1(LX_NEG, x))));
     case OP_log1pexp: /* max(x, 0) + log(1 + e^-|x|) */
-        return F2(LX_ADD, F2(LX_MAX, x, F(0)), F1(LX_LOG, F2(LX_ADD, F(1), F1(LX_EXP, F1(LX_NEG, F1(LX_ABS, x))))));
-    case OP_sin: return F1(LX_SIN, x);
-    case OP_cos: return F1(LX_COS, x);
-    case OP_floor: return F1(LX_FLOOR, x);
-    case OP_stop: return x;
-    case OP_add: return F2(LX_ADD, x, y);
-    case OP_sub: return F2(LX_SUB, x, y);
-    case OP_mul: return F2(LX_MUL, x, y);
-    case OP_div: return F2(LX_DIV, x, y);
-    case OP_max: return F2(LX_MAX, x, y);
-    case OP_min: return F2(LX_MIN, x, y);
-    case OP_pow: return F2(LX_POW, x, y);
-    case OP_lt: return F2(LX_LT, x, y);
-    case OP_le: return F2(LX_LE, x, y);
-    case OP_eq: return F2(LX_EQ, x, y);
-    case OP_select: return lx_f3(a, LX_SELECT, x, y, z);
-    default: BUG("%s is not elementwise", op_info[op].name);
+        return F2(LX_ADD, F2(LX_MAX, x, F(0)),
+                  F1(LX_LOG, F2(LX_ADD, F(1), F1(LX_EXP, F1(LX_NEG, F1(LX_ABS, x))))));
+    case OP_sin:
+        return F1(LX_SIN, x);
+    case OP_cos:
+        return F1(LX_COS, x);
+    case OP_floor:
+        return F1(LX_FLOOR, x);
+    case OP_stop:
+        return x;
+    case OP_add:
+        return F2(LX_ADD, x, y);
+    case OP_sub:
+        return F2(LX_SUB, x, y);
+    case OP_mul:
+        return F2(LX_MUL, x, y);
+    case OP_div:
+        return F2(LX_DIV, x, y);
+    case OP_max:
+        return F2(LX_MAX, x, y);
+    case OP_min:
+        return F2(LX_MIN, x, y);
+    case OP_pow:
+        return F2(LX_POW, x, y);
+    case OP_lt:
+        return F2(LX_LT, x, y);
+    case OP_le:
+        return F2(LX_LE, x, y);
+    case OP_eq:
+        return F2(LX_EQ, x, y);
+    case OP_select:
+        return lx_f3(a, LX_SELECT, x, y, z);
+    default:
+        BUG("%s is not elementwise", op_info[op].name);
     }
 #undef F
 #undef F1
@@ -111,10 +139,10 @@ typedef struct Walk {
     Ex *leaf[LEAVES_MAX];
     int nleaf;
     Axis axis[DOM_MAX];
-    int naxis, nmap;          /* the first nmap are the result's */
+    int naxis, nmap; /* the first nmap are the result's */
     const Lx *var[DOM_MAX];
-    const Lx *sample;         /* of batched operands; NULL: none */
-    int vec;                  /* the axis that vectors run along; -1: scalars */
+    const Lx *sample; /* of batched operands; NULL: none */
+    int vec;          /* the axis that vectors run along; -1: scalars */
     int out_ptr, lanes;
     int64_t out_sample;
     bool stores; /* there are values stored aside */
@@ -148,7 +176,8 @@ static int64_t weight(const Axis *x, int nleaf) {
     return n;
 }
 
-/* Map axes by falling stride of the result, then folded axes by falling strides of what they read; then neighbours are merged. */
+/* Map axes by falling stride of the result, then folded axes by falling strides of what they read; then
+ * neighbours are merged. */
 static void order_axes(Walk *w) {
     for (int i = 1; i < w->naxis; i++) {
         Axis x = w->axis[i];
@@ -191,7 +220,8 @@ static bool plain(const Walk *w, int axis) { /* every operand is read as a vecto
 static int choose_vector(const Walk *w) {
     int m = w->nmap - 1, f = w->naxis - 1;
     bool fold_ok = w->fold != FOLD_NONE && f >= w->nmap && plain(w, f) && w->axis[f].dim >= w->lanes;
-    if (m >= 0 && w->axis[m].out == 1 && plain(w, m) && (w->axis[m].dim >= w->lanes / 2 || !fold_ok)) return m;
+    if (m >= 0 && w->axis[m].out == 1 && plain(w, m) && (w->axis[m].dim >= w->lanes / 2 || !fold_ok))
+        return m;
     if (fold_ok) return f;
     if (m >= 0 && w->axis[m].out == 1 && w->axis[m].dim >= w->lanes) return m;
     return -1;
@@ -225,8 +255,10 @@ static const Lx *value(Walk *w, Ex *x, int width, const Lx *count) {
     Arena *a = w->a;
     if (x->memo_of == w->e->emission) return x->memo;
     const Lx *r, *in[3] = {0};
-    if (x->op == OP_constant) r = lx_float(a, x->value, width);
-    else if (x->op == OP_arg) r = load(w, x, width, count);
+    if (x->op == OP_constant)
+        r = lx_float(a, x->value, width);
+    else if (x->op == OP_arg)
+        r = load(w, x, width, count);
     else {
         for (int i = 0; i < 3 && x->in[i]; i++) in[i] = value(w, x->in[i], width, count);
         r = lower_op(a, x->op, in[0], in[1], in[2]);
@@ -235,7 +267,8 @@ static const Lx *value(Walk *w, Ex *x, int width, const Lx *count) {
         int reg = kb_reg(w->k, width, 1), l = leaf_number(w, x->store);
         kb_set(w->k, reg, NULL, r);
         r = lx_reg(a, reg, NULL, width);
-        kb_store_strided(w->k, x->store->ptr, leaf_at(w, l), w->vec >= 0 ? w->axis[w->vec].leaf[l] : 1, r, count);
+        kb_store_strided(w->k, x->store->ptr, leaf_at(w, l), w->vec >= 0 ? w->axis[w->vec].leaf[l] : 1, r,
+                         count);
     }
     x->memo = r, x->memo_of = w->e->emission;
     return r;
@@ -255,7 +288,8 @@ static const Lx *fold_all(Walk *w, Ex *root, int width, const Lx *count) {
     kb_set(k, acc, NULL, lx_float(a, start, width));
     if (inner) kb_set(k, wide, NULL, lx_float(a, start, w->lanes));
     if (w->d->fold_batch) w->sample = kb_for(k, INT(0), kb_batch(k), 1);
-    for (int i = w->nmap; i < w->naxis - (inner ? 1 : 0); i++) w->var[i] = kb_for(k, INT(0), INT(w->axis[i].dim), 1);
+    for (int i = w->nmap; i < w->naxis - (inner ? 1 : 0); i++)
+        w->var[i] = kb_for(k, INT(0), INT(w->axis[i].dim), 1);
     if (inner) {
         int f = w->naxis - 1;
         w->e->emission++;
@@ -269,7 +303,8 @@ static const Lx *fold_all(Walk *w, Ex *root, int width, const Lx *count) {
             kb_set(k, acc, NULL, folded(w, lx_reg(a, acc, NULL, 1), value(w, root, 1, NULL)));
             kb_end(k);
         }
-    } else kb_set(k, acc, NULL, folded(w, lx_reg(a, acc, NULL, width), value(w, root, width, count)));
+    } else
+        kb_set(k, acc, NULL, folded(w, lx_reg(a, acc, NULL, width), value(w, root, width, count)));
     for (int i = w->nmap; i < w->naxis - (inner ? 1 : 0); i++) kb_end(k);
     if (w->d->fold_batch) kb_end(k);
     const Lx *r = lx_reg(a, acc, NULL, width);
@@ -349,7 +384,8 @@ static void run(Walk *w, Ex *root, const View *out, const char *what, int64_t wo
         one(w, root, 1, NULL);
     } else {
         bool single = w->nmap == 1;
-        const Lx *lo = DIV(MUL(block, INT(units)), blocks), *hi = DIV(MUL(ADD(block, INT(1)), INT(units)), blocks);
+        const Lx *lo = DIV(MUL(block, INT(units)), blocks),
+                 *hi = DIV(MUL(ADD(block, INT(1)), INT(units)), blocks);
         if (single && w->vec == 0) {
             lo = MUL(lo, INT(w->lanes));
             hi = IMIN(MUL(hi, INT(w->lanes)), INT(first));
@@ -362,7 +398,8 @@ static void run(Walk *w, Ex *root, const View *out, const char *what, int64_t wo
     kb_launch(k, grid);
 }
 
-/* A large sum to one number is cut into parts, whose number the sizes alone decide; they are added up by a second kernel. */
+/* A large sum to one number is cut into parts, whose number the sizes alone decide; they are added up by a
+ * second kernel. */
 static int64_t parts_of(const Walk *w, int64_t work) {
     if (w->fold == FOLD_NONE || w->nmap || w->d->fold_batch || work < 65536) return 1;
     for (int64_t c = 64; c >= 8; c--)
@@ -380,7 +417,8 @@ static void cut_first_axis(Walk *w, int64_t parts) {
     w->nmap = 1;
 }
 
-void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const int64_t *stride, const char *what) {
+void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const int64_t *stride,
+               const char *what) {
     Arena *a = e->a;
     Walk *w = ARENA_NEW(a, Walk);
     *w = (Walk){.e = e, .a = a, .d = d, .fold = fold, .lanes = e->s->t.lanes, .out_sample = out->sample};

@@ -37,8 +37,8 @@ static void owners(Pool *p, int d, const Lx *i, const Lx **lo, const Lx **hi) {
     *hi = IMIN(INT(p->g->out[d]), ADD(DIV(past, INT(p->g->stride[d])), INT(1)));
 }
 
-static void loops(Pool *p, void (*range)(Pool *, int, const Lx *, const Lx **, const Lx **), const Lx *y, const Lx *x, const Lx **i,
-                  const Lx **j) {
+static void loops(Pool *p, void (*range)(Pool *, int, const Lx *, const Lx **, const Lx **), const Lx *y,
+                  const Lx *x, const Lx **i, const Lx **j) {
     const Lx *lo, *hi;
     range(p, 0, y, &lo, &hi);
     *i = kb_for(p->k, lo, hi, 1);
@@ -68,7 +68,8 @@ static void body(Pool *p, OpKind op, const Lx *y, const Lx *x) {
     kb_set(k, val, NULL, none);
     loops(p, window, y, x, &i, &j);
     const Lx *here = load(p, p->px, &p->x, i, j);
-    if (op == OP_sum_pool) kb_set(k, acc, NULL, lx_f2(a, LX_ADD, A, here));
+    if (op == OP_sum_pool)
+        kb_set(k, acc, NULL, lx_f2(a, LX_ADD, A, here));
     else if (op == OP_max_pool_at) { /* the first largest, a NaN counting as the largest */
         int cond = kb_reg(k, w, 1), now = kb_reg(k, w, 1);
         const Lx *C = lx_reg(a, cond, NULL, w), *H = lx_reg(a, now, NULL, w);
@@ -77,10 +78,13 @@ static void body(Pool *p, OpKind op, const Lx *y, const Lx *x) {
         kb_set(k, acc, NULL, lx_f3(a, LX_SELECT, C, H, A));
         kb_set(k, val, NULL, lx_f3(a, LX_SELECT, C, load(p, p->pv, &p->v, i, j), V));
         kb_set(k, any, NULL, yes);
-    } else kb_set(k, acc, NULL, lx_f2(a, LX_MAX, A, here));
+    } else
+        kb_set(k, acc, NULL, lx_f2(a, LX_MAX, A, here));
     close(p);
-    if (op == OP_sum_pool || op == OP_max_pool) store(p, y, x, A);
-    else if (op == OP_max_pool_at) store(p, y, x, V);
+    if (op == OP_sum_pool || op == OP_max_pool)
+        store(p, y, x, A);
+    else if (op == OP_max_pool_at)
+        store(p, y, x, V);
     else { /* max_pool_adj: y goes to the first entry that equals the largest (or the first NaN) */
         int hit = kb_reg(k, w, 1), now = kb_reg(k, w, 1);
         const Lx *H = lx_reg(a, now, NULL, w);
@@ -107,7 +111,8 @@ void lower_pool(Gx *x, NodeId id) {
     p.px = kb_ptr(k, &p.x, false), p.po = kb_ptr(k, &p.out, true);
     if (n->nin > 1) p.pv = kb_ptr(k, &p.v, false);
     p.sample = n->batched ? kb_grid(k) : NULL;
-    /* the loops run over outputs of the window, or over entries of the map when each collects from its windows */
+    /* the loops run over outputs of the window, or over entries of the map when each collects from its
+     * windows */
     bool collect = n->op == OP_sum_pool_adj;
     int64_t L = x->e->s->t.lanes, ch = n->shape.dim[0], main = ch / L * L;
     if (ch < L / 2) main = 0, L = 1;

@@ -12,6 +12,6 @@ void lower_reduce(Gx *x, NodeId id) {
         d.fold[i] = n->op != OP_batch_sum && (n->a.axes >> i & 1);
         if (!d.fold[i]) stride[i] = out.stride[kept++];
     }
-    lower_map(x->e, &d, n->op == OP_amax ? FOLD_MAX : FOLD_SUM, gx_expr(x, n->in[0]), &out, stride, op_info[n->op].id);
+    lower_map(x->e, &d, n->op == OP_amax ? FOLD_MAX : FOLD_SUM, gx_expr(x, n->in[0]), &out, stride,
+              op_info[n->op].id);
 }
-

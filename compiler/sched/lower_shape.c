@@ -48,7 +48,8 @@ static void lower_concat(Gx *x, NodeId id) {
 static void lower_embed(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     View out = gx_result(x, id);
-    View part = view_slice(&out, n->a.axis, n->a.start, n->a.step, graph_shape(x->g, n->in[0]).dim[n->a.axis]);
+    View part =
+        view_slice(&out, n->a.axis, n->a.start, n->a.step, graph_shape(x->g, n->in[0]).dim[n->a.axis]);
     lower_fill(x->e, 0, &out);
     Dom d = dom_of(part.shape, part.batched);
     lower_map(x->e, &d, FOLD_NONE, gx_expr(x, n->in[0]), &part, part.stride, "embed");
@@ -61,20 +62,23 @@ static void lower_gather(Gx *x, NodeId id) {
     View from = gx_view(x, n->in[0]), out = gx_result(x, id);
     if (scatter) lower_fill(x->e, 0, &out);
     Kb *k = kb_new(x->e, op_info[n->op].id, 0);
-    int p = kb_ptr(k, &from, false), q = kb_ptr(k, &out, true), t = kb_table(k, n->a.list, n->a.list_len), axis = n->a.axis;
+    int p = kb_ptr(k, &from, false), q = kb_ptr(k, &out, true), t = kb_table(k, n->a.list, n->a.list_len),
+        axis = n->a.axis;
     Walk w = walk_open(k, n->shape, axis, n->batched);
     const Lx *i = kb_for(k, INT(0), INT(n->a.list_len), 1), *j = lx_itab(a, t, i);
     kb_if(k, ILT(j, INT(0)));
     if (!scatter) kb_store(k, q, at(&w, &out, axis, i), lx_float(a, 0, 1), NULL);
     kb_else(k);
-    const Lx *v = lx_load(a, p, at(&w, &from, axis, scatter ? i : j), 1, NULL), *to = at(&w, &out, axis, scatter ? j : i);
+    const Lx *v = lx_load(a, p, at(&w, &from, axis, scatter ? i : j), 1, NULL),
+             *to = at(&w, &out, axis, scatter ? j : i);
     kb_store(k, q, to, scatter ? lx_f2(a, LX_ADD, lx_load(a, q, to, 1, NULL), v) : v, NULL);
     kb_end(k);
     kb_end(k);
     walk_launch(&w);
 }
 
-/* Labels: the first axis of x (pick) or of the result (place) is indexed by a float that may name no entry. */
+/* Labels: the first axis of x (pick) or of the result (place) is indexed by a float that may name no entry.
+ */
 static void lower_label(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     Arena *a = x->a;
@@ -82,7 +86,8 @@ static void lower_label(Gx *x, NodeId id) {
     View from = gx_view(x, n->in[0]), label = gx_view(x, n->in[1]), out = gx_result(x, id);
     lower_fill(x->e, 0, &out);
     Kb *k = kb_new(x->e, op_info[n->op].id, 0);
-    int p = kb_ptr(k, &from, false), l = kb_ptr(k, &label, false), q = kb_ptr(k, &out, true), r = kb_reg(k, 1, 1);
+    int p = kb_ptr(k, &from, false), l = kb_ptr(k, &label, false), q = kb_ptr(k, &out, true),
+        r = kb_reg(k, 1, 1);
     Walk w = walk_open(k, label.shape, -1, n->batched);
     int64_t classes = pick ? from.shape.dim[0] : n->a.size;
     kb_set(k, r, NULL, lx_load(a, l, at(&w, &label, -1, NULL), 1, NULL));
@@ -94,8 +99,10 @@ static void lower_label(Gx *x, NodeId id) {
     wide->shape.rank--;
     for (int i = 0; i < wide->shape.rank; i++) wide->stride[i] = wide->stride[i + 1];
     const Lx *i = at(&w, &flat_from, -1, NULL), *o = at(&w, &flat_out, -1, NULL);
-    if (pick) i = ADD(i, MUL(c, INT(step)));
-    else o = ADD(o, MUL(c, INT(step)));
+    if (pick)
+        i = ADD(i, MUL(c, INT(step)));
+    else
+        o = ADD(o, MUL(c, INT(step)));
     kb_store(k, q, o, lx_load(a, p, i, 1, NULL), NULL);
     kb_end(k);
     walk_launch(&w);
@@ -130,7 +137,8 @@ static void lower_argmax(Gx *x, NodeId id) {
     walk_launch(&w);
 }
 
-/* Each entry goes to its rank: the number of entries that come before it. Vectors of ranks, so n * n / lanes steps. */
+/* Each entry goes to its rank: the number of entries that come before it. Vectors of ranks, so n * n / lanes
+ * steps. */
 static void lower_sort(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     Arena *a = x->a;
@@ -138,23 +146,28 @@ static void lower_sort(Gx *x, NodeId id) {
     Kb *k = kb_new(x->e, "sort", 0);
     int p = kb_ptr(k, &from, false), q = kb_ptr(k, &out, true), axis = n->a.axis, L = x->e->s->t.lanes;
     int64_t len = from.shape.dim[axis];
-    int t = kb_scratch(k, (len + L - 1) / L * L), rank = kb_reg(k, L, 1), mine = kb_reg(k, L, 1), other = kb_reg(k, L, 1);
+    int t = kb_scratch(k, (len + L - 1) / L * L), rank = kb_reg(k, L, 1), mine = kb_reg(k, L, 1),
+        other = kb_reg(k, L, 1);
     Walk w = walk_open(k, from.shape, axis, n->batched);
     const Lx *i = kb_for(k, INT(0), INT(len), L);
     kb_set(k, rank, NULL, lx_float(a, 0, L));
-    kb_set(k, mine, NULL, lx_gather(a, p, at(&w, &from, axis, i), INT(from.stride[axis]), L, SUB(INT(len), i)));
+    kb_set(k, mine, NULL,
+           lx_gather(a, p, at(&w, &from, axis, i), INT(from.stride[axis]), L, SUB(INT(len), i)));
     const Lx *j = kb_for(k, INT(0), INT(len), 1);
     kb_set(k, other, NULL, lx_splat(a, lx_load(a, p, at(&w, &from, axis, j), 1, NULL), L));
     const Lx *m = lx_reg(a, mine, NULL, L), *o = lx_reg(a, other, NULL, L);
     const Lx *mine_at = lx_f2(a, LX_ADD, lx_i2f(a, i, L), lx_lanes(a, L));
-    const Lx *same = lx_f2(a, LX_SUB, lx_float(a, 1, L), lx_f2(a, LX_MAX, lower_larger(a, o, m), lower_larger(a, m, o)));
+    const Lx *same =
+        lx_f2(a, LX_SUB, lx_float(a, 1, L), lx_f2(a, LX_MAX, lower_larger(a, o, m), lower_larger(a, m, o)));
     const Lx *earlier = lx_f2(a, LX_MUL, same, lx_f2(a, LX_LT, lx_i2f(a, j, L), mine_at));
-    kb_set(k, rank, NULL, lx_f2(a, LX_ADD, lx_reg(a, rank, NULL, L), lx_f2(a, LX_ADD, lower_larger(a, o, m), earlier)));
+    kb_set(k, rank, NULL,
+           lx_f2(a, LX_ADD, lx_reg(a, rank, NULL, L), lx_f2(a, LX_ADD, lower_larger(a, o, m), earlier)));
     kb_end(k);
     kb_store(k, t, i, lx_reg(a, rank, NULL, L), NULL);
     kb_end(k);
     const Lx *e = kb_for(k, INT(0), INT(len), 1);
-    kb_store(k, q, at(&w, &out, axis, lx_f2i(a, lx_load(a, t, e, 1, NULL))), lx_load(a, p, at(&w, &from, axis, e), 1, NULL), NULL);
+    kb_store(k, q, at(&w, &out, axis, lx_f2i(a, lx_load(a, t, e, 1, NULL))),
+             lx_load(a, p, at(&w, &from, axis, e), 1, NULL), NULL);
     kb_end(k);
     walk_launch(&w);
 }
@@ -178,15 +191,18 @@ static void lower_noise(Gx *x, NodeId id) {
     }
     View out = gx_result(x, id);
     Kb *k = kb_new(x->e, "noise", 3);
-    k->ints[0] = lx_var(a, LP_VAR_SEED), k->ints[1] = lx_var(a, LP_VAR_STEP), k->ints[2] = lx_var(a, LP_VAR_FIRST_SAMPLE);
+    k->ints[0] = lx_var(a, LP_VAR_SEED), k->ints[1] = lx_var(a, LP_VAR_STEP),
+    k->ints[2] = lx_var(a, LP_VAR_FIRST_SAMPLE);
     int q = kb_ptr(k, &out, true), L = x->e->s->t.lanes;
     int64_t len = shape_size(n->shape), main = len / L * L;
     const Lx *base = MUL(kb_grid(k), INT(out.sample)), *sample = ADD(IVAR(2), kb_grid(k));
     const Lx *i = kb_for(k, INT(0), INT(main), L);
-    kb_store(k, q, ADD(base, i), lx_noise(a, n->a.flag, L, IVAR(0), IVAR(1), sample, INT(n->a.index), i), NULL);
+    kb_store(k, q, ADD(base, i), lx_noise(a, n->a.flag, L, IVAR(0), IVAR(1), sample, INT(n->a.index), i),
+             NULL);
     kb_end(k);
     if (main < len)
-        kb_store(k, q, ADD(base, INT(main)), lx_noise(a, n->a.flag, L, IVAR(0), IVAR(1), sample, INT(n->a.index), INT(main)),
+        kb_store(k, q, ADD(base, INT(main)),
+                 lx_noise(a, n->a.flag, L, IVAR(0), IVAR(1), sample, INT(n->a.index), INT(main)),
                  INT(len - main));
     kb_launch(k, lx_var(a, LP_VAR_BATCH));
 }
@@ -194,14 +210,33 @@ static void lower_noise(Gx *x, NodeId id) {
 void lower_shape(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     switch ((int)n->op) {
-    case OP_concat: lower_concat(x, id); break;
-    case OP_embed: lower_embed(x, id); break;
-    case OP_gather: case OP_scatter: lower_gather(x, id); break;
-    case OP_pick: case OP_place: lower_label(x, id); break;
-    case OP_argmax: lower_argmax(x, id); break;
-    case OP_sort: lower_sort(x, id); break;
-    case OP_nbatch: lower_nbatch(x, id); break;
-    case OP_noise: lower_noise(x, id); break;
-    default: BUG("%s has no lowering", op_info[n->op].name);
+    case OP_concat:
+        lower_concat(x, id);
+        break;
+    case OP_embed:
+        lower_embed(x, id);
+        break;
+    case OP_gather:
+    case OP_scatter:
+        lower_gather(x, id);
+        break;
+    case OP_pick:
+    case OP_place:
+        lower_label(x, id);
+        break;
+    case OP_argmax:
+        lower_argmax(x, id);
+        break;
+    case OP_sort:
+        lower_sort(x, id);
+        break;
+    case OP_nbatch:
+        lower_nbatch(x, id);
+        break;
+    case OP_noise:
+        lower_noise(x, id);
+        break;
+    default:
+        BUG("%s has no lowering", op_info[n->op].name);
     }
 }

@@ -9,13 +9,15 @@ static int32_t add(Ent *e, Buf b) {
 }
 
 int32_t buf_new(Ent *e, bool batched, int64_t floats, Name name, Span span) {
-    return add(e, (Buf){.space = batched ? SP_BATCH : SP_FIXED, .floats = floats, .name = name, .span = span});
+    return add(e,
+               (Buf){.space = batched ? SP_BATCH : SP_FIXED, .floats = floats, .name = name, .span = span});
 }
 
 int32_t buf_external(Ent *e, LpSpace space, int32_t which, int64_t base, int64_t floats) {
     for (size_t i = 0; i < e->bufs.len; i++) {
         const Buf *b = &e->bufs.at[i];
-        if (b->space == space && b->which == which && b->base == base && b->floats == floats) return (int32_t)i;
+        if (b->space == space && b->which == which && b->base == base && b->floats == floats)
+            return (int32_t)i;
     }
     return add(e, (Buf){.space = space, .which = which, .base = base, .floats = floats});
 }
@@ -43,7 +45,8 @@ Lptr *plan_pointer(Ent *e, const View *v, Lptr *into) {
     if (b->space == SP_FIXED || b->space == SP_BATCH) {
         vec_push(a, &e->patches, ((Patch){into, v->buf}));
         if (v->offset) into->plus = into->plus ? ADD(into->plus, INT(v->offset)) : INT(v->offset);
-    } else into->offset += v->offset;
+    } else
+        into->offset += v->offset;
     return into;
 }
 
@@ -59,7 +62,8 @@ static int by_place(const void *p, const void *q) {
     return x < y ? -1 : 1;
 }
 
-/* Greedy by size: the largest buffer first, each at the lowest place that no buffer alive at the same time covers. */
+/* Greedy by size: the largest buffer first, each at the lowest place that no buffer alive at the same time
+ * covers. */
 static int64_t place(Ent *e, LpSpace space) {
     Arena *a = e->a;
     Buf **all = ARENA_ARRAY(a, Buf *, e->bufs.len + 1), **near = ARENA_ARRAY(a, Buf *, e->bufs.len + 1);
@@ -90,7 +94,8 @@ static int64_t place(Ent *e, LpSpace space) {
 void plan_memory(Ent *e) {
     e->out->fixed_floats = place(e, SP_FIXED);
     e->out->batch_floats = place(e, SP_BATCH);
-    for (size_t i = 0; i < e->patches.len; i++) e->patches.at[i].ptr->offset = e->bufs.at[e->patches.at[i].buf].base;
+    for (size_t i = 0; i < e->patches.len; i++)
+        e->patches.at[i].ptr->offset = e->bufs.at[e->patches.at[i].buf].base;
 }
 
 static bool alive(const Buf *b, LpSpace space, int32_t pos) {
@@ -128,6 +133,9 @@ void plan_describe(Ent *e) {
     const char *list = "";
     for (int k = 0; k < MOST && big[k]; k++)
         list = arena_printf(e->a, "%s%s%s", list, k ? ", " : "", big[k]->what ? big[k]->what : "a temporary");
-    remark(e, big[0]->span, "entry %s: fullest at launch %d of %d: %zu values, %.1f KB for each sample (without sharing memory all would take "
-           "%.1f KB); the largest: %s", e->out->name, top + 1, e->pos, live, (double)at[top] / 256, (double)all / 256, list);
+    remark(e, big[0]->span,
+           "entry %s: fullest at launch %d of %d: %zu values, %.1f KB for each sample (without sharing "
+           "memory all would take "
+           "%.1f KB); the largest: %s",
+           e->out->name, top + 1, e->pos, live, (double)at[top] / 256, (double)all / 256, list);
 }

@@ -15,11 +15,12 @@ typedef struct SchedRemark {
 } SchedRemark;
 
 typedef struct SchedResult {
-    LpModule *module;           /* one entry each, in the order given */
-    Vec(SchedRemark) remarks;   /* what was fused, what was not and why, peak memory of each entry */
+    LpModule *module;         /* one entry each, in the order given */
+    Vec(SchedRemark) remarks; /* what was fused, what was not and why, peak memory of each entry */
 } SchedResult;
 
-/* Entries have the face that op/program.h gives them. An OUT_VALUE or OUT_INGRAD is written as [batch, shape], also where the value
-   is the same for every sample; other results have no batch. */
-SchedResult *sched_program(Cx *cx, Arena *a, const Program *p, const Entry *entries, size_t nentries, const SchedTarget *t);
+/* Entries have the face that op/program.h gives them. An OUT_VALUE or OUT_INGRAD is written as [batch,
+   shape], also where the value is the same for every sample; other results have no batch. */
+SchedResult *sched_program(Cx *cx, Arena *a, const Program *p, const Entry *entries, size_t nentries,
+                           const SchedTarget *t);
 #endif

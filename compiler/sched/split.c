@@ -1,9 +1,13 @@
-/* Before anything is scheduled: values that are joined along their first axis, computed with entry by entry, and cut again (the codes of a
-   dictionary [I | F']) are computed part by part instead. The joined tensor is then only made where somebody reads it whole. */
+/* Before anything is scheduled: values that are joined along their first axis, computed with entry by entry,
+   and cut again (the codes of a dictionary [I | F']) are computed part by part instead. The joined tensor is
+   then only made where somebody reads it whole. */
 #include "op/passes.h"
 #include "sched/internal.h"
 
-enum { PARTS_MOST = 6, PARTS_FIXED = 64 }; /* of what there is one for each sample; of what is made of parameters (one part a turn) */
+enum {
+    PARTS_MOST = 6,
+    PARTS_FIXED = 64
+}; /* of what there is one for each sample; of what is made of parameters (one part a turn) */
 
 typedef struct Cuts { /* of a family of values that are computed with together */
     int n;            /* parts; 0: it stays whole */
@@ -27,7 +31,8 @@ static NodeId find(Split *s, NodeId n) {
 }
 
 static bool joins(const Node *n) {
-    return n->shape.rank > 0 && n->a.axis == 0 && (n->op == OP_concat || (n->op == OP_embed && n->a.step == 1));
+    return n->shape.rank > 0 && n->a.axis == 0 &&
+           (n->op == OP_concat || (n->op == OP_embed && n->a.step == 1));
 }
 static bool member(const Node *n) { return n->shape.rank > 0 && (op_is_elementwise(n->op) || joins(n)); }
 
@@ -173,10 +178,12 @@ const Graph *split_joined(Arena *a, const Graph *g) {
             NodeId in[PARTS_FIXED];
             uint32_t k = 0;
             for (int p = 0; p < from->n; p++)
-                if (from->at[p] >= old->a.start && from->at[p] < old->a.start + old->a.size) in[k++] = s->part[old->in[0]][p];
+                if (from->at[p] >= old->a.start && from->at[p] < old->a.start + old->a.size)
+                    in[k++] = s->part[old->in[0]][p];
             Attr join = {0};
             s->whole[i] = k == 1 ? in[0] : graph_add(s->to, OP_concat, in, k, &join, old->span);
-        } else s->whole[i] = copy_node(s, old);
+        } else
+            s->whole[i] = copy_node(s, old);
     }
     for (size_t i = 0; i < g->outs.len; i++) {
         const GraphOut *o = &g->outs.at[i];

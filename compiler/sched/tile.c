@@ -1,4 +1,5 @@
-/* The register tile: vectors of output channels x pixels, accumulators in registers, driven by a table of taps. */
+/* The register tile: vectors of output channels x pixels, accumulators in registers, driven by a table of
+ * taps. */
 #include "sched/internal.h"
 
 enum { SCRATCH_MOST = 512 * 1024 };
@@ -7,27 +8,33 @@ enum { SCRATCH_MOST = 512 * 1024 };
 static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static double most(double x, double y) { return x > y ? x : y; }
 
-/* Cycles by a simple model: two FMAs and two loads a cycle, a latency of four; the last tile of a row overlaps its neighbour. */
-static void consider(Shape2 *best, const SchedTarget *t, bool dots, int kv, int r, int q, int64_t blocks, int64_t rows, int64_t cols,
-                     double steps) {
+/* Cycles by a simple model: two FMAs and two loads a cycle, a latency of four; the last tile of a row
+ * overlaps its neighbour. */
+static void consider(Shape2 *best, const SchedTarget *t, bool dots, int kv, int r, int q, int64_t blocks,
+                     int64_t rows, int64_t cols, double steps) {
     int p = r * q;
     if (kv * p + kv + 1 > t->registers || q > cols || r > rows || kv > blocks) return;
     double step = most(most(kv * p / 2.0, (kv + p) / 2.0), 4) + 0.7;
     double end = 12 + kv * p * (dots ? 8 : 1.5);
-    double cost = (double)(ceil_div(blocks, kv) * ceil_div(rows, r) * ceil_div(cols, q)) * (steps * step + end);
+    double cost =
+        (double)(ceil_div(blocks, kv) * ceil_div(rows, r) * ceil_div(cols, q)) * (steps * step + end);
     if (best->kv == 0 || cost < best->cost * 0.995) *best = (Shape2){kv, r, q, dots, cost};
 }
 
 Shape2 tile_choose(const SchedTarget *t, const TileWork *w) {
     Shape2 best[2] = {0};
     int64_t L = t->lanes, vectors = ceil_div(w->out_ch, L);
-    double weights = (double)(w->entries * w->run * w->out_ch), packing = weights * 1.5 / 64; /* shared by some 64 samples */
+    double weights = (double)(w->entries * w->run * w->out_ch),
+           packing = weights * 1.5 / 64; /* shared by some 64 samples */
     bool dots = !w->no_dots && w->run >= L / 2 && (w->out_ch <= 8 || (w->dots_free && w->run >= 8 * L));
     for (int r = 1; r <= 28; r++)
         for (int q = 1; q * r <= 28; q++)
             for (int kv = 1; kv <= 4; kv++) {
-                consider(&best[0], t, false, kv, r, q, vectors, w->rows, w->cols, (double)(w->entries * w->run));
-                if (dots) consider(&best[1], t, true, kv, r, q, w->out_ch, w->rows, w->cols, (double)(w->entries * ceil_div(w->run, L)));
+                consider(&best[0], t, false, kv, r, q, vectors, w->rows, w->cols,
+                         (double)(w->entries * w->run));
+                if (dots)
+                    consider(&best[1], t, true, kv, r, q, w->out_ch, w->rows, w->cols,
+                             (double)(w->entries * ceil_div(w->run, L)));
             }
     if (!w->vectors_free) best[0].cost += packing;
     if (!w->dots_free) best[1].cost += packing;
@@ -42,20 +49,20 @@ typedef struct Tile {
     Arena *a;
     Shape2 s;
     int64_t L, K, C, H, W, OH, OW;
-    bool direct;          /* x is read where it lies; else from a padded copy of the block's rows */
-    bool merged;          /* the taps of a row are one run */
-    int64_t run;          /* floats of one entry of the table */
+    bool direct; /* x is read where it lies; else from a padded copy of the block's rows */
+    bool merged; /* the taps of a row are one run */
+    int64_t run; /* floats of one entry of the table */
     int32_t entries, per_row;
-    int64_t xrow, xpix, xch; /* strides of what is read */
-    int64_t xstep;        /* from one column of the result to the next */
+    int64_t xrow, xpix, xch;   /* strides of what is read */
+    int64_t xstep;             /* from one column of the result to the next */
     int64_t wvec, went, wstep; /* strides of the weights: vector (dots: output), entry, step of the sum */
-    bool wtail;           /* the last vector of weights is not whole */
-    int64_t wide;         /* columns of the copy */
+    bool wtail;                /* the last vector of weights is not whole */
+    int64_t wide;              /* columns of the copy */
     int px, pw, po, tab, scratch;
     int acc, wreg, xreg;
     View weights;
     const Lx *sample, *first_row; /* of the copy, in x's rows */
-    const Lx *tap;        /* spread: the one that is being made */
+    const Lx *tap;                /* spread: the one that is being made */
 } Tile;
 
 bool tile_unit_steps(const Taps *t) {
@@ -73,7 +80,9 @@ static int32_t spacing(const Taps *t) { /* of equally spaced taps; 0: they are n
 
 int tile_last_off(const Taps *t) { return t->off[t->n - 1]; }
 
-static bool inside(const Taps *t, int64_t in, int64_t out) { return t->off[0] >= 0 && (out - 1) * t->stride + tile_last_off(t) < in; }
+static bool inside(const Taps *t, int64_t in, int64_t out) {
+    return t->off[0] >= 0 && (out - 1) * t->stride + tile_last_off(t) < in;
+}
 
 /* In one row of columns of all samples, does the next sample follow the last column? */
 bool tile_columns_fit(const View *v, int64_t columns) {
@@ -83,7 +92,9 @@ bool tile_columns_fit(const View *v, int64_t columns) {
 
 static bool leaves_fit(const TileConv *t, const Ex *x) {
     if (x->store && !leaves_fit(t, x->store)) return false;
-    if (x->op == OP_arg && t->columns > 1 && (x->view.batched ? x->view.sample != t->columns * x->stride[2] : x->stride[2] != 0)) return false;
+    if (x->op == OP_arg && t->columns > 1 &&
+        (x->view.batched ? x->view.sample != t->columns * x->stride[2] : x->stride[2] != 0))
+        return false;
     for (int i = 0; i < 3 && x->in[i]; i++)
         if (!leaves_fit(t, x->in[i])) return false;
     return true;
@@ -108,8 +119,9 @@ static void tap_range(Tile *q, const Lx *oy, const Lx **lo, const Lx **hi) {
     int32_t d = spacing(t), per = q->per_row;
     *lo = INT(0), *hi = INT(q->entries);
     if (!d || (inside(t, q->H, q->OH))) return;
-    const Lx *top = ADD(MUL(oy, INT(t->stride)), INT(t->off[0]));               /* x's row under the first tap of the first row */
-    const Lx *bottom = ADD(top, INT((q->s.rows - 1) * (int64_t)t->stride));     /* ... of the last row */
+    const Lx *top =
+        ADD(MUL(oy, INT(t->stride)), INT(t->off[0])); /* x's row under the first tap of the first row */
+    const Lx *bottom = ADD(top, INT((q->s.rows - 1) * (int64_t)t->stride)); /* ... of the last row */
     const Lx *from = DIV(IMAX(INT(0), SUB(INT(d - 1), bottom)), INT(d));
     const Lx *to = DIV(IMAX(INT(0), SUB(INT(q->H - 1 + d), top)), INT(d));
     *lo = MUL(from, INT(per));
@@ -130,7 +142,8 @@ static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
     if (q->direct) {
         start = ADD(MUL(ADD(y0, INT(ty->off[0])), INT(q->xrow)), ADD(x0, INT(tx->off[0] * q->xpix)));
         if (q->sample) start = ADD(start, MUL(q->sample, INT(q->t->x.sample)));
-    } else start = ADD(MUL(SUB(ADD(y0, INT(ty->off[0])), q->first_row), INT(q->xrow)), x0);
+    } else
+        start = ADD(MUL(SUB(ADD(y0, INT(ty->off[0])), q->first_row), INT(q->xrow)), x0);
     const Lx *lo = q->tap, *hi = lo ? ADD(lo, INT(1)) : NULL;
     if (!lo) tap_range(q, oy, &lo, &hi);
     int32_t xb = kb_var(k), wb = kb_var(k);
@@ -150,11 +163,16 @@ static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
         kb_set(k, q->wreg, v, lx_load(a, q->pw, wat, L, whole));
         kb_end(k);
         const Lx *r = kb_unroll(k, R), *p = kb_unroll(k, Q);
-        const Lx *xat = ADD(ADD(ADD(IVAR(xb), MUL(c, INT(q->xch))), MUL(r, INT(q->xrow * ty->stride))), MUL(p, INT(q->xstep)));
-        kb_set(k, q->xreg, NULL, q->s.dots ? lx_load(a, q->px, xat, L, count) : lx_splat(a, lx_load(a, q->px, xat, 1, NULL), L));
+        const Lx *xat = ADD(ADD(ADD(IVAR(xb), MUL(c, INT(q->xch))), MUL(r, INT(q->xrow * ty->stride))),
+                            MUL(p, INT(q->xstep)));
+        kb_set(k, q->xreg, NULL,
+               q->s.dots ? lx_load(a, q->px, xat, L, count)
+                         : lx_splat(a, lx_load(a, q->px, xat, 1, NULL), L));
         v = kb_unroll(k, kv);
         const Lx *at = ADD(MUL(ADD(MUL(r, INT(Q)), p), INT(kv)), v);
-        kb_set(k, q->acc, at, lx_f3(a, LX_FMA, lx_reg(a, q->wreg, v, L), lx_reg(a, q->xreg, NULL, L), lx_reg(a, q->acc, at, L)));
+        kb_set(k, q->acc, at,
+               lx_f3(a, LX_FMA, lx_reg(a, q->wreg, v, L), lx_reg(a, q->xreg, NULL, L),
+                     lx_reg(a, q->acc, at, L)));
         for (int n = 0; n < 3 + !part; n++) kb_end(k);
     }
     kb_end(k);
@@ -162,7 +180,8 @@ static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
     const Lx *acc = lx_reg(a, q->acc, ADD(MUL(ADD(MUL(r, INT(Q)), p), INT(kv)), v), L), *count = NULL;
     int width = q->s.dots ? 1 : L;
     const Lx *ch = ADD(kb, v);
-    if (q->s.dots) acc = lx_f1(a, LX_HSUM, acc);
+    if (q->s.dots)
+        acc = lx_f1(a, LX_HSUM, acc);
     else {
         ch = MUL(ch, INT(L));
         if (q->K % L) count = SUB(INT(q->K), ch);
@@ -174,7 +193,15 @@ static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
         at[2] = q->tap ? MUL(MOD(q->tap, INT(tx->n)), INT(q->t->spread[1])) : INT(0);
     }
     const View *out = &q->t->out;
-    Finish f = {.k = k, .sample = sample, .acc = q->t->acc, .value = acc, .axes = 3, .lanes = 0, .at = at, .width = width, .count = count};
+    Finish f = {.k = k,
+                .sample = sample,
+                .acc = q->t->acc,
+                .value = acc,
+                .axes = 3,
+                .lanes = 0,
+                .at = at,
+                .width = width,
+                .count = count};
     const Lx *value = q->t->epilogue ? finish(&f, q->t->epilogue) : acc;
     const Lx *to = q->t->columns > 1 ? INT(0) : NULL;
     for (int d = 0; to && d < 3; d++) to = ADD(to, MUL(at[d], INT(out->stride[d])));
@@ -200,8 +227,14 @@ static void geometry(Tile *q) {
     q->entries = ty->n * q->per_row;
     q->run = q->merged ? tx->n * q->C : q->C;
     bool one = tx->n * ty->n == 1;
-    TileWork w = {.out_ch = q->K, .rows = t->columns ? 1 : q->OH, .cols = t->columns ? 64 : q->OW, .entries = t->spread[0] ? 1 : q->entries, .run = q->run,
-                  .no_dots = q->xch != 1, .dots_free = one && t->w.stride[1] == 1, .vectors_free = one && t->w.stride[0] == 1};
+    TileWork w = {.out_ch = q->K,
+                  .rows = t->columns ? 1 : q->OH,
+                  .cols = t->columns ? 64 : q->OW,
+                  .entries = t->spread[0] ? 1 : q->entries,
+                  .run = q->run,
+                  .no_dots = q->xch != 1,
+                  .dots_free = one && t->w.stride[1] == 1,
+                  .vectors_free = one && t->w.stride[0] == 1};
     q->s = tile_choose(&q->e->s->t, &w);
     q->wtail = false;
     if (one && (q->s.dots ? w.dots_free : w.vectors_free)) {
@@ -224,7 +257,8 @@ static const int32_t *entry_table(const Tile *q) {
     int32_t *tab = ARENA_ARRAY(q->a, int32_t, q->entries);
     for (int i = 0; i < ty->n; i++)
         for (int j = 0; j < q->per_row; j++)
-            tab[i * q->per_row + j] = (int32_t)((ty->off[i] - ty->off[0]) * q->xrow + (tx->off[j] - tx->off[0]) * q->xpix);
+            tab[i * q->per_row + j] =
+                (int32_t)((ty->off[i] - ty->off[0]) * q->xrow + (tx->off[j] - tx->off[0]) * q->xpix);
     return tab;
 }
 
@@ -239,10 +273,12 @@ static void emit_rows(Tile *q, int64_t tiles, int64_t least) {
     q->sample = batched ? DIV(kb_grid(k), blocks) : NULL;
     /* the last tile overlaps the one before it: both belong to one block */
     const Lx *next = ADD(block, INT(1)), *units = INT(q->OH % q->s.rows ? tiles - 1 : tiles);
-    const Lx *lo = DIV(MUL(block, units), blocks), *hi = lx_iselect(a, IEQ(next, blocks), INT(tiles), DIV(MUL(next, units), blocks));
+    const Lx *lo = DIV(MUL(block, units), blocks),
+             *hi = lx_iselect(a, IEQ(next, blocks), INT(tiles), DIV(MUL(next, units), blocks));
     const Lx *last = INT(q->OH - q->s.rows);
     if (!q->direct) {
-        const Lx *y0 = IMIN(MUL(lo, INT(q->s.rows)), last), *y1 = IMIN(MUL(SUB(hi, INT(1)), INT(q->s.rows)), last);
+        const Lx *y0 = IMIN(MUL(lo, INT(q->s.rows)), last),
+                 *y1 = IMIN(MUL(SUB(hi, INT(1)), INT(q->s.rows)), last);
         const Taps *ty = &t->taps[0];
         int32_t first = kb_var(k);
         Ls *s = code_add(a, &k->code, LS_SETVAR);
@@ -250,8 +286,14 @@ static void emit_rows(Tile *q, int64_t tiles, int64_t least) {
         q->first_row = IVAR(first);
         const Lx *end = ADD(MUL(ADD(y1, INT(q->s.rows - 1)), INT(ty->stride)), INT(tile_last_off(ty) + 1));
         kb_if(k, ILT(lo, hi));
-        PadCopy c = {.x = t->x, .from = q->px, .to = q->scratch, .sample = q->sample, .first_row = q->first_row,
-                     .rows = SUB(end, q->first_row), .left = t->taps[1].off[0], .wide = q->wide};
+        PadCopy c = {.x = t->x,
+                     .from = q->px,
+                     .to = q->scratch,
+                     .sample = q->sample,
+                     .first_row = q->first_row,
+                     .rows = SUB(end, q->first_row),
+                     .left = t->taps[1].off[0],
+                     .wide = q->wide};
         tile_copy_padded(k, &c);
         kb_end(k);
         q->px = q->scratch;
@@ -264,12 +306,15 @@ static void emit_rows(Tile *q, int64_t tiles, int64_t least) {
     const Lx *ox = IMIN(MUL(ct, INT(q->s.cols)), INT(q->OW - q->s.cols));
     emit_tile(q, kb, oy, ox);
     for (int n = 0; n < 3; n++) kb_end(k);
-    if (least > 1) k->ints[0] = batched ? IMAX(INT(least), IVAR(e->blocks_var)) : INT(least);
-    else k->ints[0] = batched && tiles > 1 ? IVAR(e->blocks_var) : INT(!batched && tiles > 8 ? 8 : 1);
+    if (least > 1)
+        k->ints[0] = batched ? IMAX(INT(least), IVAR(e->blocks_var)) : INT(least);
+    else
+        k->ints[0] = batched && tiles > 1 ? IVAR(e->blocks_var) : INT(!batched && tiles > 8 ? 8 : 1);
     kb_launch(k, batched ? MUL(IVAR(LP_VAR_BATCH), k->ints[0]) : k->ints[0]);
 }
 
-/* A grid point: a block of the columns of all samples. Fewer columns than a tile is wide are done one by one. */
+/* A grid point: a block of the columns of all samples. Fewer columns than a tile is wide are done one by one.
+ */
 static void emit_columns(Tile *q) {
     Kb *k = q->k;
     Arena *a = q->a;
@@ -279,7 +324,8 @@ static void emit_columns(Tile *q) {
     const Lx *n = MUL(kb_batch(k), INT(per)), *blocks = IVAR(0);
     const Lx *block = spread ? MOD(kb_grid(k), blocks) : kb_grid(k), *next = ADD(block, INT(1));
     if (spread) q->tap = DIV(kb_grid(k), blocks);
-    const Lx *tiles = DIV(ADD(n, INT(Q - 1)), INT(Q)), *units = lx_iselect(a, MOD(n, INT(Q)), SUB(tiles, INT(1)), tiles);
+    const Lx *tiles = DIV(ADD(n, INT(Q - 1)), INT(Q)),
+             *units = lx_iselect(a, MOD(n, INT(Q)), SUB(tiles, INT(1)), tiles);
     const Lx *kt = kb_for(k, INT(0), INT(ceil_div(vectors, q->s.kv)), 1);
     const Lx *kb = IMIN(MUL(kt, INT(q->s.kv)), INT(vectors - q->s.kv));
     kb_if(k, ILT(n, INT(Q)));
@@ -291,7 +337,8 @@ static void emit_columns(Tile *q) {
     kb_end(k);
     kb_end(k);
     kb_else(k);
-    const Lx *lo = DIV(MUL(block, units), blocks), *hi = lx_iselect(a, IEQ(next, blocks), tiles, DIV(MUL(next, units), blocks));
+    const Lx *lo = DIV(MUL(block, units), blocks),
+             *hi = lx_iselect(a, IEQ(next, blocks), tiles, DIV(MUL(next, units), blocks));
     const Lx *ct = kb_for(k, lo, hi, 1);
     emit_tile(q, kb, INT(0), IMIN(MUL(ct, INT(Q)), SUB(n, INT(Q))));
     for (int i = 0; i < 3; i++) kb_end(k);
@@ -304,9 +351,12 @@ void tile_conv(Ent *e, const TileConv *t) {
     Tile *q = ARENA_NEW(a, Tile);
     *q = (Tile){.t = t, .e = e, .a = a, .L = e->s->t.lanes};
     geometry(q);
-    /* A grid point is a block of rows of tiles of one sample; large maps have several so that the copy stays near. */
+    /* A grid point is a block of rows of tiles of one sample; large maps have several so that the copy stays
+     * near. */
     int64_t tiles = ceil_div(q->OH, q->s.rows), least = 1;
-    while (!q->direct && least < tiles && copy_rows(q, ceil_div(tiles, least) + 1) * q->xrow * 4 > SCRATCH_MOST) least++;
+    while (!q->direct && least < tiles &&
+           copy_rows(q, ceil_div(tiles, least) + 1) * q->xrow * 4 > SCRATCH_MOST)
+        least++;
     int64_t most_tiles = ceil_div(tiles, least) + (least > 1);
 
     Kb *k = q->k = kb_new(e, t->what, 1);
@@ -320,6 +370,8 @@ void tile_conv(Ent *e, const TileConv *t) {
     q->wreg = kb_reg(k, (int)q->L, q->s.kv);
     q->xreg = kb_reg(k, (int)q->L, 1);
 
-    if (t->columns) emit_columns(q);
-    else emit_rows(q, tiles, least);
+    if (t->columns)
+        emit_columns(q);
+    else
+        emit_rows(q, tiles, least);
 }

@@ -24,12 +24,16 @@ static const Lx *value(Finish *f, Ex *x) {
     Arena *a = f->k->a;
     if (x->memo_of == f->k->e->emission) return x->memo;
     const Lx *r, *in[3] = {0};
-    if (x == f->acc) r = f->value;
-    else if (x->op == OP_constant) r = lx_float(a, x->value, f->width);
+    if (x == f->acc)
+        r = f->value;
+    else if (x->op == OP_constant)
+        r = lx_float(a, x->value, f->width);
     else if (x->op == OP_arg) {
         int64_t stride = x->stride[f->lanes];
-        if (f->width == 1 || stride == 0) r = lx_splat(a, lx_load(a, x->ptr, place(f, x), 1, NULL), f->width);
-        else r = lx_gather(a, x->ptr, place(f, x), INT(stride), f->width, f->count);
+        if (f->width == 1 || stride == 0)
+            r = lx_splat(a, lx_load(a, x->ptr, place(f, x), 1, NULL), f->width);
+        else
+            r = lx_gather(a, x->ptr, place(f, x), INT(stride), f->width, f->count);
     } else {
         for (int i = 0; i < 3 && x->in[i]; i++) in[i] = value(f, x->in[i]);
         r = lower_op(a, x->op, in[0], in[1], in[2]);

@@ -1,6 +1,7 @@
-/* Gradients of weights as register tiles: vectors of channels of one side x channels of the other, summed over positions. A grid point
-   owns a slice of the weights over all samples, so the order of every sum is that of samples, rows, columns for any number of threads.
-   The image stays near while all taps of the slice are done; their sums wait in the scratch. */
+/* Gradients of weights as register tiles: vectors of channels of one side x channels of the other, summed
+   over positions. A grid point owns a slice of the weights over all samples, so the order of every sum is
+   that of samples, rows, columns for any number of threads. The image stays near while all taps of the slice
+   are done; their sums wait in the scratch. */
 #include "sched/internal.h"
 #include <string.h>
 
@@ -27,7 +28,7 @@ typedef struct Grad {
     int64_t wide, high;
     int tabs[2];
     int64_t columns, xcol;
-    bool through;       /* small maps: a tile goes through all samples at once, its sums stay in registers */
+    bool through; /* small maps: a tile goes through all samples at once, its sums stay in registers */
     int64_t out_stride[2]; /* of lanes of y, of x in the result */
 } Grad;
 
@@ -35,7 +36,8 @@ static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static double most(double x, double y) { return x > y ? x : y; }
 
 /* kv vectors x p numbers; see tile.c for the model. */
-static double choose(const Grad *g, bool of_x, int64_t vectors, int64_t numbers, int64_t pixels, int *kv, int *p) {
+static double choose(const Grad *g, bool of_x, int64_t vectors, int64_t numbers, int64_t pixels, int *kv,
+                     int *p) {
     double best = 0;
     int regs = g->e->s->t.registers;
     int64_t apart = g->out_stride[of_x];
@@ -43,7 +45,8 @@ static double choose(const Grad *g, bool of_x, int64_t vectors, int64_t numbers,
     for (int v = 1; v <= 4 && v <= vectors; v++)
         for (int n = 1; n <= numbers && v * n + v + 1 <= regs; n++) {
             double step = most(most(v * n / 2.0, (v + n) / 2.0), 4) + 0.7;
-            double cost = (double)(ceil_div(vectors, v) * ceil_div(numbers, n)) * ((double)pixels * step + v * n * (2 + way_out) + 30);
+            double cost = (double)(ceil_div(vectors, v) * ceil_div(numbers, n)) *
+                          ((double)pixels * step + v * n * (2 + way_out) + 30);
             if (best == 0 || cost < best * 0.995) best = cost, *kv = v, *p = n;
         }
     return best;
@@ -70,14 +73,16 @@ static const Lx *place(Grad *g, const Side *s, const Lx *sample, const Lx *shift
 }
 
 /* One tile: sums over the positions of one sample, added to what waits at `wait` of the scratch. */
-static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti, const Lx *tj, const Lx *sample, const Lx *wait) {
+static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti, const Lx *tj,
+                      const Lx *sample, const Lx *wait) {
     Kb *k = g->k;
     Arena *a = g->a;
     int L = (int)g->L;
     const Side *xs = g->vec.taps ? &g->vec : &g->one;
     const Taps *ty = &g->taps[0];
     const Lx *i = kb_unroll(k, g->kv * g->p);
-    kb_set(k, g->acc, i, g->through ? lx_float(a, 0, L) : lx_load(a, g->scratch, ADD(wait, MUL(i, INT(L))), L, NULL));
+    kb_set(k, g->acc, i,
+           g->through ? lx_float(a, 0, L) : lx_load(a, g->scratch, ADD(wait, MUL(i, INT(L))), L, NULL));
     kb_end(k);
     if (g->through) sample = kb_for(k, INT(0), kb_batch(k), 1);
     const Lx *row3 = MUL(ti, INT(3)), *col3 = MUL(tj, INT(3));
@@ -87,16 +92,22 @@ static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti,
     Ls *s = code_add(a, &k->code, LS_SETVAR);
     s->var = x0, s->cond = g->run || g->columns ? INT(0) : lx_itab(a, g->tabs[1], ADD(col3, INT(1)));
     s = code_add(a, &k->code, LS_SETVAR);
-    s->var = x1, s->cond = g->columns ? MUL(kb_batch(k), INT(g->columns)) : g->run ? INT(g->OW) : lx_itab(a, g->tabs[1], ADD(col3, INT(2)));
-    const Lx *oy = kb_for(k, lx_itab(a, g->tabs[0], ADD(row3, INT(1))), lx_itab(a, g->tabs[0], ADD(row3, INT(2))), 1);
+    s->var = x1, s->cond = g->columns ? MUL(kb_batch(k), INT(g->columns))
+                           : g->run   ? INT(g->OW)
+                                      : lx_itab(a, g->tabs[1], ADD(col3, INT(2)));
+    const Lx *oy =
+        kb_for(k, lx_itab(a, g->tabs[0], ADD(row3, INT(1))), lx_itab(a, g->tabs[0], ADD(row3, INT(2))), 1);
     s = code_add(a, &k->code, LS_SETVAR);
-    s->var = vb, s->cond = ADD(ADD(place(g, &g->vec, sample, shift), MUL(oy, INT(g->vec.row))), MUL(vfirst, INT(g->L)));
+    s->var = vb,
+    s->cond = ADD(ADD(place(g, &g->vec, sample, shift), MUL(oy, INT(g->vec.row))), MUL(vfirst, INT(g->L)));
     s = code_add(a, &k->code, LS_SETVAR);
-    s->var = ob, s->cond = ADD(ADD(place(g, &g->one, sample, shift), MUL(oy, INT(g->one.row))), MUL(ofirst, INT(g->one.ch)));
+    s->var = ob, s->cond = ADD(ADD(place(g, &g->one, sample, shift), MUL(oy, INT(g->one.row))),
+                               MUL(ofirst, INT(g->one.ch)));
     const Lx *ox = kb_for(k, IVAR(x0), IVAR(x1), 1);
     const Lx *v = kb_unroll(k, g->kv);
     const Lx *count = g->nvec % L ? SUB(INT(g->nvec), MUL(ADD(vfirst, v), INT(L))) : NULL;
-    kb_set(k, g->vreg, v, lx_load(a, g->vec.ptr, ADD(ADD(IVAR(vb), MUL(ox, INT(g->vec.pix))), MUL(v, INT(L))), L, count));
+    kb_set(k, g->vreg, v,
+           lx_load(a, g->vec.ptr, ADD(ADD(IVAR(vb), MUL(ox, INT(g->vec.pix))), MUL(v, INT(L))), L, count));
     kb_end(k);
     const Lx *p = kb_unroll(k, g->p);
     const Lx *at = ADD(ADD(IVAR(ob), MUL(ox, INT(g->one.pix))), MUL(p, INT(g->one.ch)));
@@ -117,10 +128,12 @@ typedef struct Share { /* what a grid point owns */
 
 static const Lx *waits_at(Grad *g, const Share *s, const Lx *i, const Lx *j, const Lx *pb) {
     Arena *a = g->a;
-    return MUL(ADD(MUL(ADD(MUL(SUB(i, s->i0), INT(s->cols)), j), INT(s->per_point)), SUB(pb, s->p0)), INT(s->tile));
+    return MUL(ADD(MUL(ADD(MUL(SUB(i, s->i0), INT(s->cols)), j), INT(s->per_point)), SUB(pb, s->p0)),
+               INT(s->tile));
 }
 
-/* The sums to where the gradient lies; the taps of an entry are neighbours there, so they are the innermost loop. */
+/* The sums to where the gradient lies; the taps of an entry are neighbours there, so they are the innermost
+ * loop. */
 static void write_out(Grad *g, const TileGrad *t, int po, const Share *s) {
     Kb *k = g->k;
     Arena *a = g->a;
@@ -129,14 +142,24 @@ static void write_out(Grad *g, const TileGrad *t, int po, const Share *s) {
     const Lx *pb = kb_for(k, s->p0, s->p1, 1), *ofirst = IMIN(MUL(pb, INT(g->p)), INT(g->none - g->p));
     const Lx *p = kb_for(k, INT(0), INT(g->p), 1), *v = kb_for(k, INT(0), INT(g->kv), 1);
     /* the last tiles overlap their neighbours, which write what both have */
-    kb_if(k, IAND(ILT(SUB(MUL(s->vb, INT(g->kv)), INT(1)), ADD(s->vfirst, v)), ILT(SUB(MUL(pb, INT(g->p)), INT(1)), ADD(ofirst, p))));
+    kb_if(k, IAND(ILT(SUB(MUL(s->vb, INT(g->kv)), INT(1)), ADD(s->vfirst, v)),
+                  ILT(SUB(MUL(pb, INT(g->p)), INT(1)), ADD(ofirst, p))));
     const Lx *i = kb_for(k, s->i0, s->i1, 1), *j = kb_for(k, INT(0), INT(s->cols), 1);
     const Lx *wait = waits_at(g, s, i, j, pb);
-    const Lx *value = lx_load(a, g->scratch, ADD(wait, MUL(ADD(MUL(p, INT(g->kv)), v), INT(g->L))), (int)g->L, NULL);
+    const Lx *value =
+        lx_load(a, g->scratch, ADD(wait, MUL(ADD(MUL(p, INT(g->kv)), v), INT(g->L))), (int)g->L, NULL);
     const Lx *lane = MUL(ADD(s->vfirst, v), INT(g->L)), *n = ADD(ofirst, p), *at[4];
-    at[vaxis] = lane, at[1 - vaxis] = g->run ? MOD(n, INT(C)) : n, at[2] = i, at[3] = g->run ? DIV(n, INT(C)) : j;
+    at[vaxis] = lane, at[1 - vaxis] = g->run ? MOD(n, INT(C)) : n, at[2] = i,
+    at[3] = g->run ? DIV(n, INT(C)) : j;
     const Lx *count = SUB(INT(g->nvec), lane);
-    Finish f = {.k = k, .acc = t->acc, .value = value, .axes = 4, .lanes = vaxis, .at = at, .width = (int)g->L, .count = count};
+    Finish f = {.k = k,
+                .acc = t->acc,
+                .value = value,
+                .axes = 4,
+                .lanes = vaxis,
+                .at = at,
+                .width = (int)g->L,
+                .count = count};
     if (t->epilogue) value = finish(&f, t->epilogue);
     kb_store_strided(k, po, kb_at(k, &t->out, NULL, at), t->out.stride[vaxis], value, count);
     for (int m = 0; m < 6; m++) kb_end(k);
@@ -147,7 +170,11 @@ static bool set_sides(Grad *g, const View *x, const View *y) {
     int64_t C = x->shape.dim[0], K = y->shape.dim[0], L = g->L, pixels = g->columns ? 128 : g->OH * g->OW;
     g->wide = (g->OW - 1) * tx->stride + tile_last_off(tx) - tx->off[0] + 1;
     g->high = (g->OH - 1) * ty->stride + tile_last_off(ty) - ty->off[0] + 1;
-    Side xs = {.v = *x, .row = x->stride[1] * ty->stride, .pix = x->stride[2] * tx->stride, .ch = x->stride[0], .taps = true};
+    Side xs = {.v = *x,
+               .row = x->stride[1] * ty->stride,
+               .pix = x->stride[2] * tx->stride,
+               .ch = x->stride[0],
+               .taps = true};
     Side ys = {.v = *y, .row = y->stride[1], .pix = y->stride[2], .ch = y->stride[0]};
     if (g->columns == 1) xs.pix = x->sample, ys.pix = y->sample;
     g->xcol = x->stride[2];
@@ -156,9 +183,11 @@ static bool set_sides(Grad *g, const View *x, const View *y) {
     if (y->stride[0] == 1) {
         cost[0] = (double)tx->n * choose(g, false, ceil_div(K, L), C, pixels, &kv[0], &p[0]);
         if (!g->columns && tile_unit_steps(tx) && tx->n > 1 && g->wide * g->high * C * 4 <= PADDED_MOST)
-            cost[1] = choose(g, false, ceil_div(K, L), C * tx->n, pixels, &kv[1], &p[1]) + (double)(g->wide * g->high * C) / 4;
+            cost[1] = choose(g, false, ceil_div(K, L), C * tx->n, pixels, &kv[1], &p[1]) +
+                      (double)(g->wide * g->high * C) / 4;
     }
-    if (x->stride[0] == 1) cost[2] = (double)tx->n * choose(g, true, ceil_div(C, L), K, pixels, &kv[2], &p[2]);
+    if (x->stride[0] == 1)
+        cost[2] = (double)tx->n * choose(g, true, ceil_div(C, L), K, pixels, &kv[2], &p[2]);
     int best = -1;
     for (int i = 0; i < 3; i++)
         if (cost[i] > 0 && (best < 0 || cost[i] < cost[best])) best = i;
@@ -179,11 +208,19 @@ bool tile_grad(Ent *e, const TileGrad *t) {
     int64_t columns = t->columns;
     if (t->epilogue && finish_ops(t->epilogue) > TILE_OPS_MOST) return false;
     Grad *g = ARENA_NEW(a, Grad);
-    *g = (Grad){.e = e, .a = a, .L = e->s->t.lanes, .taps = taps, .OH = y->shape.dim[1], .OW = y->shape.dim[2], .columns = columns};
+    *g = (Grad){.e = e,
+                .a = a,
+                .L = e->s->t.lanes,
+                .taps = taps,
+                .OH = y->shape.dim[1],
+                .OW = y->shape.dim[2],
+                .columns = columns};
     g->out_stride[0] = out->stride[0], g->out_stride[1] = out->stride[1];
     if (!set_sides(g, x, y)) return false;
-    int64_t nvb = ceil_div(ceil_div(g->nvec, g->L), g->kv), npb = ceil_div(g->none, g->p), tile = (int64_t)g->kv * g->p * g->L;
-    int64_t groups = ceil_div(POINTS_WANTED, nvb), rows = taps[0].n, cols = g->run ? 1 : taps[1].n, row_groups = 1;
+    int64_t nvb = ceil_div(ceil_div(g->nvec, g->L), g->kv), npb = ceil_div(g->none, g->p),
+            tile = (int64_t)g->kv * g->p * g->L;
+    int64_t groups = ceil_div(POINTS_WANTED, nvb), rows = taps[0].n, cols = g->run ? 1 : taps[1].n,
+            row_groups = 1;
     if (groups > npb) groups = npb;
     if (nvb * groups < POINTS_WANTED / 2) row_groups = rows;
 
@@ -197,12 +234,15 @@ bool tile_grad(Ent *e, const TileGrad *t) {
     if (g->run) g->padded = kb_scratch(k, g->wide * g->high * x->shape.dim[0]);
     g->vec.ptr = g->vec.taps ? px : py;
     g->one.ptr = g->vec.taps ? py : g->run ? g->padded : px;
-    g->acc = kb_reg(k, (int)g->L, g->kv * g->p), g->vreg = kb_reg(k, (int)g->L, g->kv), g->oreg = kb_reg(k, (int)g->L, 1);
+    g->acc = kb_reg(k, (int)g->L, g->kv * g->p), g->vreg = kb_reg(k, (int)g->L, g->kv),
+    g->oreg = kb_reg(k, (int)g->L, 1);
 
     const Lx *point = kb_grid(k), *rg = MOD(point, INT(row_groups)), *rest = DIV(point, INT(row_groups));
     const Lx *gr = MOD(rest, INT(groups)), *vb = DIV(rest, INT(groups));
-    const Lx *i0 = DIV(MUL(rg, INT(rows)), INT(row_groups)), *i1 = DIV(MUL(ADD(rg, INT(1)), INT(rows)), INT(row_groups));
-    const Lx *p0 = DIV(MUL(gr, INT(npb)), INT(groups)), *p1 = DIV(MUL(ADD(gr, INT(1)), INT(npb)), INT(groups));
+    const Lx *i0 = DIV(MUL(rg, INT(rows)), INT(row_groups)),
+             *i1 = DIV(MUL(ADD(rg, INT(1)), INT(rows)), INT(row_groups));
+    const Lx *p0 = DIV(MUL(gr, INT(npb)), INT(groups)),
+             *p1 = DIV(MUL(ADD(gr, INT(1)), INT(npb)), INT(groups));
     const Lx *vfirst = IMIN(MUL(vb, INT(g->kv)), INT(ceil_div(g->nvec, g->L) - g->kv));
     bool batched = !columns && (x->batched || y->batched);
     g->through = batched && !g->run && g->OH * g->OW <= 64;
@@ -212,12 +252,19 @@ bool tile_grad(Ent *e, const TileGrad *t) {
     Share s = {vb, vfirst, p0, p1, i0, i1, cols, per_point, tile};
     const Lx *sample = batched && !g->through ? kb_for(k, INT(0), kb_batch(k), 1) : NULL;
     if (g->run) {
-        PadCopy c = {.x = *x, .from = px, .to = g->padded, .sample = sample, .first_row = INT(taps[0].off[0]), .rows = INT(g->high),
-                     .left = taps[1].off[0], .wide = g->wide};
+        PadCopy c = {.x = *x,
+                     .from = px,
+                     .to = g->padded,
+                     .sample = sample,
+                     .first_row = INT(taps[0].off[0]),
+                     .rows = INT(g->high),
+                     .left = taps[1].off[0],
+                     .wide = g->wide};
         tile_copy_padded(k, &c);
     }
     const Lx *i = kb_for(k, i0, i1, 1), *j = kb_for(k, INT(0), INT(cols), 1), *pb = kb_for(k, p0, p1, 1);
-    emit_tile(g, vfirst, IMIN(MUL(pb, INT(g->p)), INT(g->none - g->p)), i, j, sample, waits_at(g, &s, i, j, pb));
+    emit_tile(g, vfirst, IMIN(MUL(pb, INT(g->p)), INT(g->none - g->p)), i, j, sample,
+              waits_at(g, &s, i, j, pb));
     for (int n = 0; n < 3 + (sample != NULL); n++) kb_end(k);
     write_out(g, t, po, &s);
     kb_launch(k, INT(nvb * groups * row_groups));

@@ -7,7 +7,8 @@ static const Pack *find(const Ent *e, const View *w, const Taps taps[2], bool do
         const Pack *p = &e->packs.at[i];
         bool same = p->dots == dots && view_same(&p->w, w);
         for (int d = 0; d < 2 && same; d++)
-            same = p->ntap[d] == taps[d].n && !memcmp(p->at[d], taps[d].at, (size_t)taps[d].n * sizeof(int32_t));
+            same =
+                p->ntap[d] == taps[d].n && !memcmp(p->at[d], taps[d].at, (size_t)taps[d].n * sizeof(int32_t));
         if (same) return p;
     }
     return NULL;
@@ -20,7 +21,8 @@ void pack_forget(Ent *e) {
     e->packs.len = n;
 }
 
-/* The outermost loop in which w does not change, as its number; as many as there are loops: it changes in the innermost. */
+/* The outermost loop in which w does not change, as its number; as many as there are loops: it changes in the
+ * innermost. */
 static int steady_in(const Ent *e, const View *w) {
     const Buf *b = &e->bufs.at[w->buf];
     int n = (int)e->loops.len, i = 0;
@@ -54,11 +56,14 @@ View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots) {
     if (!c) c = kb_for(k, INT(0), INT(C), dots ? L : 1);
     if (dots) {
         const Lx *count = C % L ? SUB(INT(C), c) : NULL;
-        kb_store(k, q, ADD(to, c), lx_gather(a, p, ADD(from, MUL(c, INT(w->stride[1]))), INT(w->stride[1]), (int)L, count), count);
+        kb_store(k, q, ADD(to, c),
+                 lx_gather(a, p, ADD(from, MUL(c, INT(w->stride[1]))), INT(w->stride[1]), (int)L, count),
+                 count);
     } else {
         const Lx *count = K % L ? SUB(INT(K), MUL(g, INT(L))) : NULL;
         kb_store(k, q, ADD(to, MUL(c, INT(L))),
-                 lx_gather(a, p, ADD(from, MUL(c, INT(w->stride[1]))), INT(w->stride[0]), (int)L, count), NULL);
+                 lx_gather(a, p, ADD(from, MUL(c, INT(w->stride[1]))), INT(w->stride[0]), (int)L, count),
+                 NULL);
     }
     kb_end(k);
     kb_end(k);

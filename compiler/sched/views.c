@@ -26,17 +26,21 @@ View view_new_row_major(Ent *e, Shape s, bool batched, Name name, Span span) {
     return view_row_major(buf_new(e, batched, shape_size(s), name, span), s, batched);
 }
 
-/* Per sample tensors lie with the first axis (channels) innermost: a register tile then reads and writes vectors of channels, a
-   value per channel is one vector, and [I | F'] is a slice of each pixel. What is made of parameters alone stays row-major. */
+/* Per sample tensors lie with the first axis (channels) innermost: a register tile then reads and writes
+   vectors of channels, a value per channel is one vector, and [I | F'] is a slice of each pixel. What is made
+   of parameters alone stays row-major. */
 View view_new(Ent *e, Shape s, bool batched, Name name, Span span) {
     if (!batched) return view_new_row_major(e, s, false, name, span);
-    int64_t size = shape_size(s), pad = size >= 1024 && size % 512 == 0 ? 16 : 0; /* neighbours a page apart would share cache lines */
+    int64_t size = shape_size(s), pad = size >= 1024 && size % 512 == 0
+                                            ? 16
+                                            : 0; /* neighbours a page apart would share cache lines */
     View v = view_channels_last(buf_new(e, batched, size + pad, name, span), s, batched);
     v.sample += pad;
     return v;
 }
 
-/* Axes of v are cut and joined so that they make up `s`; joining needs strides that fit (as in numpy's reshape). */
+/* Axes of v are cut and joined so that they make up `s`; joining needs strides that fit (as in numpy's
+ * reshape). */
 bool view_reshape(const View *v, Shape s, View *out) {
     View r = *v;
     r.shape = s;
@@ -70,7 +74,8 @@ bool view_reshape(const View *v, Shape s, View *out) {
 
 View view_permute(const View *v, const int32_t *list) {
     View r = *v;
-    for (int i = 0; i < v->shape.rank; i++) r.shape.dim[i] = v->shape.dim[list[i]], r.stride[i] = v->stride[list[i]];
+    for (int i = 0; i < v->shape.rank; i++)
+        r.shape.dim[i] = v->shape.dim[list[i]], r.stride[i] = v->stride[list[i]];
     return r;
 }
 
@@ -101,7 +106,8 @@ View view_turn(Ent *e, const View *v, const Lx *turn) {
     Arena *a = e->a;
     View r = *v;
     r.shape.rank--;
-    for (int i = 0; i < r.shape.rank; i++) r.shape.dim[i] = v->shape.dim[i + 1], r.stride[i] = v->stride[i + 1];
+    for (int i = 0; i < r.shape.rank; i++)
+        r.shape.dim[i] = v->shape.dim[i + 1], r.stride[i] = v->stride[i + 1];
     const Lx *at = MUL(turn, INT(v->stride[0]));
     r.plus = v->plus ? ADD(v->plus, at) : at;
     return r;
@@ -115,7 +121,8 @@ bool view_is_row_major(const View *v) {
 }
 
 bool view_same(const View *x, const View *y) {
-    if (x->buf != y->buf || x->offset != y->offset || x->plus != y->plus || x->batched != y->batched) return false;
+    if (x->buf != y->buf || x->offset != y->offset || x->plus != y->plus || x->batched != y->batched)
+        return false;
     if (!shape_eq(x->shape, y->shape) || (x->batched && x->sample != y->sample)) return false;
     for (int i = 0; i < x->shape.rank; i++)
         if (x->shape.dim[i] != 1 && x->stride[i] != y->stride[i]) return false;

@@ -1,5 +1,6 @@
-/* Speed of single operators as scheduled and compiled, one thread, processor time. bench_kernels [word]: only the rows whose name holds it.
-   The time is that of the operator, a copy of each input before it and a sum of one channel over the batch after it. */
+/* Speed of single operators as scheduled and compiled, one thread, processor time. bench_kernels [word]: only
+   the rows whose name holds it. The time is that of the operator, a copy of each input before it and a sum of
+   one channel over the batch after it. */
 #include "llvm/llvm.h"
 #include "sched/sched.h"
 #include <stdlib.h>
@@ -64,8 +65,11 @@ static const Row rows[] = {
 static NodeId operator_of(Graph *g, const Row *r, ConvGeom *c, Program *p, InputDecl *in, double *flop) {
     Span none = {0};
     int64_t k = r->k, o = sig_conv_out(r->h, r->k, r->s, r->d, r->pad, r->pad);
-    Shape xs = shape_of(3, r->ci, r->h, r->h), ws = shape_of(4, r->co, r->ci, k, k), ys = shape_of(3, r->co, o, o);
-    *c = (ConvGeom){{r->k, r->k}, {r->s, r->s}, {r->d, r->d}, {r->pad, r->pad}, {r->pad, r->pad}, 1, {r->h, r->h}, {o, o}, r->ci, r->co};
+    Shape xs = shape_of(3, r->ci, r->h, r->h), ws = shape_of(4, r->co, r->ci, k, k),
+          ys = shape_of(3, r->co, o, o);
+    *c = (ConvGeom){
+        {r->k, r->k}, {r->s, r->s}, {r->d, r->d}, {r->pad, r->pad}, {r->pad, r->pad}, 1, {r->h, r->h},
+        {o, o},       r->ci,        r->co};
     bool dense = r->op == OP_dense || r->op == OP_dense_grad, plain = r->op == OP_mul || r->op == OP_sum;
     if (dense) {
         xs = shape_of(1, r->ci), ys = shape_of(1, r->co);
@@ -75,8 +79,10 @@ static NodeId operator_of(Graph *g, const Row *r, ConvGeom *c, Program *p, Input
     vec_push(g->arena, &p->params, ((ParamDecl){.shape = ws}));
     vec_push(g->arena, &p->params, ((ParamDecl){.shape = ys, .offset = (shape_size(ws) + 15) / 16 * 16}));
     in[0].shape = xs, in[1].shape = ys;
-    *flop = plain ? (double)(shape_size(xs) * r->batch) : 2.0 * (double)(shape_size(ws) * (dense ? 1 : o * o) * r->batch);
-    NodeId x = op1(g, OP_neg, op_leaf(g, OP_input, 0, xs, true, none, NULL)), y = op1(g, OP_neg, op_leaf(g, OP_input, 1, ys, true, none, NULL));
+    *flop = plain ? (double)(shape_size(xs) * r->batch)
+                  : 2.0 * (double)(shape_size(ws) * (dense ? 1 : o * o) * r->batch);
+    NodeId x = op1(g, OP_neg, op_leaf(g, OP_input, 0, xs, true, none, NULL)),
+           y = op1(g, OP_neg, op_leaf(g, OP_input, 1, ys, true, none, NULL));
     NodeId w = op_leaf(g, OP_param, 0, ws, false, none, NULL);
     Attr a = {.conv = c, .flag = r->op == OP_dense ? r->pad : true};
     switch ((int)r->op) {
@@ -86,12 +92,18 @@ static NodeId operator_of(Graph *g, const Row *r, ConvGeom *c, Program *p, Input
         NodeId b = op_slice(g, op_slice(g, op_leaf(g, OP_param, 1, ys, false, none, NULL), 1, 0, 1), 2, 0, 1);
         return op1(g, OP_relu, op2(g, OP_sub, v, op_expand(g, op_reshape(g, b, shape_of(1, r->co)), ys)));
     }
-    case OP_conv_adj: return graph_add(g, OP_conv_adj, (NodeId[]){y, w}, 2, &a, none);
-    case OP_conv_grad: return graph_add(g, OP_conv_grad, (NodeId[]){x, y}, 2, &a, none);
-    case OP_dense: return graph_add(g, OP_dense, (NodeId[]){w, x}, 2, &a, none);
-    case OP_dense_grad: return graph_add(g, OP_dense_grad, (NodeId[]){y, x}, 2, &a, none);
-    case OP_sum: return op_sum(g, x, 6);
-    default: return op2(g, OP_mul, x, y);
+    case OP_conv_adj:
+        return graph_add(g, OP_conv_adj, (NodeId[]){y, w}, 2, &a, none);
+    case OP_conv_grad:
+        return graph_add(g, OP_conv_grad, (NodeId[]){x, y}, 2, &a, none);
+    case OP_dense:
+        return graph_add(g, OP_dense, (NodeId[]){w, x}, 2, &a, none);
+    case OP_dense_grad:
+        return graph_add(g, OP_dense_grad, (NodeId[]){y, x}, 2, &a, none);
+    case OP_sum:
+        return op_sum(g, x, 6);
+    default:
+        return op2(g, OP_mul, x, y);
     }
 }
 
@@ -111,7 +123,8 @@ static void row(const Row *r) {
     InputDecl in[2] = {0};
     double flop, best = 1e9;
     NodeId v = operator_of(g, r, &c, &p, in, &flop);
-    if (graph_batched(g, v)) v = op1(g, OP_batch_sum, op_slice(g, v, 0, 0, 1)); /* what keeps it alive costs little */
+    if (graph_batched(g, v))
+        v = op1(g, OP_batch_sum, op_slice(g, v, 0, 0, 1)); /* what keeps it alive costs little */
     graph_out(g, OUT_GRAD, 1, v, NULL);
     p.params.at[1].shape = graph_shape(g, v);
     p.param_floats = p.params.at[1].offset + shape_size(graph_shape(g, v)) + shape_size(in[1].shape) + 16;
@@ -124,23 +137,30 @@ static void row(const Row *r) {
     if (!loop_check(a, s->module, &why)) printf("check: %s\n", why), exit(1);
     double middle = now();
     LlvmModelInfo info = {.json = "{}", .param_floats = (uint64_t)p.param_floats};
-    LlvmObject *obj = llvm_emit(a, s->module, &info, &(LlvmOptions){.cpu = "native", .level = 2}, NULL, getenv("CSC_ASM") ? stdout : NULL);
+    LlvmObject *obj = llvm_emit(a, s->module, &info, &(LlvmOptions){.cpu = "native", .level = 2}, NULL,
+                                getenv("CSC_ASM") ? stdout : NULL);
     const csc_model *m;
     LlvmJit *j = llvm_jit_load(obj, &m, &why);
     if (!j) printf("%s\n", why), exit(1);
     double end = now();
     const LpEntry *l = &s->module->entries.at[0];
-    const float *ins[2] = {floats(shape_size(in[0].shape) * r->batch), floats(shape_size(in[1].shape) * r->batch)};
-    csc_call call = {.size = sizeof call, .batch = (uint32_t)r->batch, .in = ins, .params = floats(p.param_floats),
-                     .grads = floats(p.param_floats), .workspace = floats(l->fixed_floats + l->batch_floats * r->batch + l->thread_bytes / 4)};
+    const float *ins[2] = {floats(shape_size(in[0].shape) * r->batch),
+                           floats(shape_size(in[1].shape) * r->batch)};
+    csc_call call = {.size = sizeof call,
+                     .batch = (uint32_t)r->batch,
+                     .in = ins,
+                     .params = floats(p.param_floats),
+                     .grads = floats(p.param_floats),
+                     .workspace = floats(l->fixed_floats + l->batch_floats * r->batch + l->thread_bytes / 4)};
     for (int i = 0; i < 20; i++) {
         double t = now();
         if (m->entries[0].run(&call)) exit(1);
         t = now() - t;
         best = t < best ? t : best;
     }
-    printf("%-28s %8.3f ms %8.1f GFLOP/s   %zu kernels: schedule %.1f ms, compile %.0f ms\n", r->name, best * 1e3, flop / best * 1e-9,
-           s->module->kernels.len, (middle - begin) * 1e3, (end - middle) * 1e3);
+    printf("%-28s %8.3f ms %8.1f GFLOP/s   %zu kernels: schedule %.1f ms, compile %.0f ms\n", r->name,
+           best * 1e3, flop / best * 1e-9, s->module->kernels.len, (middle - begin) * 1e3,
+           (end - middle) * 1e3);
     fflush(stdout);
     llvm_jit_free(j);
     cx_free(cx);

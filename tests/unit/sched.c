@@ -1,4 +1,5 @@
-/* Scheduled programs against the evaluator of graphs: every operator and random programs, batches of 1, 3 and 5. */
+/* Scheduled programs against the evaluator of graphs: every operator and random programs, batches of 1, 3
+ * and 5. */
 #include "check.h"
 #include "ad/ad.h"
 #include "csc_model.h"
@@ -34,7 +35,7 @@ static void rig_set_batch(Rig *r, int64_t batch) {
     for (uint32_t i = 0; i < r->t.ninput; i++) {
         Value *v = (Value *)&r->t.env.inputs[i];
         int64_t n = shape_size(v->shape), had = r->t.env.batch;
-        double *more = ARENA_ARRAY(r->a, double, n * batch);
+        double *more = ARENA_ARRAY(r->a, double, n *batch);
         for (int64_t s = 0; s < batch; s++)
             for (int64_t k = 0; k < n; k++) more[s * n + k] = v->at[(s % had) * n + k];
         v->at = more;
@@ -56,14 +57,20 @@ static void rig_fill(Rig *r) {
     for (uint32_t i = 0; i < r->t.nstate; i++)
         vec_push(a, &r->p.states, ((StateDecl){.shape = env->states[i].shape}));
     int64_t at = 0;
-    for (size_t i = 0; i < r->p.params.len; i++) r->p.params.at[i].offset = at, at += (shape_size(env->params[i].shape) + 15) / 16 * 16;
+    for (size_t i = 0; i < r->p.params.len; i++)
+        r->p.params.at[i].offset = at, at += (shape_size(env->params[i].shape) + 15) / 16 * 16;
     r->p.param_floats = at;
     at = 0;
-    for (size_t i = 0; i < r->p.states.len; i++) r->p.states.at[i].offset = at, at += (shape_size(env->states[i].shape) + 15) / 16 * 16;
+    for (size_t i = 0; i < r->p.states.len; i++)
+        r->p.states.at[i].offset = at, at += (shape_size(env->states[i].shape) + 15) / 16 * 16;
     r->p.state_floats = at;
     InputDecl *in = ARENA_ARRAY(a, InputDecl, r->t.ninput + 1);
     for (uint32_t i = 0; i < r->t.ninput; i++) in[i].shape = env->inputs[i].shape;
-    r->entry = (Entry){.kind = ENTRY_FORWARD, .graph = r->t.graph, .nin = (int32_t)r->t.ninput, .in = in, .name = name_of(r->cx, "forward")};
+    r->entry = (Entry){.kind = ENTRY_FORWARD,
+                       .graph = r->t.graph,
+                       .nin = (int32_t)r->t.ninput,
+                       .in = in,
+                       .name = name_of(r->cx, "forward")};
 
     float *tunables = floats(a, 16);
     for (size_t i = 0; i < r->t.graph->nodes.len; i++) {
@@ -78,11 +85,13 @@ static void rig_fill(Rig *r) {
     r->in = ARENA_ARRAY(a, float *, r->t.ninput + 1);
     for (uint32_t i = 0; i < r->t.nparam; i++) {
         narrow(env->params[i].at, shape_size(env->params[i].shape));
-        for (int64_t k = 0; k < shape_size(env->params[i].shape); k++) r->params[r->p.params.at[i].offset + k] = (float)env->params[i].at[k];
+        for (int64_t k = 0; k < shape_size(env->params[i].shape); k++)
+            r->params[r->p.params.at[i].offset + k] = (float)env->params[i].at[k];
     }
     for (uint32_t i = 0; i < r->t.nstate; i++) {
         narrow(env->states[i].at, shape_size(env->states[i].shape));
-        for (int64_t k = 0; k < shape_size(env->states[i].shape); k++) r->state[r->p.states.at[i].offset + k] = (float)env->states[i].at[k];
+        for (int64_t k = 0; k < shape_size(env->states[i].shape); k++)
+            r->state[r->p.states.at[i].offset + k] = (float)env->states[i].at[k];
     }
     for (uint32_t i = 0; i < r->t.ninput; i++) {
         int64_t n = shape_size(env->inputs[i].shape) * env->batch;
@@ -100,8 +109,15 @@ static void rig_fill(Rig *r) {
         r->out[i] = floats(a, n);
         for (int64_t k = 0; k < n; k++) r->out[i][k] = NAN;
     }
-    r->call = (csc_call){.size = sizeof r->call, .batch = (uint32_t)env->batch, .in = (const float *const *)r->in, .out = r->out,
-                         .params = r->params, .state = r->state, .tunables = tunables, .seed = env->seed, .step = env->step,
+    r->call = (csc_call){.size = sizeof r->call,
+                         .batch = (uint32_t)env->batch,
+                         .in = (const float *const *)r->in,
+                         .out = r->out,
+                         .params = r->params,
+                         .state = r->state,
+                         .tunables = tunables,
+                         .seed = env->seed,
+                         .step = env->step,
                          .first_sample = (uint64_t)env->first_sample};
 }
 
@@ -115,9 +131,10 @@ static void compare(const Rig *r, const char *how, const char *what, uint64_t se
         bool once = r->t.graph->outs.at[i].role == OUT_LOSS;
         for (int64_t k = 0; k < n * (once ? 1 : r->t.env.batch); k++) {
             double want = v->at[v->batched ? k : k % n], got = r->out[i][k];
-            if (isnan(want) ? isnan(got) : isinf(want) ? got == want : fabs(got - want) <= 2e-5 * (1 + most)) continue;
-            FAIL("%s, %s seed %llu, batch %lld: output %zu entry %lld is %.9g, expected %.9g", how, what, (unsigned long long)seed,
-                 (long long)r->t.env.batch, i, (long long)k, got, want);
+            if (isnan(want) ? isnan(got) : isinf(want) ? got == want : fabs(got - want) <= 2e-5 * (1 + most))
+                continue;
+            FAIL("%s, %s seed %llu, batch %lld: output %zu entry %lld is %.9g, expected %.9g", how, what,
+                 (unsigned long long)seed, (long long)r->t.env.batch, i, (long long)k, got, want);
         }
     }
 }
@@ -131,7 +148,8 @@ static SchedResult *schedule(Rig *r, int lanes) {
         FAIL("loop_check: %s", why);
     }
     const LpEntry *e = &s->module->entries.at[0];
-    r->call.workspace = floats(r->a, e->fixed_floats + e->batch_floats * r->t.env.batch + e->thread_bytes / 4);
+    r->call.workspace =
+        floats(r->a, e->fixed_floats + e->batch_floats * r->t.env.batch + e->thread_bytes / 4);
     return s;
 }
 
@@ -141,7 +159,9 @@ static void run_compiled(Rig *r, const SchedResult *s, int lanes, const char *wh
     const char *cpu = lanes == 4 ? "x86-64-v2" : lanes == 8 ? "x86-64-v3" : "x86-64-v4", *why = "";
     if (lanes == 8 && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))) return;
     if (lanes == 16 && !__builtin_cpu_supports("avx512dq")) return;
-    LlvmModelInfo info = {.json = "{}", .param_floats = (uint64_t)r->p.param_floats, .state_floats = (uint64_t)r->p.state_floats};
+    LlvmModelInfo info = {.json = "{}",
+                          .param_floats = (uint64_t)r->p.param_floats,
+                          .state_floats = (uint64_t)r->p.state_floats};
     LlvmObject *o = llvm_emit(r->a, s->module, &info, &(LlvmOptions){.cpu = cpu, .level = 1}, NULL, NULL);
     const csc_model *m;
     LlvmJit *j = llvm_jit_load(o, &m, &why);
@@ -215,40 +235,49 @@ static OpTest with_gradients(Arena *a, OpTest t) {
     for (uint32_t i = 0; i < t.nleaf; i++)
         if (t.real[i]) wrt[n++] = t.leaf[i];
     t.graph = ad_reverse(a, g, &sum, NULL, 1, wrt, n, grads);
-    for (uint32_t i = 0; i < n; i++) graph_out(t.graph, OUT_VALUE, (int32_t)t.graph->outs.len, grads[i], NULL);
+    for (uint32_t i = 0; i < n; i++)
+        graph_out(t.graph, OUT_VALUE, (int32_t)t.graph->outs.len, grads[i], NULL);
     return t;
 }
 
 TEST(random_gradients) {
     for (uint64_t seed = 100; seed < 100 + many(30); seed++) {
         Arena *a = arena_new();
-        run_one(with_gradients(a, optest_program(a, seed)), a, "gradients of program", seed, batches[seed / 3 % 3]);
+        run_one(with_gradients(a, optest_program(a, seed)), a, "gradients of program", seed,
+                batches[seed / 3 % 3]);
         arena_free(a);
     }
 }
 
-/* Products of every form, with and without an ending in the registers, and with samples enough for whole tiles of columns. */
+/* Products of every form, with and without an ending in the registers, and with samples enough for whole
+ * tiles of columns. */
 typedef struct Product {
     int64_t ci, co, h, w;
     int k, s, d, lo, hi;
 } Product;
 static const Product products[] = {
-    {5, 19, 6, 7, 3, 1, 1, 1, 1},  {3, 2, 9, 17, 3, 1, 1, 1, 1}, {20, 1, 7, 9, 3, 1, 1, 1, 1}, {1, 33, 8, 8, 5, 1, 1, 2, 2},
-    {5, 19, 4, 4, 4, 1, 1, 0, 0},  {18, 5, 5, 4, 4, 1, 1, 0, 0}, {6, 17, 9, 9, 3, 2, 1, 1, 1}, {17, 6, 9, 8, 6, 2, 1, 0, 0},
-    {4, 4, 7, 7, 3, 1, 3, 3, 3},   {4, 20, 6, 6, 1, 1, 1, 0, 0}, {7, 9, 6, 6, 1, 2, 1, 0, 0},  {3, 16, 11, 30, 5, 3, 1, 2, 1},
+    {5, 19, 6, 7, 3, 1, 1, 1, 1}, {3, 2, 9, 17, 3, 1, 1, 1, 1}, {20, 1, 7, 9, 3, 1, 1, 1, 1},
+    {1, 33, 8, 8, 5, 1, 1, 2, 2}, {5, 19, 4, 4, 4, 1, 1, 0, 0}, {18, 5, 5, 4, 4, 1, 1, 0, 0},
+    {6, 17, 9, 9, 3, 2, 1, 1, 1}, {17, 6, 9, 8, 6, 2, 1, 0, 0}, {4, 4, 7, 7, 3, 1, 3, 3, 3},
+    {4, 20, 6, 6, 1, 1, 1, 0, 0}, {7, 9, 6, 6, 1, 2, 1, 0, 0},  {3, 16, 11, 30, 5, 3, 1, 2, 1},
 };
 
 static OpTest product_graph(Arena *a, Rng *r, const Product *p, OpKind op, bool ending, int64_t batch) {
     OpTest t;
     optest_start(&t, a, r);
     t.env.batch = batch;
-    int64_t oh = sig_conv_out(p->h, p->k, p->s, p->d, p->lo, p->hi), ow = sig_conv_out(p->w, p->k, p->s, p->d, p->lo, p->hi);
-    ConvGeom c = {{p->k, p->k}, {p->s, p->s}, {p->d, p->d}, {p->lo, p->lo}, {p->hi, p->hi}, 1, {p->h, p->w}, {oh, ow}, p->ci, p->co};
-    Shape x = shape_of(3, p->ci, p->h, p->w), y = shape_of(3, p->co, oh, ow), w = shape_of(4, p->co, p->ci, (int64_t)p->k, (int64_t)p->k);
+    int64_t oh = sig_conv_out(p->h, p->k, p->s, p->d, p->lo, p->hi),
+            ow = sig_conv_out(p->w, p->k, p->s, p->d, p->lo, p->hi);
+    ConvGeom c = {{p->k, p->k}, {p->s, p->s}, {p->d, p->d}, {p->lo, p->lo}, {p->hi, p->hi}, 1,
+                  {p->h, p->w}, {oh, ow},     p->ci,        p->co};
+    Shape x = shape_of(3, p->ci, p->h, p->w), y = shape_of(3, p->co, oh, ow),
+          w = shape_of(4, p->co, p->ci, (int64_t)p->k, (int64_t)p->k);
     bool back = op == OP_conv_adj, grad = op == OP_conv_grad;
     Shape result = grad ? w : back ? x : y;
-    NodeId in[2] = {optest_leaf(&t, r, back ? y : x, true, DOM_ANY, 0), optest_leaf(&t, r, grad ? y : w, grad, DOM_ANY, 0)};
-    NodeId bias = optest_leaf(&t, r, shape_of(1, result.dim[0]), false, DOM_ANY, 0), more = optest_leaf(&t, r, result, !grad, DOM_ANY, 0);
+    NodeId in[2] = {optest_leaf(&t, r, back ? y : x, true, DOM_ANY, 0),
+                    optest_leaf(&t, r, grad ? y : w, grad, DOM_ANY, 0)};
+    NodeId bias = optest_leaf(&t, r, shape_of(1, result.dim[0]), false, DOM_ANY, 0),
+           more = optest_leaf(&t, r, result, !grad, DOM_ANY, 0);
     /* computed, so that they lie as they do inside of a network */
     for (int i = 0; i < 2; i++) in[i] = op1(t.graph, OP_neg, in[i]);
     NodeId v = graph_add(t.graph, op, in, 2, &(Attr){.conv = &c, .flag = grad}, (Span){0});
@@ -271,7 +300,8 @@ TEST(products) {
                 Arena *a = arena_new();
                 Rng r = {seed};
                 int64_t batch = form & 1 ? 31 : 2;
-                run_one(product_graph(a, &r, &products[i], ops[op], form & 2, batch), a, op_info[ops[op]].id, seed, batch);
+                run_one(product_graph(a, &r, &products[i], ops[op], form & 2, batch), a, op_info[ops[op]].id,
+                        seed, batch);
                 arena_free(a);
             }
 }
@@ -283,24 +313,28 @@ static OpTest dense_graph(Arena *a, Rng *r, int64_t m, int64_t n, int64_t rest, 
     bool flag = form & 1, grad = form & 2, ending = form & 4;
     Shape x = rest ? shape_of(2, n, rest) : shape_of(1, n), y = rest ? shape_of(2, m, rest) : shape_of(1, m);
     Shape w = flag && !grad ? shape_of(2, n, m) : shape_of(2, m, n), result = grad ? shape_of(2, m, n) : y;
-    NodeId in[2] = {optest_leaf(&t, r, grad ? y : w, grad, DOM_ANY, 0), optest_leaf(&t, r, x, true, DOM_ANY, 0)};
+    NodeId in[2] = {optest_leaf(&t, r, grad ? y : w, grad, DOM_ANY, 0),
+                    optest_leaf(&t, r, x, true, DOM_ANY, 0)};
     NodeId more = optest_leaf(&t, r, result, !grad, DOM_ANY, 0);
     if (form & 8) in[1] = op1(t.graph, OP_neg, in[1]), in[0] = grad ? op1(t.graph, OP_neg, in[0]) : in[0];
-    NodeId v = graph_add(t.graph, grad ? OP_dense_grad : OP_dense, in, 2, &(Attr){.flag = grad || flag}, (Span){0});
+    NodeId v =
+        graph_add(t.graph, grad ? OP_dense_grad : OP_dense, in, 2, &(Attr){.flag = grad || flag}, (Span){0});
     if (ending) v = op1(t.graph, OP_relu, op2(t.graph, OP_add, v, more));
     graph_out(t.graph, OUT_VALUE, 0, op1(t.graph, OP_neg, v), NULL);
     return t;
 }
 
 TEST(dense_products) {
-    static const int64_t sizes[][3] = {{5, 7, 0}, {10, 160, 0}, {33, 130, 0}, {19, 3, 4}, {140, 9, 3}, {1, 200, 0}};
+    static const int64_t sizes[][3] = {{5, 7, 0},  {10, 160, 0}, {33, 130, 0},
+                                       {19, 3, 4}, {140, 9, 3},  {1, 200, 0}};
     uint64_t seed = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int form = 0; form < 16; form++)
             for (int64_t batch = 2; batch <= 31; batch += 29, seed++) {
                 Arena *a = arena_new();
                 Rng r = {seed};
-                run_one(dense_graph(a, &r, sizes[i][0], sizes[i][1], sizes[i][2], form, batch), a, "dense", seed, batch);
+                run_one(dense_graph(a, &r, sizes[i][0], sizes[i][1], sizes[i][2], form, batch), a, "dense",
+                        seed, batch);
                 arena_free(a);
             }
 }
@@ -312,15 +346,19 @@ TEST(large_sums) { /* cut into parts, whatever the batch */
         OpTest t;
         optest_start(&t, a, &r);
         t.env.batch = 2;
-        NodeId x = optest_leaf(&t, &r, shape_of(3, (int64_t)24, (int64_t)64, (int64_t)48), seed != 1, DOM_ANY, 0), y = op1(t.graph, OP_abs, x);
+        NodeId x = optest_leaf(&t, &r, shape_of(3, (int64_t)24, (int64_t)64, (int64_t)48), seed != 1, DOM_ANY,
+                               0),
+               y = op1(t.graph, OP_abs, x);
         graph_out(t.graph, OUT_VALUE, 0, op_sum_all(t.graph, op2(t.graph, OP_mul, y, y)), NULL);
-        graph_out(t.graph, OUT_VALUE, 1, graph_add(t.graph, OP_amax, &y, 1, &(Attr){.axes = 7}, (Span){0}), NULL);
+        graph_out(t.graph, OUT_VALUE, 1, graph_add(t.graph, OP_amax, &y, 1, &(Attr){.axes = 7}, (Span){0}),
+                  NULL);
         run_one(t, a, "large sum", seed, 2);
         arena_free(a);
     }
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients), T(products), T(dense_products), T(large_sums)};
+    static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
+                                 T(products),       T(dense_products),  T(large_sums)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
