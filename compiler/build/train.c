@@ -279,10 +279,16 @@ void build_stages(Build *b, const Ast *ast) {
         if (!read_stage(b, t, &st)) continue;
         Name code = layerwise_code(t);
         if (train_option(t, "stages") && !code) {
-            diag_error(b->cx, E_RECIPE, train_option(t, "stages")->value->span, "stages = layerwise(code)");
+            Diag *d = diag_error(b->cx, E_RECIPE, train_option(t, "stages")->value->span, "expected a way to make stages");
+            diag_help(b->cx, d, "stages = layerwise(z), with the code of a lasso");
             continue;
         }
-        int64_t n = code ? 2 * updates_of(b, code, t->span) : 1;
+        Span at = code ? train_option(t, "stages")->value->span : t->span;
+        int64_t n = code ? 2 * updates_of(b, code, at) : 1;
+        if (n > STAGES_MOST) {
+            diag_error(b->cx, E_TOO_LARGE, at, "'%s' has %lld updates: layerwise makes %lld stages of them, more than %d", code, (long long)n / 2, (long long)n, STAGES_MOST);
+            continue;
+        }
         const Cfg *lw = code ? expr_cfg(b, train_option(t, "stages")->value, "STAGES") : NULL;
         const Cfg *ep = lw ? cfg_arg(lw, "epochs") : NULL;
         if (ep && ep->kind == CFG_NUMBER && ep->number >= 1) st.epochs = (int64_t)ep->number;

@@ -11,6 +11,7 @@ enum {
     STEPS_MOST = 1000000,  /* expressions and statements evaluated, for one entry */
     NODES_MOST = 30000,    /* of one graph */
     TURNS_MOST = 1000000,  /* of a loop */
+    STAGES_MOST = 1000,    /* of layerwise training */
     PARAMS_MOST = 10000,
     PARTS_MOST = 1000,     /* leaves and joints of one operator */
 };
