@@ -284,9 +284,9 @@ static int with_model(Cx *cx, const Options *o, bool training) {
     Recipe r = {0};
     Model m = {0};
     int code = 1;
-    catch_signals();
     if (prepare(cx, o, rt, &c, &r, training)) {
         csc_pool *pool = model_pool(o);
+        catch_signals(); /* before, Ctrl-C ends the compiler at once: there is nothing to save */
         if (model_load(cx, &c, rt, pool, &m)) code = training ? train(cx, o, &c, &r, &m) : eval(cx, o, &c, &r, &m);
         model_free(&m);
         csc_pool_free(pool);
