@@ -79,6 +79,53 @@ TEST(ml_ista_is_its_equations) {
     }
 }
 
+TEST(fista_is_its_equations) {
+    for (int t = 0; t < 6; t++) {
+        Arena *a = arena_new();
+        TestModel *m = pairs_open(2,
+                                  "%s let P = D[1]\n let Q = D[2]\n lasso u : X ~ P * u { lambda = 0.1; prox = soft; step = 0.1; solve = fista(iterations: 5) }\n"
+                                  " var g, last, k, before = 0 * P'(X), 0 * P'(X), 1, 1\n"
+                                  " for i in 1..5 {\n  let next = (1 + sqrt(1 + 4 * k^2)) / 2\n  let y = i == 1 ? g : g + (before - 1) / k * (g - last)\n"
+                                  "  last = g\n  g = soft(y - 0.1 * P'(P * y - X), 0.01)\n  before, k = k, next\n }\n output l1 = u\n output r1 = g\n"
+                                  " lasso G : X ~ chain(D) * G { prox[i](z) = relu(z + b[i]); step[i] = c[i]; solve = ml_fista(unfold: 3) }\n"
+                                  " var x, y, z, old, s = relu(c[1] * P'(X) + b[1]), 0, 0, 0, 1\n y = relu(c[2] * Q'(x) + b[2])\n z = y\n old = y\n"
+                                  " s = (1 + sqrt(5)) / 2\n"
+                                  " for i in 1..3 {\n  x = Q * z\n  x = relu(x - c[1] * P'(P * x - X) + b[1])\n  y = relu(z - c[2] * Q'(Q * z - x) + b[2])\n"
+                                  "  let next = (1 + sqrt(1 + 4 * s^2)) / 2\n  z = y + (s - 1) / next * (y - old)\n  old, s = y, next\n }\n"
+                                  " output l2 = G[1]\n output r2 = x\n output l3 = G[2]\n output r3 = y\n}\n", chain_of_two(a));
+        pairs_check(m, "FISTA", 1e-10);
+        arena_free(a);
+    }
+}
+
+TEST(updates_go_on_where_others_ended) {
+    TestModel *m = pairs_open(2,
+        "model t() {\n input X : real[2, 7, 6]\n dictionary D = conv(F, stride: 2, pad: same)' where { param F : real[3, 2, 3, 3] = normal(0.3) }\n param b : real[3] = 0\n"
+        " lasso u : X ~ D * u { lambda = 0.1; prox = soft; step = 0.1; solve = ista(iterations: 2) }\n"
+        " lasso v : X ~ D * v { lambda = 0.1; prox = soft; step = 0.1; init = u; solve = ista(iterations: 3) }\n"
+        " lasso w : X ~ D * w { lambda = 0.1; prox = soft; step = 0.1; solve = ista(iterations: 5) }\n output l1 = v\n output r1 = w\n"
+        " lasso p : X ~ D * p { lambda = 0.1; prox = soft; step = 0.1; solve = ista(until: 1e-13, at_most: 9000) }\n"
+        " lasso q : X ~ D * q { lambda = 0.1; prox = soft; step = 0.1; init = 1; solve = fista(until: 1e-13, at_most: 9000) }\n output l2 = p\n output r2 = q\n"
+        " lasso i : X ~ D * i { prox(z) = relu(z + b); step = 0.2; solve = ista(unfold: 2) }\n"
+        " lasso j : X ~ D * j { untied prox(z) = relu(z + b); untied step = 0.2; solve = ista(unfold: 2) }\n output l3 = i\n output r3 = j\n"
+        " lasso o : X ~ 2 * D * o { lambda = 0.1; prox = soft; step = 0.05; solve = ista(unfold: 3) }\n"
+        " lasso n : X ~ D * n { lambda = 0.05; prox = soft; step = 0.2; solve = ista(unfold: 3) }\n output l4 = 2 * o\n output r4 = n\n}\n");
+    pairs_check(m, "updates", 1e-8);
+}
+
+/* 1/2 |p - z|^2 + t pen(p) grows in every direction from p = prox(z, t). */
+TEST(thresholds_are_proximal) {
+    TestModel *m = pairs_open(4,
+        "function rise(z, p, d, a, b) = relu(0.5 * sum((p - z)^2) + a - 0.5 * sum((p + d - z)^2) - b)\n"
+        "function group1(p) = 0.3 * sum(group_norms(p, 2))\n"
+        "model t() {\n input z : real[6, 3]\n let d = 0.3 * random([6, 3], normal: true)\n"
+        " let s = soft(z, 0.3)\n output la = rise(z, s, d, 0.3 * l1(s), 0.3 * l1(s + d))\n output ra = 0 * sum(z)\n"
+        " let h = hard(z, 0.1)\n output lb = rise(z, h, d, 0.1 * sum(abs(sign(h))), 0.1 * sum(abs(sign(h + d))))\n output rb = 0 * sum(z)\n"
+        " let e = elastic(z, 0.3, mu: 2)\n output lc = rise(z, e, d, 0.3 * (l1(e) + sum(e^2)), 0.3 * (l1(e + d) + sum((e + d)^2)))\n output rc = 0 * sum(z)\n"
+        " let g = group(z, 0.3)\n output ld = rise(z, g, d, group1(g), group1(g + d))\n output rd = 0 * sum(z)\n}\n");
+    pairs_check(m, "proximal", 1e-9);
+}
+
 TEST(msd_csc) { /* unfold 0 and step 1: MSDNet, written with concatenation; unfold 1: the update of each block */
     for (int t = 0; t < 6; t++) {
         int c = roll(1, 3), w = roll(1, 4), h = roll(5, 9);
@@ -330,7 +377,8 @@ TEST(parameters_do_not_depend_on_the_updates) {
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(unfold_0_is_the_feed_forward_network), T(solvers_agree_where_they_must), T(ml_ista_is_its_equations), T(msd_csc), T(sdnet_is_its_equations),
+    static const Case cases[] = {T(unfold_0_is_the_feed_forward_network), T(solvers_agree_where_they_must), T(ml_ista_is_its_equations), T(fista_is_its_equations), T(updates_go_on_where_others_ended),
+                                 T(thresholds_are_proximal), T(msd_csc), T(sdnet_is_its_equations),
                                  T(res_csc), T(lista_cp_starts_as_ista), T(thresholds_and_attributes), T(solutions_are_optimal), T(solutions_that_are_zero),
                                  T(implicit_is_unrolled_at_convergence), T(recompute_is_unrolled), T(stopped_is_a_constant), T(parameters_do_not_depend_on_the_updates)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
