@@ -167,7 +167,7 @@ void exec_repeat(Build *b, const Stmt *s) {
         GCtx *body = body_open(b);
         body->turns = turns;
         body->full_turns = full;
-        body->live_from = p && p->only_last && full != turns ? turns - 1 : p && p->only_last ? turns - 1 : 0;
+        body->live_from = p && p->only_last ? turns - 1 : 0;
         for (size_t i = 0; i < c.len; i++) nodes[i] = op_leaf(body->g, OP_arg, (int32_t)i, c.at[i].shape, c.at[i].batched, at, NULL);
         size_t k = 0;
         for (size_t i = 0; i < vars.n; i++) {

@@ -192,7 +192,6 @@ typedef struct Build {
     const BuildOptions *o;
     Program *p;
     EntryKind mode;
-    bool declare_only;
     GCtx *root, *ctx, *home; /* current graph; where parameters are made */
     Vec(Val) param_init;     /* by parameter: value of INIT_EXPR (root graph), or V_BAD */
     NodeIds param_leaf, state_leaf, tunable_leaf;
