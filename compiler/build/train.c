@@ -1,6 +1,8 @@
 /* Recipes: train blocks become stages (data, augmentation, optimiser: Cfg trees for the driver) and, for an entry, loss and metrics. */
 #include "base/trouble.h"
 #include "build/value.h"
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 static const Option *train_option(const Train *t, const char *name) {
@@ -16,7 +18,6 @@ typedef struct Recipe {
 static const Recipe recipes[] = {
 #define RECIPE(kind, name, labels, what) {#kind, name, labels},
 #include "sig/recipes.def"
-#undef RECIPE
 };
 
 static const Recipe *find_recipe(const char *kind, Name n) {
@@ -53,6 +54,49 @@ static const Cfg *value_cfg(Build *b, Val v, Span at, int depth) {
         return NULL;
     }
     return c;
+}
+
+/* ---- values of recipe calls ---- */
+typedef enum RecipeKind { NUMBER, NUMBERS, WHOLE, WHOLES, TRUTH, TEXT, TEXTS, NAME, SCHEDULE } RecipeKind;
+typedef struct RecipeValue {
+    const char *label;
+    RecipeKind kind;
+    double least, most;
+    const char *what;
+} RecipeValue;
+static const RecipeValue recipe_values[] = {
+#define RECIPE_VALUE(label, kind, least, most, what) {label, kind, least, most, what},
+#include "sig/recipes.def"
+};
+
+static bool cfg_fits(const RecipeValue *r, const Cfg *v) {
+    bool number = v->kind == CFG_NUMBER && v->number >= r->least && v->number <= r->most;
+    if (v->kind == CFG_LIST) {
+        for (uint32_t i = 0; i < v->n; i++)
+            if (v->item[i]->kind == CFG_LIST || !cfg_fits(r, v->item[i])) return false;
+        return v->n > 0 && (r->kind == NUMBERS || r->kind == WHOLES || r->kind == TEXTS);
+    }
+    switch (r->kind) {
+    case NUMBER: case NUMBERS: return number;
+    case WHOLE: case WHOLES: return number && v->number == floor(v->number) && v->number <= 0x1p53;
+    case TRUTH: return v->kind == CFG_BOOL;
+    case TEXT: case TEXTS: case NAME: return v->kind == CFG_TEXT;
+    case SCHEDULE: return v->kind == CFG_CALL && find_recipe("SCHEDULE", v->text);
+    }
+    return false;
+}
+
+static bool cfg_check(Build *b, const char *call, Name label, const Cfg *v) {
+    for (size_t i = 0; i < sizeof recipe_values / sizeof *recipe_values; i++) {
+        const RecipeValue *r = &recipe_values[i];
+        const char *dot = strchr(r->label, '.');
+        size_t n = dot ? (size_t)(dot - r->label) : 0;
+        if (strcmp(dot ? dot + 1 : r->label, label) || (dot && (strlen(call) != n || memcmp(call, r->label, n)))) continue;
+        if (cfg_fits(r, v)) return true;
+        diag_error(b->cx, E_RECIPE, v->span, "'%s' of '%s' takes %s", label, call, r->what);
+        return false;
+    }
+    BUG("sig/recipes.def does not say what '%s' of '%s' takes", label, call);
 }
 
 /* kind: the table's kind that a call here must have, NULL: any. */
@@ -97,6 +141,7 @@ static const Cfg *expr_cfg(Build *b, Expr *e, const char *kind) {
             *t = (Cfg){.kind = CFG_TEXT, .span = a->value->span, .text = a->value->name};
             c->item[i] = t;
         } else if (!(c->item[i] = expr_cfg(b, a->value, NULL))) return NULL;
+        if (!cfg_check(b, r->name, key[i], c->item[i])) return NULL;
     }
     c->n = n;
     return c;
@@ -246,7 +291,11 @@ static bool read_stage(Build *b, const Train *t, Stage *st) {
         }
     }
     ok = ok && count_option(b, t, "epochs", 1, &st->epochs) && count_option(b, t, "batch", 32, &st->batch) && read_only(b, t, st);
-    if (name && name->value->kind == EX_STRING) st->name = name->value->name;
+    if (name && name->value->kind != EX_STRING) {
+        diag_error(b->cx, E_RECIPE, name->value->span, "'name' takes a text in quotes");
+        return false;
+    }
+    if (name) st->name = name->value->name;
     Expr **items;
     int32_t index = 0;
     for (uint32_t i = 0, n = report_items(t, &items); i < n; i++) {

@@ -210,6 +210,16 @@ static bool make_folders(Cx *cx, const char *path) {
     return false;
 }
 
+/* The picture shows the parameters that eval, run and build will be given, not those of the last epoch. */
+static bool best_atoms(Cx *cx, const Options *o, const Compile *c, Model *m, const char *best) {
+    csc_error_clear(m->rt);
+    if (access(best, R_OK) == 0 && csc_weights_load(m->net, best)) {
+        runtime_error(cx, m->rt, E_WEIGHTS, (Span){0});
+        return false;
+    }
+    return atoms_of_net(cx, c->program, m->net, m->rt, o->atoms);
+}
+
 static int train(Cx *cx, const Options *o, Compile *c, Recipe *r, Model *m) {
     const char *dir = o->runs ? o->runs : arena_printf(cx->keep, "runs/%s", c->program->model);
     if (!make_folders(cx, dir)) return 1;
@@ -240,8 +250,9 @@ static int train(Cx *cx, const Options *o, Compile *c, Recipe *r, Model *m) {
         runtime_error(cx, m->rt, code, r->nstages ? c->program->stages.at[0].span : (Span){0});
         return 1;
     }
-    if (o->atoms && !atoms_of_net(cx, c->program, m->net, m->rt, o->atoms)) return 1;
-    if (!o->json) fprintf(stderr, "done: %s/best.safetensors\n", dir);
+    const char *best = arena_printf(cx->keep, "%s/best.safetensors", dir);
+    if (o->atoms && !best_atoms(cx, o, c, m, best)) return 1;
+    if (!o->json) fprintf(stderr, "done: %s\n", best);
     return 0;
 }
 

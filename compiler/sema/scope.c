@@ -113,7 +113,6 @@ void scope_unknown(Checker *c, Name name, Span at) {
     } recipes[] = {
 #define RECIPE(kind, name, labels, what) {#kind, name},
 #include "sig/recipes.def"
-#undef RECIPE
     };
     for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++)
         if (strcmp(recipes[i].name, name) == 0) {

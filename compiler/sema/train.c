@@ -7,7 +7,6 @@ static const struct {
 } recipe[] = {
 #define RECIPE(kind, name, labels, what) {#kind, name, labels},
 #include "sig/recipes.def"
-#undef RECIPE
 };
 enum { NRECIPES = sizeof recipe / sizeof *recipe };
 

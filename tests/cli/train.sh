@@ -24,6 +24,16 @@ case_digits_reach_97_percent() {
     [ "$(echo "$acc $want" | awk '{ print ($1 >= $2) }')" = 1 ] || fail "accuracy is '$acc': $(cat out)"
     has out "359 test samples"
 }
+case_atoms_are_those_of_the_best() {
+    needs_code
+    sed -e 's/adam(lr: 3e-3, schedule: cosine(to: 1e-5))/sgd(lr: 0.05, schedule: step_decay(by: 10, at: [2]))/' \
+        -e "s|\.\./data|$CSC_SOURCE/examples/data|g" "$digits" >late.csc # the third epoch makes it worse
+    expect 0 "$CSCC" train late.csc --out run --epochs 3 --atoms atoms.png
+    expect 0 "$CSCC" inspect run/best.safetensors --atoms best.png
+    expect 0 "$CSCC" inspect run/last.safetensors --atoms last.png
+    cmp atoms.png best.png
+    if cmp -s best.png last.png; then fail "best and last are the same: the test shows nothing"; fi
+}
 case_same_bits_for_any_number_of_threads() {
     needs_code
     expect 0 t one --epochs 1 --threads 1

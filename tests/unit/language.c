@@ -132,7 +132,6 @@ TEST(every_word_is_in_the_reference) {
 #undef BUILTIN
 #define RECIPE(kind, name, labels, what) name,
 #include "sig/recipes.def"
-#undef RECIPE
     };
     char *s = page();
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
