@@ -26,7 +26,7 @@ case_digits_reach_97_percent() {
 }
 case_atoms_are_those_of_the_best() {
     needs_code
-    sed -e 's/adam(lr: 3e-3, schedule: cosine(to: 1e-5))/sgd(lr: 0.05, schedule: step_decay(by: 10, at: [2]))/' \
+    sed -e 's/adam(lr: 3e-3, schedule: cosine(to: 1e-5))/sgd(lr: 0.05, clip: 1, schedule: step_decay(by: 40, at: [2]))/' \
         -e "s|\.\./data|$CSC_SOURCE/examples/data|g" "$digits" >late.csc # the third epoch makes it worse
     expect 0 "$CSCC" train late.csc --out run --epochs 3 --atoms atoms.png
     expect 0 "$CSCC" inspect run/best.safetensors --atoms best.png
