@@ -18,7 +18,7 @@ static double normal(uint64_t *s) { /* of four uniform numbers: near enough, bou
     for (int i = 0; i < 4; i++) x += model_random(s);
     return x * sqrt(0.75);
 }
-static uint64_t seed_of(const char *name) {
+uint64_t model_seed(const char *name) { /* FNV-1a */
     uint64_t h = 1469598103934665603u;
     for (; *name; name++) h = (h ^ (unsigned char)*name) * 1099511628211u;
     return h;
@@ -32,7 +32,7 @@ static Shape with_turns(const ParamDecl *d) {
 }
 
 static void fill(Value *v, Init init, const char *name, double spread) {
-    uint64_t r = seed_of(name);
+    uint64_t r = model_seed(name);
     int64_t n = shape_size(v->shape);
     for (int64_t i = 0; i < n; i++) {
         double x = init.kind == INIT_NORMAL ? init.a + init.b * normal(&r)
@@ -43,7 +43,7 @@ static void fill(Value *v, Init init, const char *name, double spread) {
 }
 
 /* Norm 1 over what follows the first axis, or along it. */
-static void normalise(Value *v, bool atoms) {
+void model_normalise(Value *v, bool atoms) {
     int64_t n = v->shape.dim[0], m = shape_size(v->shape) / n;
     for (int64_t i = 0; i < (atoms ? n : m); i++) {
         double s = 0;
@@ -69,7 +69,7 @@ static void make_numbers(TestModel *m) {
         const char *name = in ? p->inputs.at[i].name : p->outputs.at[i - p->inputs.len].name;
         Value *v = &m->inputs[i];
         *v = value_new(a, in ? p->inputs.at[i].shape : p->outputs.at[i - p->inputs.len].shape, true, m->batch);
-        uint64_t r = seed_of(name) + (in ? 0 : 77);
+        uint64_t r = model_seed(name) + (in ? 0 : 77);
         for (int64_t k = 0; k < shape_size(v->shape) * m->batch; k++) {
             double x = model_random(&r);
             if (in && p->inputs.at[i].kind == IN_LABEL) x = floor((x + 1) / 2 * (double)p->inputs.at[i].classes);
@@ -82,7 +82,7 @@ static void make_numbers(TestModel *m) {
         fill(&m->params[i], d->init, d->name, 0.1);
         for (size_t k = 0; k < d->constraints.len; k++)
             if (d->constraints.at[k].kind == CON_UNIT_ATOMS || d->constraints.at[k].kind == CON_UNIT_COLUMNS)
-                normalise(&m->params[i], d->constraints.at[k].kind == CON_UNIT_ATOMS);
+                model_normalise(&m->params[i], d->constraints.at[k].kind == CON_UNIT_ATOMS);
     }
     for (size_t i = 0; i < p->states.len; i++) {
         m->states[i] = value_new(a, p->states.at[i].shape, false, 1);
@@ -131,11 +131,15 @@ static void read_sets(TestModel *m, const char *sets) {
     }
 }
 
+static bool declare(TestModel *m) {
+    if (!compile_read(&m->c, m->cx, &m->options)) return false;
+    m->c.free_default = true;
+    return compile_declare(&m->c);
+}
+
 static bool build(TestModel *m) {
     Compile *c = &m->c;
-    if (!compile_read(c, m->cx, &m->options)) return false;
-    c->free_default = true;
-    if (!compile_declare(c)) return false;
+    if (!declare(m)) return false;
     compile_want(c, ENTRY_INIT, 0);
     compile_want(c, ENTRY_FORWARD, 0);
     compile_want(c, ENTRY_BACKWARD, 0);
@@ -148,7 +152,7 @@ static bool build(TestModel *m) {
     return compile_model(c, "tidy");
 }
 
-TestModel *model_open(const char *text, const char *sets, int64_t batch) {
+static TestModel *open(const char *text, const char *sets, int64_t batch, bool (*how)(TestModel *)) {
     TestModel *m = calloc(1, sizeof *m);
     if (!m) machine_trouble("there is no memory left");
     m->cx = cx_new();
@@ -157,18 +161,26 @@ TestModel *model_open(const char *text, const char *sets, int64_t batch) {
     const char *path = file_of(m->cx, text, &temporary);
     m->options = (Options){.command = CMD_EVAL, .words = &path, .nwords = 1};
     read_sets(m, sets);
-    bool ok = build(m);
+    bool ok = how(m);
+    m->options.words = NULL;
     if (temporary) unlink(path);
     if (!ok) {
         diag_print_all(m->cx, stdout, false);
         model_close(m);
         return NULL;
     }
-    m->options.words = NULL;
+    return m;
+}
+
+TestModel *model_open(const char *text, const char *sets, int64_t batch) {
+    TestModel *m = open(text, sets, batch, build);
+    if (!m) return NULL;
     make_numbers(m);
     model_restart(m);
     return m;
 }
+
+TestModel *model_declare(const char *text, const char *sets) { return open(text, sets, 1, declare); }
 
 void model_close(TestModel *m) {
     if (!m) return;

@@ -17,6 +17,7 @@ typedef struct TestModel {
    backward, and with a recipe eval and step. Parameters get numbers that depend on their names and initialisers alone. NULL: diagnostics
    were printed. */
 TestModel *model_open(const char *text, const char *sets, int64_t batch);
+TestModel *model_declare(const char *text, const char *sets); /* only c.program: no numbers, no entries */
 void model_close(TestModel *m);
 /* The text of a program of the source tree with pairs of replacements ("from", "to", ..., NULL); each `from` must occur. Free it. */
 char *model_program(const char *path, const char *const *pairs);
@@ -35,7 +36,9 @@ Value *model_param(TestModel *m, const char *name); /* NULL */
 bool model_copy(TestModel *to, const char *name, TestModel *from, const char *as);
 void model_restart(TestModel *m); /* runs the init entry: states (lipschitz) of the parameters there are now */
 
-double model_random(uint64_t *state); /* uniform in -1 .. 1 */
+uint64_t model_seed(const char *name);
+double model_random(uint64_t *state); /* uniform in -1 .. 1; docs/testing.md defines it */
+void model_normalise(Value *v, bool atoms); /* to norm 1 over what follows the first axis, or along it; rounded to floats */
 double value_apart(const Value *x, const Value *y, int64_t batch); /* largest difference, relative to the largest entry; inf: other shapes */
 
 /* Each entry's compiled code against the evaluator, for the batch and for its first sample alone. NULL, or what is apart. */
