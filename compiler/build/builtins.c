@@ -380,10 +380,30 @@ Val builtin_random(Build *b, const BArgs *a) {
     return v_tensor(b, graph_add(b->ctx->g, OP_noise, NULL, 0, &at, a->at));
 }
 
+/* What it is of one sample, and a note of both parts for a report. */
+static Val ratio(Build *b, Val top, Val bottom, bool db, Span at) {
+    NodeId x, y;
+    if (!to_node(b, top, at, &x) || !to_node(b, bottom, at, &y)) return v_bad();
+    Shape s = graph_shape(b->ctx->g, x), t = graph_shape(b->ctx->g, y);
+    if (!shape_eq(s, t) || s.rank > 1) {
+        diag_error(b->cx, E_SHAPE, at, "ratio takes two numbers or two vectors of one length, not %s and %s", shape_text(b->a, s), shape_text(b->a, t));
+        return v_bad();
+    }
+    top = v_tensor(b, x), bottom = v_tensor(b, y);
+    Val each = apply_select(b, bottom, apply2(b, OP_div, top, bottom, at), v_real(0), at), there = apply_select(b, bottom, v_real(1), v_real(0), at);
+    Val v = s.rank ? apply2(b, OP_div, sum_entries(b, each, at), sum_entries(b, there, at), at) : apply2(b, OP_div, top, bottom, at);
+    if (db) v = apply2(b, OP_mul, v_real(10 / log(10)), apply1(b, OP_log, v, at), at);
+    Ratio r = {v.node, x, y, db};
+    if (v.kind == V_TENSOR && b->ctx == b->root) vec_push(b->a, &b->ratios, r);
+    return v;
+}
+
+Val builtin_ratio(Build *b, const BArgs *a) { return ratio(b, a->pos[0], a->pos[1], false, a->at); }
+
 Val builtin_nmse_db(Build *b, const BArgs *a) {
     Val d = apply2(b, OP_sub, a->pos[0], a->pos[1], a->at);
     Val e = sum_entries(b, apply2(b, OP_mul, d, d, a->at), a->at), x = sum_entries(b, apply2(b, OP_mul, a->pos[1], a->pos[1], a->at), a->at);
-    return apply2(b, OP_mul, v_real(10 / log(10)), apply1(b, OP_log, apply2(b, OP_div, e, x, a->at), a->at), a->at);
+    return ratio(b, e, x, true, a->at);
 }
 
 /* ---- the table ---- */

@@ -204,8 +204,6 @@ static const char *source_text(Build *b, Expr *e) { /* what the user wrote, on o
     return from < to && to <= n ? arena_strndup(b->a, p + from, to - from) : "metric";
 }
 
-static bool is_nmse(const Expr *e) { return e->kind == EX_CALL && e->a->kind == EX_NAME && !strcmp(e->a->name, "nmse_db") && e->n == 2; }
-
 static uint32_t report_items(const Train *t, Expr ***items) {
     const Option *o = train_option(t, "report");
     if (!o || !o->value) return 0;
@@ -297,10 +295,8 @@ static bool read_stage(Build *b, const Train *t, Stage *st) {
     }
     if (name) st->name = name->value->name;
     Expr **items;
-    int32_t index = 0;
-    for (uint32_t i = 0, n = report_items(t, &items); i < n; i++) {
-        Metric m = {.name = name_of(b->cx, source_text(b, items[i])), .ratio_db = is_nmse(items[i]), .index = index};
-        index += m.ratio_db ? 2 : 1;
+    for (uint32_t i = 0, n = report_items(t, &items); i < n; i++) { /* build_loss adds how it is made */
+        Metric m = {.name = name_of(b->cx, source_text(b, items[i])), .index = (int32_t)i};
         vec_push(b->a, &st->metrics, m);
     }
     return ok;
@@ -369,6 +365,17 @@ static bool batch_mean(Build *b, Expr *e, Val v, NodeId *out) {
     return true;
 }
 
+static const Ratio *ratio_of(Build *b, Val v) {
+    for (size_t i = 0; v.kind == V_TENSOR && v.ctx == b->root && i < b->ratios.len; i++)
+        if (b->ratios.at[i].value == v.node) return &b->ratios.at[i];
+    return NULL;
+}
+
+static Val entry_of(Build *b, NodeId n, int32_t k, Span at) { /* of a vector; a number is its own */
+    Val v = v_tensor(b, n);
+    return graph_shape(b->root->g, n).rank ? sum_entries(b, slice_axis(b, v, 0, k, 1, at), at) : v;
+}
+
 bool build_loss(Build *b, const Ast *ast, int32_t stage) {
     const Train *t;
     int64_t updates;
@@ -383,18 +390,25 @@ bool build_loss(Build *b, const Ast *ast, int32_t stage) {
     int32_t index = 0;
     for (uint32_t i = 0, count = report_items(t, &items); i < count; i++) {
         Expr *e = items[i];
-        Name name = b->p->stages.at[stage].metrics.at[i].name;
-        if (is_nmse(e)) {
-            Val z = eval(b, e->args[0].value), x = eval(b, e->args[1].value), d = apply2(b, OP_sub, z, x, e->span);
-            Val top = sum_entries(b, apply2(b, OP_mul, d, d, e->span), e->span), bottom = sum_entries(b, apply2(b, OP_mul, x, x, e->span), e->span);
-            NodeId p, q;
-            if (!batch_mean(b, e, top, &p) || !batch_mean(b, e, bottom, &q)) return false;
-            graph_out(b->root->g, OUT_METRIC, index++, p, name);
-            graph_out(b->root->g, OUT_METRIC, index++, q, name);
+        Metric *m = &b->p->stages.at[stage].metrics.at[i];
+        m->index = index;
+        Val v = eval(b, e);
+        const Ratio *r = ratio_of(b, v);
+        if (r) {
+            int64_t terms = shape_size(graph_shape(b->root->g, r->top));
+            if (index + 2 * terms > SCORES_MOST) {
+                diag_error(b->cx, E_TOO_LARGE, e->span, "the report's sums are more than %d numbers", SCORES_MOST);
+                return false;
+            }
+            m->terms = (int32_t)terms, m->db = r->db;
+            for (int32_t k = 0; k < 2 * m->terms; k++) {
+                if (!batch_mean(b, e, entry_of(b, k < m->terms ? r->top : r->bottom, k % m->terms, e->span), &n)) return false;
+                graph_out(b->root->g, OUT_METRIC, index++, n, m->name);
+            }
             continue;
         }
-        if (!batch_mean(b, e, eval(b, e), &n)) return false;
-        graph_out(b->root->g, OUT_METRIC, index++, n, name);
+        if (!batch_mean(b, e, v, &n)) return false;
+        graph_out(b->root->g, OUT_METRIC, index++, n, m->name);
     }
     return true;
 }

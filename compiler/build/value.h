@@ -12,6 +12,7 @@ enum {
     NODES_MOST = 30000,    /* of one graph */
     TURNS_MOST = 1000000,  /* of a loop */
     STAGES_MOST = 1000,    /* of layerwise training */
+    SCORES_MOST = 255,     /* numbers that metrics are made of: as many as the runtime sums */
     PARAMS_MOST = 10000,
     PARTS_MOST = 1000,     /* leaves and joints of one operator */
 };
@@ -185,6 +186,11 @@ struct Problem {
 
 typedef Vec(NodeId) NodeIds;
 
+typedef struct Ratio { /* `value` is that of one sample; a report divides the sums over the data set */
+    NodeId value, top, bottom; /* top, bottom: vectors */
+    bool db;
+} Ratio;
+
 typedef struct Build {
     Cx *cx;
     Arena *a;
@@ -201,6 +207,7 @@ typedef struct Build {
     Frame *model;
     int depth;               /* of calls */
     int32_t noises;
+    Vec(Ratio) ratios;
     Name stage_code;         /* layerwise: the code whose updates are cut, or NULL */
     int64_t stage_updates;
     bool stage_own;

@@ -295,7 +295,17 @@ static csc_augment read_augment(const Cfg *a) {
     return out;
 }
 
-bool recipe_larger_is_better(const char *name) { return !strncmp(name, "accuracy", 8) || !strncmp(name, "psnr", 4) || !strncmp(name, "mean_iou", 8); }
+static bool begins_with_one(const char *s, const char *const *words) {
+    for (; *words; words++)
+        if (!strncmp(s, *words, strlen(*words))) return true;
+    return false;
+}
+bool recipe_larger_is_better(const char *name) {
+    return begins_with_one(name, (const char *const[]){"accuracy", "psnr", "pixel_accuracy", "mean_accuracy", "mean_iou", NULL});
+}
+bool recipe_is_share(const char *name) {
+    return begins_with_one(name, (const char *const[]){"accuracy", "sparsity", "pixel_accuracy", "mean_accuracy", "mean_iou", NULL});
+}
 
 bool recipe_finish(Cx *cx, const Compile *c, Recipe *r) {
     const Program *p = c->program;
@@ -322,7 +332,7 @@ bool recipe_finish(Cx *cx, const Compile *c, Recipe *r) {
         out->optimizer = read_optimizer(cx, s->optimizer);
         csc_metric *m = ARENA_ARRAY(a, csc_metric, s->metrics.len + 1);
         for (size_t k = 0; k < s->metrics.len; k++)
-            m[k] = (csc_metric){.name = s->metrics.at[k].name, .ratio_db = s->metrics.at[k].ratio_db, .index = 1 + s->metrics.at[k].index,
+            m[k] = (csc_metric){.name = s->metrics.at[k].name, .terms = s->metrics.at[k].terms, .db = s->metrics.at[k].db, .index = 1 + s->metrics.at[k].index,
                                 .larger_is_better = recipe_larger_is_better(s->metrics.at[k].name)};
         out->metrics = m, out->nmetrics = (int)s->metrics.len;
         int *only = ARENA_ARRAY(a, int, s->only.len + 1);

@@ -22,6 +22,7 @@ bool recipe_finish(Cx *cx, const Compile *c, Recipe *r);
 void recipe_close(Recipe *r);
 /* A metric for which more is better, by its name. */
 bool recipe_larger_is_better(const char *name);
+bool recipe_is_share(const char *name); /* shown in percent */
 
 /* The runtime's complaint as a diagnostic, or as the machine's trouble (which ends the process). */
 void runtime_error(Cx *cx, csc_context *rt, DiagCode code, Span at);

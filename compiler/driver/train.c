@@ -136,8 +136,8 @@ static void duration(char *out, size_t n, double s) {
     else snprintf(out, n, "%d:%02d h", (int)(s / 3600), (int)(s / 60) % 60);
 }
 
-static double shown(const csc_metric *m, double v) { return !strncmp(m->name, "accuracy", 8) || !strncmp(m->name, "sparsity", 8) ? 100 * v : v; }
-static const char *unit(const csc_metric *m) { return !strncmp(m->name, "accuracy", 8) || !strncmp(m->name, "sparsity", 8) ? " %" : ""; }
+static double shown(const csc_metric *m, double v) { return recipe_is_share(m->name) ? 100 * v : v; }
+static const char *unit(const csc_metric *m) { return recipe_is_share(m->name) ? " %" : ""; }
 
 static void say_epoch(Talk *t, const csc_progress *p) {
     if (t->o->json) {

@@ -88,8 +88,9 @@ typedef enum EntryKind {
 
 typedef struct Metric {
     Name name;
-    bool ratio_db; /* 10 log10(sum of metric `index` / sum of metric `index`+1): two OUT_METRICs */
-    int32_t index;
+    int32_t index; /* its first OUT_METRIC */
+    int32_t terms; /* n > 0: n sums over the data set, then the n they are divided by; see `ratio`. 0: a mean over the samples */
+    bool db;       /* 10 log10 of it */
 } Metric;
 
 typedef struct Stage { /* one train block, or one step of stages = layerwise(..) */

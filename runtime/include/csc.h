@@ -223,7 +223,8 @@ double csc_learning_rate(const csc_optimizer *o, int64_t step, int64_t steps_per
 /* ---- training ---- */
 typedef struct csc_metric {
     const char *name;
-    bool ratio_db; /* 10 log10(sum of out[index] / sum of out[index + 1]) */
+    int terms;     /* n > 0: the mean over k < n of sum(out[index + k]) / sum(out[index + n + k]), of those with something below; 0: the mean of out[index] */
+    bool db;       /* 10 log10 of it */
     bool psnr;     /* out[index] is a mean squared error: -10 log10 of its mean */
     int index;     /* of the entry's outputs; out[0] is the loss */
     bool larger_is_better;

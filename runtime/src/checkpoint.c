@@ -70,8 +70,10 @@ csc_status csc_weights_save(csc_net *n, const char *path) {
 
 #define SMALL 32
 static void sums_text(RtText *t, const RtCursor *c) {
+    int n = MAX_SCORES;
+    while (n > 0 && c->metric_sum[n - 1] == 0) n--; /* what a file lacks is 0 */
     rt_text_f(t, "%a", c->loss_sum);
-    for (int i = 0; i <= MAX_METRICS; i++) rt_text_f(t, " %a", c->metric_sum[i]);
+    for (int i = 0; i < n; i++) rt_text_f(t, " %a", c->metric_sum[i]);
 }
 
 csc_status checkpoint_save(csc_net *n, const RtOptim *o, const RtCursor *c, const char *path) {
@@ -225,7 +227,7 @@ static bool read_cursor(const csc_tensors *f, RtCursor *c) {
     c->best = strtod(best, NULL);
     char *at;
     c->loss_sum = strtod(sums, &at);
-    for (int i = 0; i <= MAX_METRICS; i++) c->metric_sum[i] = strtod(at, &at);
+    for (int i = 0; i < MAX_SCORES; i++) c->metric_sum[i] = strtod(at, &at);
     snprintf(c->standard, sizeof c->standard, "%s", standard ? standard : "");
     return true;
 }

@@ -6,11 +6,12 @@
 #include "tensors.h"
 
 #define MAX_METRICS 32
+#define MAX_SCORES 256 /* outputs that metrics are made of, and the loss */
 typedef struct RtCursor { /* where a run is */
     int64_t stage, epoch, step; /* step: of this epoch, the next to do */
     int64_t all_steps, all_epochs; /* since the beginning */
     uint64_t seed;
-    double loss_sum, metric_sum[MAX_METRICS + 1];
+    double loss_sum, metric_sum[MAX_SCORES];
     int64_t samples;            /* in these sums */
     double best;                /* of this stage; NaN: none yet */
     uint64_t log_bytes;         /* length of metrics.jsonl */

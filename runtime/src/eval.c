@@ -3,28 +3,40 @@
 #include <math.h>
 #include <string.h>
 
+static int64_t last_output(const csc_metric *m) { return m->terms ? 2 * (int64_t)m->terms - 1 : 0; }
+
 csc_status scores_check(csc_context *cx, const csc_stage *s, const csc_entry *e) {
-    if (e->nout < 1 || e->nout > MAX_METRICS + 1 || s->nmetrics > MAX_METRICS)
-        return rt_fail(cx, CSC_BAD_ARGUMENT, "entry `%s` has %u outputs; a loss and up to %d metrics are expected", e->name, e->nout, MAX_METRICS);
+    if (e->nout < 1 || e->nout > MAX_SCORES || s->nmetrics > MAX_METRICS)
+        return rt_fail(cx, CSC_BAD_ARGUMENT, "entry `%s` has %u outputs and %d metrics; a loss and up to %d metrics of %d numbers in all are expected", e->name, e->nout, s->nmetrics, MAX_METRICS, MAX_SCORES - 1);
     if ((int)e->nin != s->ninputs) return rt_fail(cx, CSC_BAD_ARGUMENT, "entry `%s` takes %u inputs, the stage has %d", e->name, e->nin, s->ninputs);
     for (int i = 0; i < s->nmetrics; i++)
-        if (s->metrics[i].index < 0 || (uint32_t)(s->metrics[i].index + s->metrics[i].ratio_db) >= e->nout)
+        if (s->metrics[i].index < 0 || s->metrics[i].terms < 0 || s->metrics[i].index + last_output(&s->metrics[i]) >= (int64_t)e->nout)
             return rt_fail(cx, CSC_BAD_ARGUMENT, "metric `%s` is output %d of an entry with %u", s->metrics[i].name, s->metrics[i].index, e->nout);
     return CSC_OK;
 }
 
 double score_of(const csc_metric *m, const double *sums, int64_t samples) {
-    double v = sums[m->index];
-    if (m->ratio_db) return 10 * log10(v / sums[m->index + 1]);
-    v /= (double)samples;
-    return m->psnr ? -10 * log10(v) : v;
+    if (!m->terms) {
+        double v = sums[m->index] / (double)samples;
+        return m->psnr || m->db ? (m->psnr ? -10 : 10) * log10(v) : v;
+    }
+    const double *top = sums + m->index, *bottom = top + m->terms;
+    double sum = 0;
+    int n = 0;
+    for (int k = 0; k < m->terms; k++)
+        if (bottom[k] != 0) {
+            sum += top[k] / bottom[k];
+            n++;
+        }
+    double v = sum / n; /* NaN where nothing can be said */
+    return m->db ? 10 * log10(v) : v;
 }
 
 csc_status eval_pass(csc_net *n, const csc_stage *s, const csc_entry *e, RtFeed *f, const volatile sig_atomic_t *interrupt, csc_eval_result *r) {
-    double sums[MAX_METRICS + 1] = {0}, start = rt_now();
+    double sums[MAX_SCORES] = {0}, start = rt_now();
     RtScores o;
     csc_status st = CSC_OK;
-    for (int i = 0; i <= MAX_METRICS; i++) o.out[i] = &o.value[i];
+    for (int i = 0; i < MAX_SCORES; i++) o.out[i] = &o.value[i];
     *r = (csc_eval_result){0};
     feed_epoch(f, UINT32_MAX, 0);
     for (const RtBatch *b; (st = feed_next(f, &b)) == CSC_OK && b;) {

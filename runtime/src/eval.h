@@ -4,8 +4,8 @@
 #include "checkpoint.h"
 
 typedef struct RtScores {  /* what an entry gives back: out[0] the loss, then metrics; each one number */
-    float value[MAX_METRICS + 1];
-    float *out[MAX_METRICS + 1];
+    float value[MAX_SCORES];
+    float *out[MAX_SCORES];
 } RtScores;
 csc_status scores_check(csc_context *cx, const csc_stage *s, const csc_entry *e);
 double score_of(const csc_metric *m, const double *sums, int64_t samples); /* sums[i]: of out[i] times samples */

@@ -369,7 +369,7 @@ csc_status csc_train(csc_net *n, const csc_train_options *o) {
     Run *r = calloc(1, sizeof *r);
     if (!r) return rt_no_memory(n->cx, sizeof *r);
     *r = (Run){.n = n, .cx = n->cx, .o = o, .start = rt_now(), .c = {.seed = o->seed, .best = NAN}};
-    for (int i = 0; i <= MAX_METRICS; i++) r->scores.out[i] = &r->scores.value[i];
+    for (int i = 0; i < MAX_SCORES; i++) r->scores.out[i] = &r->scores.value[i];
     csc_status s = CSC_OK;
     if (o->run_dir) s = folder_open(&r->folder, r->cx, o->run_dir);
     else if (o->resume) s = rt_fail(r->cx, CSC_BAD_ARGUMENT, "there is no folder to go on from");

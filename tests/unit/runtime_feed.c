@@ -1,5 +1,6 @@
 /* Batches: order, augmentation, what follows what. Uses the runtime's inner headers. */
 #include "check.h"
+#include "eval.h"
 #include "feed.h"
 #include <unistd.h>
 
@@ -192,9 +193,24 @@ TEST(random_numbers) { /* moments; below n without bias; streams differ by purpo
     }
 }
 
+TEST(scores) {
+    double sums[] = {8, 3, 0, 5, 4, 0, 10, 1e-2, 10};
+    CHECK_NEAR(score_of(&(csc_metric){.index = 0}, sums, 4), 2, 1e-12);
+    CHECK_NEAR(score_of(&(csc_metric){.index = 1, .terms = 3}, sums, 4), (3.0 / 4 + 5.0 / 10) / 2, 1e-12); /* 0 / 0 does not count */
+    CHECK_NEAR(score_of(&(csc_metric){.index = 7, .terms = 1, .db = true}, sums, 4), -30, 1e-12);
+    CHECK(isnan(score_of(&(csc_metric){.index = 2, .terms = 3}, (double[]){0, 0, 1, 1, 1, 0, 0, 0}, 4)));
+    csc_entry e = {.name = "eval", .nout = 7, .nin = 1};
+    csc_metric m = {.name = "m", .index = 1, .terms = 3};
+    csc_stage s = {.ninputs = 1, .metrics = &m, .nmetrics = 1};
+    CHECK(scores_check(cx, &s, &e) == CSC_OK);
+    m.index = 2;
+    CHECK(scores_check(cx, &s, &e) == CSC_BAD_ARGUMENT && strstr(csc_error(cx), "metric `m`"));
+    csc_error_clear(cx);
+}
+
 int main(int argc, char **argv) {
     cx = csc_context_new();
-    const Case cases[] = {T(order), T(translate), T(crop_and_flip), T(standardize_and_noise), T(random_numbers)};
+    const Case cases[] = {T(order), T(translate), T(crop_and_flip), T(standardize_and_noise), T(random_numbers), T(scores)};
     int bad = run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
     csc_context_free(cx);
     return bad;
