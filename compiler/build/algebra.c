@@ -40,7 +40,7 @@ Val lin_binary(Build *b, BinOp o, Val x, Val y, Span at) {
     if (o == BIN_MUL && q && xnum) return scaled(b, q, x, at);
     if (o == BIN_MUL && p && y.kind == V_ZERO) return y;
     if (o == BIN_MUL && p && ynum) {
-        if (y.kind == V_TENSOR && val_shape(b, y).rank) return lin_apply(b, p, y, false, at);
+        if (y.kind == V_TENSOR && val_shape(b, y).rank) return operator_apply(b, p, y, at);
         return scaled(b, p, y, at);
     }
     if (o == BIN_DIV && p && ynum) {

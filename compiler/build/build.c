@@ -166,6 +166,7 @@ static bool finish_entry(Build *b, const Ast *ast, EntryKind kind, int32_t stage
         }
         return true;
     case ENTRY_SYNTH: return synth_entry(b, stage);
+    case ENTRY_OPERATORS: return operators_entry(b);
     }
     for (size_t i = 0; i < b->state_outs.len; i++) { /* one value a state: a layer called twice leaves that of its last call */
         const GraphOut *o = &b->state_outs.at[i];

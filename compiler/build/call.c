@@ -297,7 +297,7 @@ Val eval_call(Build *b, Expr *e) {
             return v_bad();
         }
         if (pos[0].kind == V_ZERO) return pos[0];
-        return lin_apply(b, f.op, pos[0], false, e->span);
+        return operator_apply(b, f.op, pos[0], e->span);
     }
     if (f.kind == V_STRING && !strcmp(f.s, "none") && npos == 1) return pos[0];
     if (f.kind != V_FN) {

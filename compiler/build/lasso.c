@@ -58,6 +58,7 @@ static bool bind_dictionaries(Build *b, Problem *p, const Stmt *s) {
             }
             return false;
         }
+        operator_note(b, di.op, p->code[i], NULL, d->a->span);
         x = p->code[i];
     }
     return true;

@@ -184,6 +184,13 @@ struct Problem {
     Vec(OptionCache) cache;
 };
 
+typedef struct OpUse { /* an operator in use, for its dot test */
+    LinOp *D;
+    Shape code;
+    Name name;
+    Span at;
+} OpUse;
+
 typedef Vec(NodeId) NodeIds;
 
 typedef struct Ratio { /* `value` is that of one sample; a report divides the sums over the data set */
@@ -204,6 +211,7 @@ typedef struct Build {
     Vec(Problem *) codes;    /* of the model, in order */
     Vec(GraphOut) state_outs;
     Vec(GraphOut) named;     /* probe */
+    Vec(OpUse) uses;         /* operators */
     Frame *model;
     int depth;               /* of calls */
     int32_t noises;
@@ -302,6 +310,11 @@ int64_t lin_channels(Build *b, LinOp *op, bool of_y);           /* first axis of
 GCtx *lin_home(Build *b, LinOp *D, bool *batched);              /* the innermost graph that its weights live in */
 LinOp *as_op(Val v);
 bool table_fits(Build *b, int64_t n, Span at);                  /* error when so many numbers are too many for the code */
+
+/* operators.c */
+void operator_note(Build *b, LinOp *D, Shape code, Name name, Span at);
+Val operator_apply(Build *b, LinOp *D, Val x, Span at); /* as the program writes it: D(x), D * x */
+bool operators_entry(Build *b);
 
 /* lasso.c */
 void exec_lasso(Build *b, const Stmt *s);

@@ -8,6 +8,7 @@ const char *entry_name(Cx *cx, EntryKind kind, int32_t stage) {
     static const char *const names[] = {
         [ENTRY_INIT] = "init", [ENTRY_FORWARD] = "forward", [ENTRY_EVAL] = "eval", [ENTRY_STEP] = "step",
         [ENTRY_BACKWARD] = "backward", [ENTRY_SYNTH] = "synth", [ENTRY_PROBE] = "probe",
+        [ENTRY_OPERATORS] = "operators",
     };
     return stage ? name_fmt(cx, "%s:%d", names[kind], stage + 1) : name_of(cx, names[kind]);
 }
@@ -25,13 +26,6 @@ static bool learns(const Program *p, const Entry *e, int32_t param) {
     for (size_t i = 0; i < s->only.len; i++)
         if (s->only.at[i] == param) return true;
     return s->only.len == 0;
-}
-
-static Shape param_shape(const ParamDecl *d) {
-    if (!d->turns) return d->shape;
-    Shape s = {.rank = d->shape.rank + 1, .dim = {d->turns}};
-    for (int i = 0; i < d->shape.rank; i++) s.dim[i + 1] = d->shape.dim[i];
-    return s;
 }
 
 /* The gradients of `roots` for every parameter that learns (and, backward, every real input) become outputs. */
@@ -57,7 +51,7 @@ static void differentiate(Cx *cx, const Program *p, Entry *e, const NodeId *root
     for (size_t i = 0; i < p->params.len; i++) { /* what nothing depends on has a gradient too: zero */
         if (!learns(p, e, (int32_t)i)) continue;
         bool in_graph = k < first_input && g->nodes.at[wrt[k]].a.index == (int32_t)i;
-        NodeId grad = in_graph ? grads[k++] : op_const(d, 0, param_shape(&p->params.at[i]));
+        NodeId grad = in_graph ? grads[k++] : op_const(d, 0, param_stored(&p->params.at[i]));
         graph_out(d, OUT_GRAD, (int32_t)i, grad, p->params.at[i].name);
     }
     if (e->kind != ENTRY_BACKWARD) return;

@@ -219,6 +219,17 @@ bool compile_model(Compile *c, const char *stop_at) {
     return run_passes(c, FIRST_MODEL, NPASS, stop_at);
 }
 
+bool compile_operators(const Compile *c, Entry *out) {
+    BuildOptions b = build_options(c);
+    EntryKind kind = ENTRY_OPERATORS;
+    int32_t stage = 0;
+    size_t said = c->cx->diags.len;
+    BuildResult *r = build_program(c->cx, c->cx->keep, c->ast, &b, &kind, &stage, 1);
+    c->cx->diags.len = said;
+    if (r) *out = r->entries.at[0];
+    return r != NULL;
+}
+
 void compile_want(Compile *c, EntryKind kind, int32_t stage) {
     Want w = {kind, stage};
     vec_push(c->cx->keep, &c->want, w);

@@ -46,6 +46,8 @@ bool compile_read(Compile *c, Cx *cx, const Options *o);
 bool compile_declare(Compile *c);
 /* From the declared model to code for c->want. stop_at: the last pass wanted by the command ("tidy", "sched", "llvm"). */
 bool compile_model(Compile *c, const char *stop_at);
+/* The graph of the operators' dot tests, of the declared program. */
+bool compile_operators(const Compile *c, Entry *out);
 /* What --time-passes and --remarks ask for; to stderr. */
 void compile_report(const Compile *c);
 void compile_want(Compile *c, EntryKind kind, int32_t stage);

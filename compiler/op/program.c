@@ -3,6 +3,13 @@
 #include <string.h>
 
 static int64_t aligned(int64_t floats) { return (floats + 15) / 16 * 16; }
+Shape param_stored(const ParamDecl *p) {
+    if (!p->turns) return p->shape;
+    Shape s = {.rank = p->shape.rank + 1, .dim = {p->turns}};
+    for (int i = 0; i < p->shape.rank; i++) s.dim[i + 1] = p->shape.dim[i];
+    return s;
+}
+
 int64_t param_size(const ParamDecl *p) { return shape_size(p->shape) * (p->turns ? p->turns : 1); }
 
 void program_layout(Program *p) {
@@ -32,6 +39,7 @@ const char *entry_kind_text(EntryKind k) {
     case ENTRY_BACKWARD: return "backward";
     case ENTRY_SYNTH: return "synth";
     case ENTRY_PROBE: return "probe";
+    case ENTRY_OPERATORS: return "operators";
     }
     return "?";
 }

@@ -84,6 +84,7 @@ typedef enum EntryKind {
     ENTRY_BACKWARD, /* inputs and one cotangent per output -> gradients of parameters and inputs (frozen) */
     ENTRY_SYNTH,    /* sparse_codes: target -> input (data = sparse_codes(A, ...)) */
     ENTRY_PROBE,    /* all -> every named value: who was NaN first */
+    ENTRY_OPERATORS,/* the dot test of each operator, for the evaluator: x, y, <D x, y>, <x, D' y>, |D x|^2 |y|^2 of one after another */
 } EntryKind;
 
 typedef struct Metric {
@@ -129,6 +130,7 @@ typedef struct Entry {
 } Entry;
 
 void program_layout(Program *p); /* sets offsets and block sizes */
+Shape param_stored(const ParamDecl *p); /* [turns, shape] where there are turns */
 int64_t param_size(const ParamDecl *p); /* floats, all turns */
 const char *entry_kind_text(EntryKind k); /* "forward" */
 void program_print(const Program *p, FILE *out); /* the declarations and recipes, one a line, as the head of --emit=op; for people */

@@ -123,6 +123,18 @@ import json
 l = json.load(open("out"))
 assert l and l[0]["severity"] == "error" and l[0]["line"] == 3 and l[0]["file"] == "m.csc", l'
 }
+case_operators_and_adjoints_agree() {
+    command -v python3 >/dev/null || skip "python3 is not here"
+    for p in "$CSC_SOURCE/tests/accept/algebra.csc" "$CSC_SOURCE/examples/new_structure/new_structure.csc" "$digits"; do
+        expect 0 "$CSCC" check "$p" --json
+        python3 -c '
+import json
+l = json.load(open("out"))["operators"]
+assert l and all(o["difference"] < 1e-14 for o in l), l'
+    done
+    expect 0 "$CSCC" check "$digits" --remarks
+    has err "the operator D.2 from real[32, 4, 4] to real[16, 8, 8] and its adjoint agree"
+}
 case_inspect_program() {
     expect 0 "$CSCC" inspect "$digits"
     has out "logits"
