@@ -127,13 +127,20 @@ static void load_imports(Loader *l, const File *f, const char *path) {
     }
 }
 
+static bool asked_for(const char *name) { /* whole networks: known where they are imported */
+    static const char *const names[] = {"networks", "unet", "attention"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i])) return true;
+    return false;
+}
+
 Ast *load_program(Cx *cx, const char *path) {
     Loader l = {.cx = cx};
     load_user(&l, path, (Span){0});
     bool read = l.files.len > 0;
-    if (read) /* all of the library but networks, which must be asked for, comes last */
+    if (read) /* all of the library but what must be asked for comes last */
         for (const Embedded *e = embedded_library; e->name; e++)
-            if (strcmp(e->name, "networks")) load_embedded(&l, e);
+            if (!asked_for(e->name)) load_embedded(&l, e);
     Ast *ast = ARENA_NEW(cx->keep, Ast);
     ast->files = l.files.at;
     ast->nfiles = (uint32_t)l.files.len;

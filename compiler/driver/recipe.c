@@ -33,6 +33,15 @@ static int texts(const Cfg *call, const char *key, const char **out, int most) {
     return n;
 }
 
+static int read_numbers(const Cfg *call, const char *key, double *out, int most) {
+    const Cfg *v = cfg_arg(call, key);
+    if (!v) return 0;
+    if (v->kind == CFG_NUMBER) return out[0] = v->number, 1;
+    int n = 0;
+    for (uint32_t i = 0; i < v->n && n < most; i++) out[n++] = v->item[i]->number;
+    return n;
+}
+
 static const char *folder_of(Cx *cx, const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? arena_strndup(cx->keep, path, (size_t)(slash - path)) : ".";
@@ -51,7 +60,7 @@ static void shape_dims(Shape s, int *rank, int64_t *dim) {
 /* --data FOLDER: where folders are named it takes their place, where files are named it holds them. */
 static void replace_paths(Cx *cx, const char *folder, csc_data_spec *d) {
     bool folders = d->kind == CSC_DATA_MNIST || d->kind == CSC_DATA_CIFAR10 || d->kind == CSC_DATA_CIFAR100 || d->kind == CSC_DATA_IMAGES;
-    if (folders) {
+    if (folders && !d->path[1]) {
         d->path[0] = folder;
         return;
     }
@@ -93,6 +102,10 @@ static csc_data_spec data_spec(Cx *cx, const Compile *c, const Cfg *cfg) {
         d.test_path[0] = text(cfg, "test"), d.test_path[1] = text(cfg, "test_targets");
         d.gray = number(cfg, "gray", 0) != 0, d.color = number(cfg, "color", 0) != 0, d.classes = number(cfg, "classes", 0) != 0;
         d.patch = (int64_t)number(cfg, "patch", 0);
+        d.ignore = (int)number(cfg, "ignore", 0);
+        double size[2];
+        int sizes = read_numbers(cfg, "size", size, 2);
+        for (int i = 0; sizes && i < 2; i++) d.size[i] = (int64_t)size[sizes == 2 ? i : 0];
         for (size_t i = 0; i < p->inputs.len; i++)
             if (d.path[1] && p->inputs.at[i].kind == IN_LABEL) d.labels |= 2;
     } else if (!strcmp(name, "sparse_codes")) {
@@ -268,15 +281,6 @@ static csc_optimizer read_optimizer(Cx *cx, const Cfg *o) {
     out.clip = number(o, "clip", 0);
     read_schedule(cx, cfg_arg(o, "schedule"), &out.schedule);
     return out;
-}
-
-static int read_numbers(const Cfg *call, const char *key, double *out, int most) {
-    const Cfg *v = cfg_arg(call, key);
-    if (!v) return 0;
-    if (v->kind == CFG_NUMBER) return out[0] = v->number, 1;
-    int n = 0;
-    for (uint32_t i = 0; i < v->n && n < most; i++) out[n++] = v->item[i]->number;
-    return n;
 }
 
 static csc_augment read_augment(const Cfg *a) {

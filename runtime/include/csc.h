@@ -153,7 +153,9 @@ typedef struct csc_data_spec {
     int64_t test_every;         /* k: sample number k, 2k, ... (from 1) are the test part, the others the training part; 0: no hold-out */
     double scale;               /* values are divided by this; 0: by 255 (8-bit integers), by 65535 (16-bit), else 1 */
     bool gray, color, classes;  /* IMAGES: gray/color force channels (neither: as the first file is); classes: see above */
+    int64_t size[2];            /* IMAGES: height and width that all are brought to: smooth means, of masks the nearest pixel; 0: as they are */
     int64_t patch;              /* IMAGES: a random square of this side (test: the middle one); 0: whole images, all of one size */
+    int ignore;                 /* IMAGES: pixels of masks with this gray value are of no class: label -1; 0: none */
     int64_t count;              /* SPARSE_CODES: samples; IMAGES with patch: samples an epoch (0: one per image); others: at most so many */
     double density, snr;        /* SPARSE_CODES; snr in dB, INFINITY: no noise */
     uint64_t seed;              /* SPARSE_CODES */

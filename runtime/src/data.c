@@ -155,9 +155,9 @@ static void get_pixels(const csc_data *d, int64_t number, int64_t i, const RtCol
         h = w = d->patch;
     }
     int channels = c->info.label ? 1 : (int)c->info.dim[0];
-    rt_pixels_take(p, y, x, h, w, channels, c->scale, out);
+    rt_pixels_take(p, y, x, h, w, channels, c->info.label ? 1 : c->scale, out);
     if (c->info.label)
-        for (int64_t k = 0; k < h * w; k++) out[k] = rintf(out[k]);
+        for (int64_t k = 0; k < h * w; k++) out[k] = out[k] == (float)c->ignore ? -1 : rintf(out[k] * (float)c->scale);
 }
 
 csc_status data_get(const csc_data *d, int64_t i, int f, const RtDraw *draw, float *out) {

@@ -9,6 +9,7 @@ typedef struct RtColumn {
     char name[64];
     int64_t floats;   /* of one sample */
     double scale;     /* values are multiplied by it */
+    int ignore;       /* masks: this value is no class; -1: none */
     uint8_t *bytes;   /* [total, floats], or */
     float *values;    /* [total, floats], or */
     RtPixels *pixels; /* [total] pictures of any size */

@@ -97,7 +97,22 @@ static char *partner(csc_context *cx, const Names *files, const char *folder, co
     return NULL;
 }
 
-static csc_status read_column(csc_data *d, const csc_data_spec *s, RtColumn *c, const Names *files) {
+static csc_status check_size(csc_data *d, const csc_data_spec *s, const Names *files, size_t i, const RtPixels *p, const RtPixels *first) {
+    const char *at = files->at[i];
+    if (d->patch && !s->size[0] && (p->width < d->patch || p->height < d->patch))
+        return rt_fail(d->cx, CSC_BAD_FILE, "%s is %d x %d, smaller than a patch of %lld", at, p->width, p->height, (long long)d->patch);
+    if (!d->patch && !s->size[0] && (p->width != first->width || p->height != first->height))
+        return rt_fail(d->cx, CSC_BAD_FILE, "%s is %d x %d, %s is %d x %d: give `size` to bring pictures to one size, or `patch` to learn from parts of them",
+                       at, p->width, p->height, files->at[0], first->width, first->height);
+    return CSC_OK;
+}
+
+typedef struct Size {
+    int height, width;
+} Size;
+
+/* sizes: of the pictures as they are in the files; of a second column to be compared with. */
+static csc_status read_column(csc_data *d, const csc_data_spec *s, RtColumn *c, const Names *files, Size *sizes, const Names *compare) {
     c->pixels = calloc(files->n, sizeof *c->pixels);
     if (!c->pixels) return rt_no_memory(d->cx, files->n * sizeof *c->pixels);
     bool wide = false;
@@ -108,11 +123,13 @@ static csc_status read_column(csc_data *d, const csc_data_spec *s, RtColumn *c, 
         const RtPixels *first = &c->pixels[0];
         wide = p->wide;
         if (wide != first->wide) return rt_fail(d->cx, CSC_BAD_FILE, "%s has 16 bits a value, %s has not: keep them in folders of their own", wide ? files->at[i] : files->at[0], wide ? files->at[0] : files->at[i]);
-        if (d->patch && (p->width < d->patch || p->height < d->patch))
-            return rt_fail(d->cx, CSC_BAD_FILE, "%s is %d x %d, smaller than a patch of %lld", files->at[i], p->width, p->height, (long long)d->patch);
-        if (!d->patch && (p->width != first->width || p->height != first->height))
-            return rt_fail(d->cx, CSC_BAD_FILE, "%s is %d x %d, %s is %d x %d: give `patch` to learn from pictures of different sizes", files->at[i],
-                           p->width, p->height, files->at[0], first->width, first->height);
+        if (compare && (p->width != sizes[i].width || p->height != sizes[i].height))
+            return rt_fail(d->cx, CSC_BAD_FILE, "%s is %d x %d, and %s that belongs to it is %d x %d", compare->at[i], sizes[i].width, sizes[i].height, files->at[i],
+                           p->width, p->height);
+        sizes[i] = (Size){p->height, p->width};
+        st = check_size(d, s, files, i, p, first);
+        if (st == CSC_OK && s->size[0]) st = rt_pixels_resize(d->cx, p, (int)s->size[0], (int)s->size[1], !(compare && s->labels & 2));
+        if (st != CSC_OK) return st;
     }
     const RtPixels *first = &c->pixels[0];
     c->info.rank = 3;
@@ -125,14 +142,16 @@ static csc_status read_column(csc_data *d, const csc_data_spec *s, RtColumn *c, 
 }
 
 /* Class numbers in a picture: its gray values, or 0 and 1 where only black and white occur. */
-static csc_status mask_classes(csc_data *d, RtColumn *c, const Names *files) {
+static csc_status mask_classes(csc_data *d, const csc_data_spec *s, RtColumn *c, const Names *files) {
     int most = 0;
     bool black_white = true;
+    c->ignore = s->ignore ? s->ignore : -1;
     for (size_t i = 0; i < files->n; i++) {
         const RtPixels *p = &c->pixels[i];
         if (p->wide || p->channels != 1) return rt_fail(d->cx, CSC_BAD_FILE, "%s is no mask: a mask is gray, 8 bits or fewer", files->at[i]);
         const uint8_t *v = p->at;
         for (size_t k = 0; k < (size_t)p->width * (size_t)p->height; k++) {
+            if (v[k] == c->ignore) continue;
             most = v[k] > most ? v[k] : most;
             black_white &= v[k] == 0 || v[k] == 255;
         }
@@ -147,7 +166,7 @@ static csc_status mask_classes(csc_data *d, RtColumn *c, const Names *files) {
     return CSC_OK;
 }
 
-static csc_status second_folder(csc_data *d, const csc_data_spec *s, const char *path, const Names *files) {
+static csc_status second_folder(csc_data *d, const csc_data_spec *s, const char *path, const Names *files, Size *sizes) {
     Names in = {0}, sorted = {0};
     char *folder = data_find_file(d, s, path);
     if (!folder) return CSC_IO;
@@ -158,12 +177,8 @@ static csc_status second_folder(csc_data *d, const csc_data_spec *s, const char 
         if (!(sorted.at[sorted.n] = partner(d->cx, &in, folder, files->at[sorted.n]))) st = CSC_BAD_FILE;
     RtColumn *c = &d->col[1];
     data_column_name(c, s->labels & 2 ? "mask" : "target");
-    if (st == CSC_OK) st = read_column(d, s, c, &sorted);
-    if (st == CSC_OK && s->labels & 2) st = mask_classes(d, c, &sorted);
-    for (size_t i = 0; st == CSC_OK && i < files->n; i++) {
-        const RtPixels *p = &d->col[0].pixels[i], *q = &c->pixels[i];
-        if (p->width != q->width || p->height != q->height) st = rt_fail(d->cx, CSC_BAD_FILE, "%s and %s differ in size", files->at[i], sorted.at[i]);
-    }
+    if (st == CSC_OK) st = read_column(d, s, c, &sorted, sizes, files);
+    if (st == CSC_OK && s->labels & 2) st = mask_classes(d, s, c, &sorted);
     free(sorted.at);
     names_free(&in);
     free(folder);
@@ -174,6 +189,8 @@ csc_status data_open_images(csc_data *d, const csc_data_spec *s, bool test, bool
     *split = s->test_every == 0 && s->test_path[0];
     const char *const *path = test && *split ? s->test_path : s->path;
     d->patch = s->patch;
+    if ((s->size[0] && (s->size[0] < 1 || s->size[0] > 1 << 14 || s->size[1] < 1 || s->size[1] > 1 << 14 || s->size[0] < d->patch || s->size[1] < d->patch)))
+        return rt_fail(d->cx, CSC_BAD_ARGUMENT, "images: a size of %lld x %lld", (long long)s->size[1], (long long)s->size[0]);
     char *folder = data_find_file(d, s, path[0]);
     if (!folder) return CSC_IO;
     Names files = {0};
@@ -183,8 +200,11 @@ csc_status data_open_images(csc_data *d, const csc_data_spec *s, bool test, bool
     d->total = (int64_t)files.n;
     d->nfields = 1 + (path[1] != NULL) + s->classes;
     data_column_name(&d->col[0], "image");
-    if (st == CSC_OK) st = read_column(d, s, &d->col[0], &files);
-    if (st == CSC_OK && path[1]) st = second_folder(d, s, path[1], &files);
+    Size *sizes = calloc(files.n + 1, sizeof *sizes);
+    if (!sizes && st == CSC_OK) st = rt_no_memory(d->cx, files.n * sizeof *sizes);
+    if (st == CSC_OK) st = read_column(d, s, &d->col[0], &files, sizes, NULL);
+    if (st == CSC_OK && path[1]) st = second_folder(d, s, path[1], &files, sizes);
+    free(sizes);
     names_free(&files);
     free(folder);
     return st;

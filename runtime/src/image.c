@@ -1,5 +1,6 @@
 /* Pictures: from files to floats; a sheet of atoms. */
 #include "pixels.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,6 +40,77 @@ void rt_pixels_take(const RtPixels *p, int64_t y, int64_t x, int64_t h, int64_t 
                               : at(p, y + i, x + k, p->channels == 1 ? 0 : c);
                 *out++ = v * s;
             }
+}
+
+/* Along one axis: entry o of the result is a mean of entries first[o] .. first[o] + taps - 1. */
+typedef struct Grid {
+    int taps;
+    int *first;
+    float *weight; /* [to, taps] */
+} Grid;
+
+static void grid_free(Grid *g) {
+    free(g->first);
+    free(g->weight);
+}
+
+static bool grid_new(Grid *g, int from, int to, bool smooth) {
+    double step = (double)from / to, reach = step > 1 ? step : 1;
+    g->taps = smooth ? 2 * (int)ceil(reach) + 1 : 1;
+    if (g->taps > from) g->taps = from;
+    g->first = calloc((size_t)to, sizeof *g->first);
+    g->weight = calloc((size_t)to * (size_t)g->taps, sizeof *g->weight);
+    if (!g->first || !g->weight) return false;
+    for (int o = 0; o < to; o++) {
+        double middle = (o + 0.5) * step - 0.5, sum = 0;
+        int first = smooth ? (int)ceil(middle - reach) : (int)floor((o + 0.5) * step);
+        first = first < 0 ? 0 : first;
+        g->first[o] = first = first > from - g->taps ? from - g->taps : first;
+        float *w = g->weight + (size_t)o * (size_t)g->taps;
+        for (int k = 0; k < g->taps; k++) {
+            double d = 1 - fabs(first + k - middle) / reach;
+            w[k] = smooth ? (float)(d > 0 ? d : 0) : 1;
+            sum += w[k];
+        }
+        for (int k = 0; k < g->taps; k++) w[k] = (float)(w[k] / sum);
+    }
+    return true;
+}
+
+csc_status rt_pixels_resize(csc_context *cx, RtPixels *p, int height, int width, bool smooth) {
+    if (p->height == height && p->width == width) return CSC_OK;
+    Grid gx = {0}, gy = {0};
+    int c = p->channels;
+    size_t bytes = (size_t)height * (size_t)width * (size_t)c * (p->wide ? 2 : 1), line = (size_t)width * (size_t)c;
+    float *rows = malloc(sizeof *rows * line * (size_t)p->height); /* in the new width and the old height */
+    void *to = malloc(bytes);
+    bool ok = rows && to && grid_new(&gx, p->width, width, smooth) && grid_new(&gy, p->height, height, smooth);
+    for (int y = 0; ok && y < p->height; y++)
+        for (int x = 0; x < width; x++)
+            for (int k = 0; k < c; k++) {
+                float v = 0;
+                for (int t = 0; t < gx.taps; t++) v += gx.weight[x * gx.taps + t] * at(p, y, gx.first[x] + t, k);
+                rows[(size_t)y * line + (size_t)(x * c + k)] = v;
+            }
+    for (int y = 0; ok && y < height; y++)
+        for (size_t x = 0; x < line; x++) {
+            float v = 0.5f;
+            for (int t = 0; t < gy.taps; t++) v += gy.weight[y * gy.taps + t] * rows[(size_t)(gy.first[y] + t) * line + x];
+            if (p->wide) ((uint16_t *)to)[(size_t)y * line + x] = (uint16_t)(v > 65535 ? 65535 : v);
+            else ((uint8_t *)to)[(size_t)y * line + x] = (uint8_t)(v > 255 ? 255 : v);
+        }
+    grid_free(&gx);
+    grid_free(&gy);
+    free(rows);
+    if (!ok) {
+        free(to);
+        return rt_no_memory(cx, bytes);
+    }
+    free(p->at);
+    p->at = to;
+    p->height = height;
+    p->width = width;
+    return CSC_OK;
 }
 
 csc_status csc_image_read(csc_context *cx, const char *path, int channels, csc_image *out) {

@@ -141,14 +141,14 @@ typedef struct Window {
     bool mirror_x, mirror_y;
 } Window;
 
-static void take_window(const float *in, int64_t channels, int64_t h, int64_t w, const Window *v, float *out) {
+static void take_window(const float *in, int64_t channels, int64_t h, int64_t w, const Window *v, float outside, float *out) {
     for (int64_t c = 0; c < channels; c++)
         for (int64_t i = 0; i < v->h; i++) {
             int64_t y = v->y + (v->mirror_y ? v->h - 1 - i : i);
             const float *row = in + (c * h + y) * w;
             for (int64_t k = 0; k < v->w; k++) {
                 int64_t x = v->x + (v->mirror_x ? v->w - 1 - k : k);
-                *out++ = y >= 0 && y < h && x >= 0 && x < w ? row[x] : 0;
+                *out++ = y >= 0 && y < h && x >= 0 && x < w ? row[x] : outside;
             }
         }
 }
@@ -196,7 +196,7 @@ static void one_input(const RtPlan *p, int k, int64_t i, bool train, uint64_t se
             Window v;
             RtRandom r = rt_random(seed, RT_FOR_AUGMENT + ((uint32_t)a << 8), (uint64_t)i, epoch); /* the same for all inputs */
             if (!window_of(g, h, w, train, &r, &v)) continue;
-            take_window(now, o->channels, h, w, &v, next);
+            take_window(now, o->channels, h, w, &v, o->kind == CSC_IN_LABEL ? -1 : 0, next); /* what lies outside is of no class */
             float *swap = now;
             now = next;
             next = swap;

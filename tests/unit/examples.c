@@ -151,11 +151,13 @@ TEST(sdnet) {
     agrees("sdnet", "", full && *full ? "fs" : "f", 1, 3e-3);
 }
 
+TEST(unet) { agrees("unet", "--set base=3 --set H=18 --set W=16", "fes", 2, 3e-3); }
+
 int main(int argc, char **argv) {
     Case cases[] = {T(digits), T(digits_unfolded_0), T(lista_cp), T(denoise), T(new_structure_gated),
                     /* these take minutes where the generated code is sanitized */
                     T(digits_unfolded_20), T(ml_ista_mnist), T(msd_csc), T(res_csc), T(res_csc_simplified), T(res_csc_plain), T(new_structure_pyramid),
-                    T(new_structure_separable), T(sdnet)};
+                    T(new_structure_separable), T(sdnet), T(unet)};
     size_t n = sizeof cases / sizeof *cases;
 #ifdef __SANITIZE_ADDRESS__
     const char *full = getenv("CSC_FULL");

@@ -74,7 +74,12 @@ TEST(denoise) { /* the implicit gradient is that of the solution: for difference
                 i < 3 ? 1e-5 : 0);
 }
 
+TEST(unet) { /* sizes that are no multiples of 16, too */
+    examine("examples/unet/unet.csc", NULL, "base=2 H=16 W=16", 0, 1e-4);
+    examine("examples/unet/unet.csc", NULL, "base=2 H=17 W=18 gamma=0.1", 0, 1e-4);
+}
+
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(digits), T(ml_ista), T(lista_cp), T(msd_csc), T(res_csc), T(sdnet), T(new_structure), T(denoise)};
+    static const Case cases[] = {T(digits), T(ml_ista), T(lista_cp), T(msd_csc), T(res_csc), T(sdnet), T(new_structure), T(denoise), T(unet)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

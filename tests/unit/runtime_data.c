@@ -429,7 +429,7 @@ TEST(folder_of_classes) {
     CHECK(csc_data_fetch(d, 2, 1, &y) == CSC_OK && y == 1);
     csc_data_close(d);
     picture(in_folder("cls/b/2.png"), 1, 5, 4, 30);
-    CHECK(try_open(&s) == CSC_BAD_FILE && strstr(csc_error(cx), "give `patch`"));
+    CHECK(try_open(&s) == CSC_BAD_FILE && strstr(csc_error(cx), "`patch` to learn") && strstr(csc_error(cx), "b/2.png is 4 x 5"));
     csc_error_clear(cx);
     s.patch = 2;
     s.count = 10;
@@ -460,6 +460,64 @@ TEST(masks) {
     picture(in_folder("img/x2.png"), 3, 3, 3, 1);
     CHECK(try_open(&s) == CSC_BAD_FILE && strstr(csc_error(cx), "no picture that belongs to x2.png"));
     csc_error_clear(cx);
+}
+
+static void gray(const char *path, int h, int w, const int *v) {
+    csc_image img = {1, h, w, malloc(sizeof(float) * (size_t)(h * w))};
+    for (int i = 0; i < h * w; i++) img.at[i] = (float)v[i] / 255;
+    csc_status s = csc_image_write_png(cx, path, &img);
+    csc_image_free(&img);
+    if (s != CSC_OK) FAIL("%s", csc_error(cx));
+}
+
+TEST(sizes) { /* pictures of any size beside masks of theirs, brought to one */
+    NEEDS_PNG;
+    mkdir(in_folder("si"), 0777);
+    mkdir(in_folder("sm"), 0777);
+    gray(in_folder("si/a.png"), 2, 4, (int[]){0, 40, 80, 120, 40, 80, 120, 160});
+    gray(in_folder("sm/a.png"), 2, 4, (int[]){0, 1, 2, 2, 200, 200, 0, 1});
+    gray(in_folder("si/b.png"), 6, 6, (int[]){9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9});
+    gray(in_folder("sm/b.png"), 6, 6, (int[]){0, 0, 0, 1, 1, 1, 0, 2, 0, 1, 0, 1, 0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 2, 0, 2, 0, 1, 0, 2, 2, 2, 0, 0, 0});
+    csc_data_spec s = {.kind = CSC_DATA_IMAGES, .path = {in_folder("si"), in_folder("sm")}, .labels = 2, .ignore = 200, .size = {2, 2}};
+    csc_data *d = opened(&s);
+    float x[16], y[16];
+    CHECK(csc_data_field(d, 1)->classes == 3 && csc_data_field(d, 0)->dim[1] == 2 && csc_data_field(d, 1)->rank == 2);
+    CHECK(csc_data_fetch(d, 0, 0, x) == CSC_OK && csc_data_fetch(d, 0, 1, y) == CSC_OK);
+    CHECK(y[0] == 1 && y[1] == 2 && y[2] == -1 && y[3] == 1); /* columns 1 and 3 */
+    CHECK_NEAR(x[0] * 255, 29, 0.01);   /* weights 3, 3, 1 of 0, 40, 80, rounded */
+    CHECK_NEAR(x[3] * 255, 131, 0.01);  /* 1, 3, 3 of 80, 120, 160 */
+    CHECK(csc_data_fetch(d, 1, 0, x) == CSC_OK && csc_data_fetch(d, 1, 1, y) == CSC_OK);
+    for (int k = 0; k < 4; k++) CHECK_NEAR(x[k] * 255, 9, 1e-4);
+    CHECK(y[0] == 2 && y[1] == 0 && y[2] == 0 && y[3] == 1);
+    csc_data_close(d);
+    s.size[0] = 2, s.size[1] = 8; /* larger: between two neighbours */
+    d = opened(&s);
+    CHECK(csc_data_fetch(d, 0, 0, x) == CSC_OK && csc_data_fetch(d, 0, 1, y) == CSC_OK && x[0] == 0);
+    CHECK_NEAR(x[1] * 255, 10, 0.01);
+    CHECK_NEAR(x[2] * 255, 30, 0.01);
+    CHECK(y[0] == 0 && y[1] == 0 && y[2] == 1 && y[7] == 2 && y[8] == -1);
+    csc_data_close(d);
+    s.patch = 3; /* of what has that size: too low */
+    CHECK(try_open(&s) == CSC_BAD_ARGUMENT && strstr(csc_error(cx), "8 x 2"));
+    csc_error_clear(cx);
+    s.patch = 0;
+    s.size[0] = 0;
+    CHECK(try_open(&s) == CSC_BAD_FILE && strstr(csc_error(cx), "give `size`"));
+    csc_error_clear(cx);
+    s.patch = 2;
+    CHECK(try_open(&s) == CSC_OK);
+    gray(in_folder("sm/b.png"), 3, 6, (int[18]){0});
+    s.patch = 0, s.size[0] = 4;
+    CHECK(try_open(&s) == CSC_BAD_FILE && strstr(csc_error(cx), "si/b.png is 6 x 6") && strstr(csc_error(cx), "sm/b.png that belongs to it is 6 x 3"));
+    csc_error_clear(cx);
+    picture(in_folder("sm/b.png"), 3, 6, 6, 0);
+    CHECK(try_open(&s) == CSC_BAD_FILE && strstr(csc_error(cx), "sm/b.png is no mask"));
+    csc_error_clear(cx);
+    unlink(in_folder("sm/b.png"));
+    CHECK(try_open(&s) == CSC_BAD_FILE && strstr(csc_error(cx), "no picture that belongs to b.png"));
+    csc_error_clear(cx);
+    unlink(in_folder("si/b.png"));
+    CHECK(damage(in_folder("sm/a.png"), &s, 1, 3) > 100);
 }
 
 #if __has_include(<jpeglib.h>)
@@ -515,7 +573,7 @@ int main(int argc, char **argv) {
     snprintf(folder, sizeof folder, "%s/csc-runtime-XXXXXX", getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
     if (!cx || !mkdtemp(folder)) return 2;
     const Case cases[] = {T(idx), T(claims), T(mnist_folder), T(cifar), T(npy), T(npz), T(safetensors), T(png_round_trip), T(png_damaged),
-                          T(folder_of_classes), T(masks), T(jpeg), T(atoms)};
+                          T(folder_of_classes), T(masks), T(sizes), T(jpeg), T(atoms)};
     int bad = run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
     if (*csc_error(cx)) printf("# a message was left: %s\n", csc_error(cx));
     char command[100];

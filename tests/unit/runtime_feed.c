@@ -102,7 +102,8 @@ TEST(translate) {
             int y = k / 5 - dy, x = k % 5 - dx;
             CHECK(s.x[k] == (y >= 0 && y < 6 && x >= 0 && x < 5 ? (float)(10 * y + x + 1) : 0));
         }
-        CHECK(!memcmp(s.x, s.mask, 120) && !memcmp(s.x, s.target, 120)); /* what belongs to the picture moves with it */
+        CHECK(!memcmp(s.x, s.target, 120)); /* what belongs to the picture moves with it; what comes in is of no class */
+        for (int k = 0; k < 30; k++) CHECK(s.mask[k] == (s.x[k] == 0 ? -1 : s.x[k]));
     }
     for (int k = 0; k < 25; k++) CHECK(seen[k / 5][k % 5] > 2);
     Sample s = sample(&p, d, 0, false, 0);
@@ -118,10 +119,21 @@ TEST(crop_and_flip) {
     Sample s = sample(&p, d, 0, false, 0); /* the middle of 8 x 7 */
     CHECK(s.x[0] == 11 && s.x[3] == 14 && s.x[15] == 44);
     plan_free(&p);
+    csc_augment both[] = {crop, flips[0]};
+    p = planned(d, both, 2, 16);
+    int alike = 0;
+    for (uint32_t e = 0; e < 50; e++) {
+        s = sample(&p, d, 0, true, e);
+        for (int k = 0; k < 16; k++) CHECK(s.mask[k] == (s.x[k] == 0 ? -1 : s.x[k]) && s.target[k] == s.x[k]);
+        alike += s.x[0] == 11;
+    }
+    CHECK(alike < 40);
+    plan_free(&p);
     p = planned(d, flips, 2, 30);
     int seen[2][2] = {{0}};
     for (uint32_t e = 0; e < 100; e++) {
         s = sample(&p, d, 0, true, e);
+        CHECK(!memcmp(s.x, s.mask, 120) && !memcmp(s.x, s.target, 120));
         int v = s.x[0] > 50, h = (int)s.x[0] % 10 == 5;
         seen[v][h]++;
         for (int k = 0; k < 30; k++) CHECK(s.x[k] == (float)((v ? 5 - k / 5 : k / 5) * 10 + (h ? 4 - k % 5 : k % 5) + 1));

@@ -1,0 +1,11 @@
+model m {
+    input X : real[1, H, W]
+    label y : class[2, H, W]
+    output s = conv2d(X, 2)
+}
+train m {
+    data      = images("a", targets: "b", size: [96, 0], ignore: 300)
+    minimize  = pixel_cross_entropy(s, y)
+    optimizer = adam(lr: 1e-3)
+    report    = [ratio(s, 1)]
+}
