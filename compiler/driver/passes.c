@@ -87,7 +87,7 @@ static void run_sched(Compile *c) {
         return;
     }
 #endif
-    SchedTarget t = {lanes, registers};
+    SchedTarget t = {.lanes = lanes, .registers = registers};
     c->sched = sched_program(c->cx, c->cx->keep, c->program, c->entries.at, c->entries.len, &t);
     const char *why = NULL;
     if (c->sched && !loop_check(c->cx->pass, c->sched->module, &why)) BUG("the nests do not hold what they promise: %s", why);

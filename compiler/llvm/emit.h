@@ -54,6 +54,7 @@ typedef struct Emit {
     Val spaces[SP_KINDS], *lists[2]; /* entry: where memory starts; inputs and outputs; NULL until asked for */
     LLVMBasicBlockRef start;   /* entry: the block where they are read */
     int32_t launches;
+    Val whole;                 /* entry: the call's batch; slot LP_VAR_BATCH has that of the launches */
     Val *pointer;              /* kernel: value of each pointer parameter */
     Val *slot;                 /* current value of each variable, then of each register */
     int32_t nvar, nslot;

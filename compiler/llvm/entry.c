@@ -72,7 +72,7 @@ static Val space_start(Emit *e, const Lptr *p) {
 
 Val emit_pointer_to(Emit *e, const Lptr *p) {
     Val at = space_start(e, p), offset = emit_i64(e, p->offset);
-    if (p->space == SP_BATCH && p->offset) offset = pure_op(e, PURE_MUL, e->slot[LP_VAR_BATCH], offset, NULL);
+    if (p->space == SP_BATCH && p->offset) offset = pure_op(e, PURE_MUL, e->whole, offset, NULL);
     if (p->offset) at = pure_op(e, PURE_AT, at, offset, NULL);
     return p->plus ? pure_op(e, PURE_AT, at, emit_int(e, p->plus), NULL) : at;
 }
@@ -131,14 +131,14 @@ Val emit_entry(Emit *e, const LpEntry *entry) {
     LLVMBuildRet(e->b, LLVMConstInt(e->i32, 1, 0));
     LLVMPositionBuilderAtEnd(e->b, good);
     e->start = good;
-    e->slot[LP_VAR_BATCH] = pure_here(e, LLVMBuildZExt(e->b, batch, e->i64, ""));
+    e->whole = e->slot[LP_VAR_BATCH] = pure_here(e, LLVMBuildZExt(e->b, batch, e->i64, ""));
     e->slot[LP_VAR_SEED] = pure_here(e, call_field(e, e->i64, CALL(seed)));
     e->slot[LP_VAR_STEP] = pure_here(e, call_field(e, e->i64, CALL(step)));
     e->slot[LP_VAR_FIRST_SAMPLE] = pure_here(e, call_field(e, e->i64, CALL(first_sample)));
-    Val work = LLVMBuildMul(e->b, e->slot[LP_VAR_BATCH], emit_i64(e, entry->batch_floats), "");
+    Val work = LLVMBuildMul(e->b, e->whole, emit_i64(e, entry->batch_floats), "");
     work = LLVMBuildAdd(e->b, work, emit_i64(e, entry->fixed_floats), "");
     e->scratch = emit_address(e, call_field(e, e->ptr, CALL(workspace)), work);
-    LLVMBuildStore(e->b, e->slot[LP_VAR_BATCH], e->args);
+    LLVMBuildStore(e->b, e->whole, e->args);
     LLVMBuildBr(e->b, body);
     LLVMPositionBuilderAtEnd(e->b, body);
     emit_list(e, entry->body);

@@ -183,7 +183,10 @@ static void emit_one(Emit *e, const Ls *s) {
         else emit_for(e, s);
         return;
     case LS_IF: emit_if(e, s); return;
-    case LS_SETVAR: e->slot[s->var] = emit_int(e, s->cond); return;
+    case LS_SETVAR:
+        e->slot[s->var] = emit_int(e, s->cond);
+        if (!e->k && s->var == LP_VAR_BATCH) LLVMBuildStore(e->b, e->slot[s->var], e->args); /* slot 0 of the arguments */
+        return;
     case LS_BREAK_IF: emit_break(e, s); return;
     case LS_SET:
         MUST(!s->reg_at || loop_fold(s->reg_at, &e->known, &plus));

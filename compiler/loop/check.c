@@ -166,7 +166,8 @@ static void check_list(Check *c, const Ls *s);
 
 static void check_var(Check *c, int32_t var) {
     int32_t first = c->k ? c->k->nint + 2 : LP_VARS;
-    if (var < first || var >= c->nvar) wrong(c, "sets variable %d", (int)var);
+    bool samples = !c->k && (var == LP_VAR_BATCH || var == LP_VAR_FIRST_SAMPLE);
+    if ((var < first && !samples) || var >= c->nvar) wrong(c, "sets variable %d", (int)var);
     if (c->set_by_loop[var]) wrong(c, "sets variable %d, which a loop around it sets", (int)var);
     c->known.known[var] = false;
     c->over[var] = false;

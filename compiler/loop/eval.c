@@ -43,7 +43,7 @@ typedef struct Ev {
     float (*reg)[LOOP_MAX_WIDTH];
     Mem *ptr;
     uint32_t launch;
-    int64_t point;
+    int64_t point, batch; /* of the launch */
     LxMap memo;
     jmp_buf leave;
     const char *why;
@@ -342,7 +342,7 @@ static void run_point(Ev *e, const Mem *scratch) {
         e->ptr[i] = scratch[i];
     }
     e->var[lp_grid_var(k)] = e->point;
-    e->var[lp_batch_var(k)] = e->call->batch;
+    e->var[lp_batch_var(k)] = e->batch;
     run(e, k->body);
 }
 
@@ -354,7 +354,7 @@ static void run_launch(Ev *e, const Ls *s) {
     int64_t *var = ARENA_ARRAY(e->a, int64_t, k->nvar), *outer = e->var;
     Mem *ptr = ARENA_ARRAY(e->a, Mem, k->nptr);
     for (int32_t i = 0; i < k->nint; i++) var[i] = ev_int(e, s->ints[i]);
-    var[lp_batch_var(k)] = e->call->batch;
+    var[lp_batch_var(k)] = e->batch = outer[LP_VAR_BATCH];
     int32_t n = lp_launch_ptrs(k);
     for (int32_t i = 0; i < n; i++) ptr[i] = point_to(e, &s->ptrs[i], k->ptr[i].name);
     e->k = k;

@@ -145,7 +145,8 @@ typedef struct LpArg { /* what an entry reads or writes: floats (per sample when
     bool batched;
 } LpArg;
 
-/* Variables of an entry that are set when it starts. */
+/* Variables of an entry that are set when it starts. An entry that computes samples in groups sets the first and the last to what a group
+   has: kernels see that batch. What SP_BATCH and LpArg call the batch stays that of the call. */
 enum { LP_VAR_BATCH, LP_VAR_SEED, LP_VAR_STEP, LP_VAR_FIRST_SAMPLE, LP_VARS /* the first of its own */ };
 
 typedef struct LpEntry {

@@ -9,9 +9,9 @@ void remark(Ent *e, Span at, const char *fmt, ...) {
     vec_push(e->a, &e->s->r->remarks, r);
 }
 
-Gx *gx_new(Ent *e, const Graph *g, const View *args) {
+Gx *gx_new(Ent *e, const Graph *g, const View *args, const NodeId *sum) {
     Gx *x = ARENA_NEW(e->a, Gx);
-    *x = (Gx){.e = e, .a = e->a, .g = g, .args = args};
+    *x = (Gx){.e = e, .a = e->a, .g = g, .args = args, .sum = sum};
     x->val = ARENA_ARRAY(e->a, Val, g->nodes.len + 1);
     x->uses = ARENA_ARRAY(e->a, uint32_t, g->nodes.len + 1);
     x->fits = ARENA_ARRAY(e->a, bool, g->nodes.len + 1);
@@ -84,7 +84,7 @@ View gx_view(Gx *x, NodeId id) {
     return v;
 }
 
-static bool lower_product(Gx *x, NodeId id, Ending end) {
+bool lower_product(Gx *x, NodeId id, Ending end) {
     return graph_at(x->g, id)->op == OP_dense || graph_at(x->g, id)->op == OP_dense_grad
                ? lower_dense(x, id, end)
                : lower_conv(x, id, end);
@@ -215,13 +215,21 @@ static void lower_view(Gx *x, NodeId id) {
     store_view(x, id, r);
 }
 
+/* Input or output: of the samples of the group. */
+static View samples_of(Ent *e, LpSpace space, int32_t which, Shape s, bool batched) {
+    Arena *a = e->a;
+    View v = view_external(e, space, which, 0, s, batched);
+    if (batched && e->group) v.plus = MUL(IVAR(e->first_var), INT(v.sample));
+    return v;
+}
+
 static View leaf(Gx *x, const Node *n) {
     Ent *e = x->e;
     const Program *p = e->s->p;
     int32_t i = n->a.index;
     switch ((int)n->op) {
     case OP_input:
-        return view_external(e, SP_IN, i, 0, n->shape, n->batched);
+        return samples_of(e, SP_IN, i, n->shape, n->batched);
     case OP_param:
         return view_external(e, SP_PARAM, 0, p->params.at[i].offset, n->shape, n->batched);
     case OP_state:
@@ -273,7 +281,7 @@ static void lower_node(Gx *x, NodeId id) {
     case OP_sum:
     case OP_amax:
     case OP_batch_sum:
-        lower_reduce(x, id);
+        lower_reduce(x, id, NULL);
         break;
     case OP_dense:
     case OP_dense_grad:
@@ -319,34 +327,47 @@ static void place_parts(Gx *x) {
     }
 }
 
+static void run_nodes(Gx *x, NodeId from, NodeId end) {
+    for (NodeId i = from; i < end; i++) {
+        if (!x->uses[i]) continue;
+        if (!x->sum || x->sum[i] == NO_NODE)
+            lower_node(x, i);
+        else
+            group_add(x, i, x->sum[i]);
+    }
+}
+
 void gx_run(Gx *x) {
     place_parts(x);
-    for (size_t i = 0; i < x->g->nodes.len; i++)
-        if (x->uses[i]) lower_node(x, (NodeId)i);
+    run_nodes(x, 0, (NodeId)x->g->nodes.len);
 }
 
 /* ---- results ---- */
 typedef struct Result {
     View to;
+    bool each; /* written group by group */
     bool late; /* its memory may be that of something the entry still reads */
 } Result;
 
-static Result result_of(Ent *e, const Graph *g, const GraphOut *o, int32_t *nout) {
-    const Node *n = graph_at(g, o->node);
+static Result result_of(Ent *e, const Groups *q, const GraphOut *o, int32_t *nout) {
+    const Node *n = graph_at(q->graph, o->node);
+    bool each = q->size && o->node < q->after && q->sum[o->node] == NO_NODE;
     const Program *p = e->s->p;
     switch (o->role) {
     case OUT_VALUE:
     case OUT_INGRAD:
-        return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, true), false};
+        if (each) return (Result){samples_of(e, SP_OUT, (*nout)++, n->shape, true), .each = true};
+        return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, true), false, false};
     case OUT_LOSS:
     case OUT_METRIC:
     case OUT_PARAM:
-        return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, false), false};
+        return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, false), false, false};
     case OUT_GRAD:
-        return (Result){view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), false};
+        return (Result){view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), false,
+                        false};
     case OUT_STATE:
         return (Result){view_external(e, SP_STATE_OUT, 0, p->states.at[o->index].offset, n->shape, false),
-                        true};
+                        .late = true};
     }
     BUG("an output without a role");
 }
@@ -354,6 +375,15 @@ static Result result_of(Ent *e, const Graph *g, const GraphOut *o, int32_t *nout
 static void copy_out(Gx *x, NodeId n, const View *to) {
     Dom d = dom_of(to->shape, to->batched);
     lower_map(x->e, &d, FOLD_NONE, gx_expr(x, n), to, to->stride, "out");
+}
+
+static void copy_results(Gx *x, const Result *r, bool each) {
+    for (size_t i = 0; i < x->g->outs.len; i++) {
+        NodeId node = x->g->outs.at[i].node;
+        if (r[i].late || r[i].each != each) continue;
+        if (x->val[node].kind != VAL_STORED || !view_same(&x->val[node].view, &r[i].to))
+            copy_out(x, node, &r[i].to);
+    }
 }
 
 /* Copies to the states come last and from the workspace: a state may be written where it was read. */
@@ -394,34 +424,48 @@ static void describe(Ent *e, const Entry *y, const Result *r, int32_t nout) {
     o->in = in, o->out = out, o->nout = nout;
 }
 
+void set_blocks(Ent *e) {
+    Arena *a = e->a;
+    Ls *s = code_add(a, &e->code, LS_SETVAR);
+    s->var = e->blocks_var;
+    s->cond = IMAX(INT(1), DIV(INT(8), IVAR(LP_VAR_BATCH)));
+}
+
 static void lower_entry(Sched *s, const Entry *y) {
     Arena *a = s->a;
     Ent *e = ARENA_NEW(a, Ent);
     LpEntry out = {.name = y->name, .kind = (int32_t)y->kind, .stage = y->stage};
     *e = (Ent){.s = s, .a = a, .out = &out, .nvar = LP_VARS};
-    e->blocks_var = e->nvar++;
+    e->blocks_var = e->nvar++, e->whole_var = e->nvar++, e->first_var = e->nvar++;
     Ls *set = code_add(a, &e->code, LS_SETVAR);
-    set->var = e->blocks_var;
-    set->cond = IMAX(INT(1), DIV(INT(8), IVAR(LP_VAR_BATCH)));
+    set->var = e->whole_var, set->cond = IVAR(LP_VAR_BATCH);
+    set_blocks(e);
 
-    const Graph *g = split_joined(a, y->graph);
-    Gx *x = gx_new(e, g, NULL);
+    const Groups *q = groups_of(a, split_joined(a, y->graph), s->t.group);
+    const Graph *g = q->graph;
+    e->group = q->size;
+    group_describe(e, q);
+    Gx *x = gx_new(e, g, NULL, q->sum);
     size_t n = g->outs.len;
     Result *r = ARENA_ARRAY(a, Result, n + 1);
     int32_t nout = 0;
     for (size_t i = 0; i < n; i++) {
         const GraphOut *o = &g->outs.at[i];
-        r[i] = result_of(e, g, o, &nout);
+        r[i] = result_of(e, q, o, &nout);
         bool own = x->uses[o->node] == 1 || r[i].to.shape.rank <= 1 || o->role == OUT_GRAD;
         if (own && !r[i].late) gx_target(x, o->node, &r[i].to);
     }
-    gx_run(x);
-    for (size_t i = 0; i < n; i++) {
-        NodeId node = g->outs.at[i].node;
-        if (r[i].late || (x->val[node].kind == VAL_STORED && view_same(&x->val[node].view, &r[i].to)))
-            continue;
-        copy_out(x, node, &r[i].to);
-    }
+    place_parts(x);
+    if (q->size) {
+        run_nodes(x, 0, q->each);
+        group_open(x, q);
+        run_nodes(x, q->each, q->after);
+        copy_results(x, r, true);
+        group_close(x);
+        run_nodes(x, q->after, (NodeId)g->nodes.len);
+    } else
+        run_nodes(x, 0, (NodeId)g->nodes.len);
+    copy_results(x, r, false);
     copy_late(x, r);
     plan_memory(e);
     remark(e, (Span){0},

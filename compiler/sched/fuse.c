@@ -102,7 +102,8 @@ void fuse_decide(Gx *x) {
     int32_t *leaves = ARENA_ARRAY(x->a, int32_t, n), *ops = ARENA_ARRAY(x->a, int32_t, n);
     count_uses(x);
     for (size_t i = 0; i < g->nodes.len; i++)
-        x->fits[i] = x->uses[i] && (op_is_elementwise(g->nodes.at[i].op) || is_product(&g->nodes.at[i]));
+        x->fits[i] = x->uses[i] && (!x->sum || x->sum[i] == NO_NODE) &&
+                     (op_is_elementwise(g->nodes.at[i].op) || is_product(&g->nodes.at[i]));
     bool changed = true;
     while (changed) { /* what fits only becomes less */
         changed = find_roots(x, root, first);

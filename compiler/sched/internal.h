@@ -78,6 +78,8 @@ typedef struct Ent { /* one entry being written */
     Code code;
     int32_t pos; /* launches written so far: the clock of lifetimes */
     int32_t nvar;
+    int64_t group; /* samples that are computed at a time; 0: all of the batch */
+    int32_t whole_var, first_var, first_sample; /* samples of the batch; the first of the group; the call's */
     int32_t blocks_var; /* into how many blocks a sample's work is cut: more than 1 when the batch is small */
     int64_t thread_bytes;
     Vec(struct Pack) packs;
@@ -191,6 +193,7 @@ typedef struct Dom {
     bool fold[DOM_MAX]; /* a reduction runs along it */
     bool batched;       /* the result is */
     bool fold_batch;    /* the reduction runs over the samples */
+    bool more;          /* a sum is added to what is there */
 } Dom;
 Dom dom_of(Shape s, bool batched);
 Ex *ex_leaf(Ent *e, const View *v,
@@ -302,13 +305,14 @@ typedef struct Gx { /* one graph being lowered: an entry's, or a body's in it */
     uint32_t *uses;
     bool *fits;  /* is computed inside the first that reads it */
     bool *aside; /* ... and stored from there for others */
+    const NodeId *sum; /* group.c: the sum over groups that a node is a part of; NULL: there are none */
     bool hold;   /* gx_expr: leave a held product as it is, and say so in `held` */
     Ex *held;
     NodeId held_node;
     Vec(NodeId) inner; /* of the expression being built: what is stored aside */
     Vec(Ex *) inner_ex;
 } Gx;
-Gx *gx_new(Ent *e, const Graph *g, const View *args);
+Gx *gx_new(Ent *e, const Graph *g, const View *args, const NodeId *sum);
 void gx_target(
     Gx *x, NodeId n,
     const View *v); /* ask for the result there; only if nothing else was asked and it is not a view */
@@ -327,8 +331,25 @@ typedef bool (*ViewChange)(const View *v, void *how, View *out);
 /* A copy with the views of its leaves changed; *acc becomes its copy. NULL: one cannot be changed so. */
 Ex *ex_change(Ent *e, Ex *x, Ex **acc, ViewChange f, void *how);
 
+/* ---- group.c: samples in groups ---- */
+typedef struct Groups {
+    const Graph *graph; /* what the batch has no say in, what is made for each sample, what needs their sums */
+    int64_t size;       /* samples of a group; 0: the whole batch */
+    NodeId each, after; /* the first nodes of the second and third part */
+    NodeId *sum;        /* the sum over all groups that a node is a part of (its own number: it is that sum); NO_NODE */
+    double each_cost, once; /* estimated cycles: of a sample, of a group by itself */
+    NodeId reader;      /* why there are no groups: a value per sample (of the graph as given) that sums lead to; NO_NODE */
+} Groups;
+Groups *groups_of(Arena *a, const Graph *g, int64_t wanted);
+void group_open(Gx *x, const Groups *q);
+void group_add(Gx *x, NodeId part, NodeId sum);
+void group_close(Gx *x);
+void group_describe(Ent *e, const Groups *q); /* a remark: what was chosen, and why */
+void set_blocks(Ent *e); /* into how many a sample is cut: by the samples that there are now */
+
 /* ---- one file of lowerings each; n is the node's number ---- */
-void lower_reduce(Gx *x, NodeId n);
+bool lower_product(Gx *x, NodeId n, Ending end);
+void lower_reduce(Gx *x, NodeId n, const View *more); /* more: where the sum is added; NULL: to its own place */
 bool lower_dense(Gx *x, NodeId n, Ending end); /* false: this ending cannot be had */
 void lower_shape(Gx *x, NodeId n); /* concat embed gather scatter pick place argmax sort noise nbatch */
 bool lower_conv(Gx *x, NodeId n, Ending end);

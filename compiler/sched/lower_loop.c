@@ -45,7 +45,7 @@ static void place_carry(Run *r, uint32_t i, SigIn s) {
     if (!kept(r, i)) {
         int64_t half = (b->floats + 15) / 16 * 16;
         b->floats = 2 * half;
-        const Lx *size = s.batched ? MUL(IVAR(LP_VAR_BATCH), INT(half)) : INT(half);
+        const Lx *size = b->space == SP_BATCH ? MUL(IVAR(LP_VAR_BATCH), INT(half)) : INT(half);
         r->carry[i].plus = MUL(IVAR(r->side), size);
         r->next[i].plus = MUL(SUB(INT(1), IVAR(r->side)), size);
     }
@@ -235,7 +235,7 @@ void lower_loop(Gx *x, NodeId id) {
         r->args[i] = view_turn(e, &r->args[i], turn);
     r->args[loop_args(l) - 1] = number;
     r->args[loop_args(l)] = r->stopped;
-    r->body = gx_new(e, r->g, r->args);
+    r->body = gx_new(e, r->g, r->args, NULL);
     if (reads_turn(r)) store_number(e, turn, &number);
     for (uint32_t i = 0; i < l->ncarry; i++)
         if (written(r, i)) gx_target(r->body, r->g->outs.at[i].node, &r->next[i]);

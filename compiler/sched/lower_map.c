@@ -274,6 +274,13 @@ static const Lx *value(Walk *w, Ex *x, int width, const Lx *count) {
     return r;
 }
 
+static const Lx *result_at(const Walk *w) {
+    Arena *a = w->a;
+    const Lx *at = w->sample && w->d->batched ? MUL(w->sample, INT(w->out_sample)) : INT(0);
+    for (int i = 0; i < w->nmap; i++) at = ADD(at, MUL(w->var[i], INT(w->axis[i].out)));
+    return at;
+}
+
 static const Lx *folded(Walk *w, const Lx *acc, const Lx *v) {
     return lx_f2(w->a, w->fold == FOLD_SUM ? LX_ADD : LX_MAX, acc, v);
 }
@@ -285,7 +292,8 @@ static const Lx *fold_all(Walk *w, Ex *root, int width, const Lx *count) {
     double start = w->fold == FOLD_SUM ? 0 : -INFINITY;
     bool inner = w->vec >= w->nmap; /* vectors run along a folded axis */
     int acc = kb_reg(k, width, 1), wide = inner ? kb_reg(k, w->lanes, 1) : 0;
-    kb_set(k, acc, NULL, lx_float(a, start, width));
+    kb_set(k, acc, NULL,
+           w->d->more ? lx_load(a, w->out_ptr, result_at(w), width, count) : lx_float(a, start, width));
     if (inner) kb_set(k, wide, NULL, lx_float(a, start, w->lanes));
     if (w->d->fold_batch) w->sample = kb_for(k, INT(0), kb_batch(k), 1);
     for (int i = w->nmap; i < w->naxis - (inner ? 1 : 0); i++)
@@ -315,12 +323,9 @@ static const Lx *fold_all(Walk *w, Ex *root, int width, const Lx *count) {
 
 static void one(Walk *w, Ex *root, int width, const Lx *count) {
     Kb *k = w->k;
-    Arena *a = w->a;
     w->e->emission++;
     const Lx *v = w->fold == FOLD_NONE ? value(w, root, width, count) : fold_all(w, root, width, count);
-    const Lx *at = w->sample && w->d->batched ? MUL(w->sample, INT(w->out_sample)) : INT(0);
-    for (int i = 0; i < w->nmap; i++) at = ADD(at, MUL(w->var[i], INT(w->axis[i].out)));
-    kb_store(k, w->out_ptr, at, v, count);
+    kb_store(k, w->out_ptr, result_at(w), v, count);
 }
 
 static void innermost(Walk *w, Ex *root, const Lx *lo, const Lx *hi) {

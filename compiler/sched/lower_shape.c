@@ -174,9 +174,10 @@ static void lower_sort(Gx *x, NodeId id) {
 
 static void lower_nbatch(Gx *x, NodeId id) {
     View out = gx_result(x, id);
-    Kb *k = kb_new(x->e, "nbatch", 0);
+    Kb *k = kb_new(x->e, "nbatch", 1);
+    k->ints[0] = lx_var(x->a, x->e->whole_var);
     int q = kb_ptr(k, &out, true);
-    kb_store(k, q, lx_int(x->a, 0), lx_i2f(x->a, kb_batch(k), 1), NULL);
+    kb_store(k, q, lx_int(x->a, 0), lx_i2f(x->a, lx_var(x->a, 0), 1), NULL);
     kb_launch(k, lx_int(x->a, 1));
 }
 

@@ -9,8 +9,11 @@ static int32_t add(Ent *e, Buf b) {
 }
 
 int32_t buf_new(Ent *e, bool batched, int64_t floats, Name name, Span span) {
-    return add(e,
-               (Buf){.space = batched ? SP_BATCH : SP_FIXED, .floats = floats, .name = name, .span = span});
+    if (batched && e->group) floats *= e->group;
+    return add(e, (Buf){.space = batched && !e->group ? SP_BATCH : SP_FIXED,
+                        .floats = floats,
+                        .name = name,
+                        .span = span});
 }
 
 int32_t buf_external(Ent *e, LpSpace space, int32_t which, int64_t base, int64_t floats) {

@@ -7,6 +7,7 @@
 typedef struct SchedTarget {
     int32_t lanes;     /* float32 lanes of a vector: 4, 8, 16 */
     int32_t registers; /* vector registers: 16 or 32 */
+    int32_t group;     /* samples computed at a time where the graph allows; 0: sched chooses */
 } SchedTarget;
 
 typedef struct SchedRemark {

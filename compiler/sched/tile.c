@@ -209,6 +209,10 @@ static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
     for (int n = 0; n < 3; n++) kb_end(k);
 }
 
+static int64_t columns_at_once(const Ent *e, int64_t each) {
+    return e->group && e->group * each < 64 ? e->group * each : 64;
+}
+
 static void geometry(Tile *q) {
     const TileConv *t = q->t;
     const Taps *ty = &t->taps[0], *tx = &t->taps[1];
@@ -229,7 +233,7 @@ static void geometry(Tile *q) {
     bool one = tx->n * ty->n == 1;
     TileWork w = {.out_ch = q->K,
                   .rows = t->columns ? 1 : q->OH,
-                  .cols = t->columns ? 64 : q->OW,
+                  .cols = t->columns ? columns_at_once(q->e, t->columns) : q->OW,
                   .entries = t->spread[0] ? 1 : q->entries,
                   .run = q->run,
                   .no_dots = q->xch != 1,

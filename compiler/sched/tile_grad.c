@@ -167,7 +167,8 @@ static void write_out(Grad *g, const TileGrad *t, int po, const Share *s) {
 
 static bool set_sides(Grad *g, const View *x, const View *y) {
     const Taps *ty = &g->taps[0], *tx = &g->taps[1];
-    int64_t C = x->shape.dim[0], K = y->shape.dim[0], L = g->L, pixels = g->columns ? 128 : g->OH * g->OW;
+    int64_t C = x->shape.dim[0], K = y->shape.dim[0], L = g->L, pixels = g->OH * g->OW;
+    if (g->columns) pixels = g->e->group ? g->e->group * g->columns : 128;
     g->wide = (g->OW - 1) * tx->stride + tile_last_off(tx) - tx->off[0] + 1;
     g->high = (g->OH - 1) * ty->stride + tile_last_off(ty) - ty->off[0] + 1;
     Side xs = {.v = *x,

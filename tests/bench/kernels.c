@@ -132,7 +132,7 @@ static void row(const Row *r) {
     int lanes, regs;
     llvm_target_lanes("native", &lanes, &regs);
     double begin = now();
-    SchedResult *s = sched_program(cx, a, &p, &e, 1, &(SchedTarget){lanes, regs});
+    SchedResult *s = sched_program(cx, a, &p, &e, 1, &(SchedTarget){.lanes = lanes, .registers = regs});
     const char *why = "";
     if (!loop_check(a, s->module, &why)) printf("check: %s\n", why), exit(1);
     double middle = now();

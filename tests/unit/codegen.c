@@ -66,7 +66,7 @@ static void compare(OpTest t, const char *cpu, const char *what, uint64_t seed) 
     InputDecl *in = ARENA_ARRAY(a, InputDecl, t.ninput + 1);
     for (uint32_t i = 0; i < t.ninput; i++) in[i].shape = t.env.inputs[i].shape;
     Entry entry = {.kind = ENTRY_FORWARD, .graph = t.graph, .nin = (int32_t)t.ninput, .in = in, .name = name_of(cx, "forward")};
-    SchedTarget target;
+    SchedTarget target = {0};
     CHECK(llvm_target_lanes(cpu, &target.lanes, &target.registers));
     LpModule *m = sched_program(cx, a, p, &entry, 1, &target)->module;
     const LpEntry *e = &m->entries.at[0];

@@ -139,8 +139,8 @@ static void compare(const Rig *r, const char *how, const char *what, uint64_t se
     }
 }
 
-static SchedResult *schedule(Rig *r, int lanes) {
-    SchedTarget target = {lanes, lanes == 16 ? 32 : 16};
+static SchedResult *schedule(Rig *r, int lanes, int group) {
+    SchedTarget target = {lanes, lanes == 16 ? 32 : 16, group};
     SchedResult *s = sched_program(r->cx, r->a, &r->p, &r->entry, 1, &target);
     const char *why = "";
     if (!loop_check(r->a, s->module, &why)) {
@@ -187,7 +187,7 @@ static void run_one(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t
         fflush(stdout);
     }
     int lanes = seed % 3 == 0 ? 16 : seed % 3 == 1 ? 8 : 4;
-    SchedResult *s = schedule(&r, lanes);
+    SchedResult *s = schedule(&r, lanes, (int)(seed / 9 % 3)); /* 0: as sched likes */
     const char *why = "";
     if (!loop_eval(a, s->module, 0, &r.call, &why)) {
         if (getenv("CSC_SHOW")) loop_print(s->module, stdout);
@@ -357,8 +357,75 @@ TEST(large_sums) { /* cut into parts, whatever the batch */
     }
 }
 
+static void backwards(void *pool, int64_t count, csc_task task, void *arg, size_t scratch_bytes) {
+    for (int64_t i = count; i-- > 0;) task(arg, i, pool);
+    (void)scratch_bytes;
+}
+
+static bool remarks(const SchedResult *s, const char *text) {
+    for (size_t i = 0; i < s->remarks.len; i++)
+        if (strstr(s->remarks.at[i].text, text)) return true;
+    return false;
+}
+
+/* Samples in groups: memory does not grow with the batch, and the order of grid points changes no bit. */
+TEST(groups) {
+    for (int64_t batch = 1; batch <= 41; batch += 20) {
+        Rng dice = {7};
+        Rig r;
+        Arena *a = arena_new();
+        rig_open(&r, with_gradients(a, product_graph(a, &dice, &products[0], OP_conv, true, 2)));
+        rig_set_batch(&r, batch);
+        rig_fill(&r);
+        SchedResult *s = schedule(&r, 8, 0);
+        const LpEntry *e = &s->module->entries.at[0];
+        CHECK(e->batch_floats == 0 && remarks(s, "samples at a time"));
+        const char *why = "";
+        CHECK(loop_eval(a, s->module, 0, &r.call, &why));
+        compare(&r, "loop_eval", "groups", (uint64_t)batch);
+        run_compiled(&r, s, 8, "groups", (uint64_t)batch);
+        float *first[16];
+        for (size_t i = 0; i < r.t.graph->outs.len; i++) {
+            int64_t n = shape_size(r.want[i].shape) * batch;
+            first[i] = arena_copy(a, r.out[i], (size_t)n * sizeof(float));
+        }
+        r.call.pool = floats(a, e->thread_bytes / 4 + 16);
+        r.call.parallel_for = backwards;
+        run_compiled(&r, s, 8, "groups, the other way round", (uint64_t)batch);
+        for (size_t i = 0; i < r.t.graph->outs.len; i++) {
+            int64_t n = shape_size(r.want[i].shape) * batch;
+            CHECK(memcmp(first[i], r.out[i], (size_t)n * sizeof(float)) == 0);
+        }
+        cx_free(r.cx);
+        arena_free(a);
+    }
+}
+
+TEST(statistics_of_the_batch_forbid_groups) {
+    Arena *a = arena_new();
+    Rng dice = {1};
+    OpTest t;
+    optest_start(&t, a, &dice);
+    NodeId x = optest_leaf(&t, &dice, shape_of(1, (int64_t)40), true, DOM_ANY, 0);
+    NodeId mean = op2(t.graph, OP_div, op1(t.graph, OP_batch_sum, x),
+                      op_expand(t.graph, graph_add(t.graph, OP_nbatch, NULL, 0, NULL, (Span){0}), shape_of(1, (int64_t)40)));
+    graph_out(t.graph, OUT_VALUE, 0, op2(t.graph, OP_sub, x, mean), NULL);
+    Rig r;
+    rig_open(&r, t);
+    rig_set_batch(&r, 9);
+    rig_fill(&r);
+    SchedResult *s = schedule(&r, 8, 2);
+    CHECK(remarks(s, "the whole batch at a time"));
+    const char *why = "";
+    CHECK(loop_eval(a, s->module, 0, &r.call, &why));
+    compare(&r, "loop_eval", "statistics", 1);
+    cx_free(r.cx);
+    arena_free(a);
+}
+
 int main(int argc, char **argv) {
     static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
-                                 T(products),       T(dense_products),  T(large_sums)};
+                                 T(products),       T(dense_products),  T(large_sums),
+                                 T(groups),         T(statistics_of_the_batch_forbid_groups)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

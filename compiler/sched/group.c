@@ -1,0 +1,362 @@
+/* Samples in groups: what an entry computes before, for each group of samples, and after; and how many make a
+   group. Sums over the samples (gradients of parameters, losses) are added up over the groups. Where
+   something made for one sample depends on such a sum (batch statistics), the whole batch is one group, as if
+   there were none. */
+#include "op/loops.h"
+#include "sched/internal.h"
+
+typedef struct Body { /* one graph: which of its values the batch has a say in */
+    Arena *a;
+    const Graph *g;
+    bool *sums;  /* made of sums over the samples (not batched) */
+    bool *same;  /* result of a loop over samples that is the same for each group */
+    bool *whole; /* result of such a loop that is right for the whole batch only */
+    uint32_t *uses;
+} Body;
+
+static void count_uses(Body *b) {
+    const Graph *g = b->g;
+    for (size_t i = 0; i < g->outs.len; i++) b->uses[g->outs.at[i].node]++;
+    for (size_t i = g->nodes.len; i-- > 0;)
+        for (uint32_t k = 0; b->uses[i] && k < g->nodes.at[i].nin; k++) b->uses[g->nodes.at[i].in[k]]++;
+}
+
+static bool sees_batch(const Node *n) { /* a loop: does anything in it differ from sample to sample? */
+    const Graph *g = n->a.loop->body;
+    for (size_t i = 0; i < g->nodes.len; i++)
+        if (g->nodes.at[i].batched || (g->nodes.at[i].op == OP_loop && sees_batch(&g->nodes.at[i])))
+            return true;
+    return false;
+}
+
+/* A sum over the samples: with twice the samples it is the sum of both halves. */
+static bool crosses(const Body *b, const Node *n) {
+    for (uint32_t k = 0; k < n->nin && !n->batched && n->op != OP_loop && n->op != OP_proj; k++)
+        if (graph_batched(b->g, n->in[k])) return true;
+    return false;
+}
+
+static bool by_sample(const Body *b, const Node *n) { /* computed sample by sample */
+    return n->batched || crosses(b, n) || (n->op == OP_loop && sees_batch(n));
+}
+
+static bool is_zero(const Graph *g, NodeId id) {
+    const Node *n = graph_at(g, id);
+    return n->op == OP_constant ? n->a.value == 0 : n->op == OP_expand && is_zero(g, n->in[0]);
+}
+
+static bool adds_up(const Body *b, NodeId id, NodeId start);
+
+static bool loop_adds_up(const Body *b, const Node *proj);
+
+/* Is the value a sum over the samples, or `start` (NO_NODE: none) plus one? */
+static bool adds_up(const Body *b, NodeId id, NodeId start) {
+    const Node *n = graph_at(b->g, id);
+    if (id == start) return b->uses[id] == 1;
+    if (n->batched) return false;
+    if (crosses(b, n)) return true;
+    if (n->op == OP_proj) return loop_adds_up(b, n);
+    if (!b->sums[id]) return is_zero(b->g, id);
+    if (n->op == OP_add || n->op == OP_concat) {
+        for (uint32_t k = 0; k < n->nin; k++) {
+            if (!adds_up(b, n->in[k], n->op == OP_add ? start : NO_NODE)) return false;
+            for (uint32_t q = 0; q < k; q++) /* start once at most */
+                if (n->in[q] == n->in[k] && n->in[k] == start) return false;
+        }
+        return true;
+    }
+    if (n->op == OP_sub) return adds_up(b, n->in[0], NO_NODE) && adds_up(b, n->in[1], NO_NODE);
+    uint32_t from = NO_NODE; /* the one input that is a sum */
+    for (uint32_t k = 0; k < n->nin; k++)
+        if (b->sums[n->in[k]]) {
+            if (from != NO_NODE) return false;
+            from = k;
+        }
+    return from != NO_NODE && (op_info[n->op].linear >> from & 1) && adds_up(b, n->in[from], NO_NODE);
+}
+
+static Body *body_new(Arena *a, const Graph *g);
+
+/* Which arguments of the body are made of sums, when a turn is followed by another. */
+static Body *loop_body(Arena *a, const LoopAttr *l) {
+    Body *b = body_new(a, l->body);
+    bool *arg = ARENA_ARRAY(a, bool, loop_args(l) + 1);
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < l->body->nodes.len; i++) {
+            const Node *n = &l->body->nodes.at[i];
+            if (n->batched) continue;
+            b->sums[i] = n->op == OP_arg ? arg[n->a.index] : b->sums[i] || crosses(b, n);
+            for (uint32_t k = 0; k < n->nin; k++) b->sums[i] |= b->sums[n->in[k]];
+        }
+        for (uint32_t i = 0; i < l->ncarry; i++)
+            if (b->sums[l->body->outs.at[i].node] && !arg[i]) arg[i] = more = true;
+    }
+    return b;
+}
+
+/* Does what one sample does in the loop depend on sums over all of them? */
+static bool mixes(Arena *a, const LoopAttr *l) {
+    Body *b = loop_body(a, l);
+    for (NodeId k = 0; k < l->body->nodes.len; k++) {
+        const Node *n = graph_at(l->body, k);
+        if (!b->uses[k] || !by_sample(b, n)) continue;
+        if (n->op == OP_loop && mixes(a, n->a.loop)) return true;
+        for (uint32_t q = 0; q < n->nin; q++)
+            if (b->sums[n->in[q]]) return true;
+    }
+    return l->until && b->sums[l->body->outs.at[l->ncarry + l->nemit].node];
+}
+
+typedef enum Kind { RESULT_SAME, RESULT_SUM, RESULT_WHOLE } Kind;
+/* What a result that is not batched is, of a loop over samples. */
+static Kind result_kind(Arena *a, const Graph *g, const Node *loop, uint32_t i) {
+    const LoopAttr *l = loop->a.loop;
+    if (i == l->ncarry + l->nemit) return RESULT_WHOLE;
+    Body *b = loop_body(a, l);
+    NodeId out = l->body->outs.at[i].node, arg = NO_NODE;
+    if (!b->sums[out]) return RESULT_SAME;
+    for (NodeId k = 0; k < l->body->nodes.len; k++) {
+        const Node *n = graph_at(l->body, k);
+        if (n->op == OP_arg && n->a.index == (int32_t)i && i < l->ncarry) arg = k;
+    }
+    if (i < l->ncarry && !is_zero(g, loop->in[i])) return RESULT_WHOLE;
+    return adds_up(b, out, arg) ? RESULT_SUM : RESULT_WHOLE;
+}
+
+static bool loop_adds_up(const Body *b, const Node *proj) {
+    return sees_batch(graph_at(b->g, proj->in[0])) &&
+           result_kind(b->a, b->g, graph_at(b->g, proj->in[0]), (uint32_t)proj->a.index) == RESULT_SUM;
+}
+
+static Body *body_new(Arena *a, const Graph *g) {
+    Body *b = ARENA_NEW(a, Body);
+    size_t n = g->nodes.len + 1;
+    *b = (Body){a,
+                g,
+                ARENA_ARRAY(a, bool, n),
+                ARENA_ARRAY(a, bool, n),
+                ARENA_ARRAY(a, bool, n),
+                ARENA_ARRAY(a, uint32_t, n)};
+    count_uses(b);
+    for (size_t i = 0; i < g->nodes.len; i++) {
+        const Node *x = &g->nodes.at[i];
+        if (x->batched || !b->uses[i]) continue;
+        b->sums[i] = crosses(b, x);
+        if (x->op == OP_proj && sees_batch(graph_at(g, x->in[0]))) {
+            Kind k = result_kind(a, g, graph_at(g, x->in[0]), (uint32_t)x->a.index);
+            b->sums[i] = k != RESULT_SAME, b->same[i] = k == RESULT_SAME, b->whole[i] = k == RESULT_WHOLE;
+        } else
+            for (uint32_t k = 0; k < x->nin; k++) {
+                b->sums[i] |= b->sums[x->in[k]];
+                b->same[i] |= b->same[x->in[k]];
+            }
+    }
+    return b;
+}
+
+/* The number of turns that a loop took may say how many its reverse takes: group by group, each its own. */
+static bool only_counts(const Body *b, NodeId id) {
+    const Graph *g = b->g;
+    for (size_t i = 0; i < g->outs.len; i++)
+        if (g->outs.at[i].node == id) return false;
+    for (size_t i = 0; i < g->nodes.len; i++) {
+        const Node *n = &g->nodes.at[i];
+        for (uint32_t k = 0; b->uses[i] && k < n->nin; k++)
+            if (n->in[k] == id &&
+                !(n->op == OP_loop && n->a.loop->counted && k + 1 == n->nin && sees_batch(n)))
+                return false;
+    }
+    return true;
+}
+
+static double flops_of(const Graph *g, const Node *n) {
+    if (n->op == OP_conv || n->op == OP_conv_adj || n->op == OP_conv_grad) {
+        const ConvGeom *c = n->a.conv;
+        return 2.0 * (double)(c->out_ch * c->out[0] * c->out[1] * (c->in_ch / c->groups)) * c->kernel[0] *
+               c->kernel[1];
+    }
+    if (n->op == OP_dense || n->op == OP_dense_grad) {
+        Shape x = graph_shape(g, n->in[1]), y = n->op == OP_dense ? n->shape : graph_shape(g, n->in[0]);
+        return 2.0 * (double)shape_size(x) * (double)y.dim[0];
+    }
+    double all = n->op == OP_loop ? 0 : (double)shape_size(n->shape);
+    if (n->op == OP_loop)
+        for (size_t i = 0; i < n->a.loop->body->nodes.len; i++)
+            all += (double)n->a.loop->turns * flops_of(n->a.loop->body, &n->a.loop->body->nodes.at[i]);
+    return all;
+}
+
+/* How many samples: as few as keep what each group costs by itself (launches, gradients that are read and
+   written again) near a twentieth of the work; a power of two, so that with the blocks of a sample there are
+   at least 8 grid points. */
+enum { GROUP_LEAST = 4, GROUP_MOST = 32 };
+static int64_t choose_size(Groups *q) {
+    double each = 0, once = 0;
+    for (NodeId i = q->each; i < q->after; i++) {
+        const Node *n = graph_at(q->graph, i);
+        if (n->op == OP_constant || n->op == OP_expand || n->op == OP_slice || n->op == OP_concat) continue;
+        each += flops_of(q->graph, n) / 40;
+        once += 2000;
+        if (q->sum[i] != NO_NODE) once += 4.0 * (double)shape_size(n->shape);
+    }
+    int64_t n = GROUP_LEAST;
+    q->each_cost = each, q->once = once;
+    while (n < GROUP_MOST && (double)n * each * 0.05 < once) n *= 2;
+    return n;
+}
+
+static NodeId reader_of_sums(const Body *b) { /* a value per sample that depends on all samples */
+    for (NodeId i = 0; i < b->g->nodes.len; i++) {
+        const Node *n = graph_at(b->g, i);
+        if (!b->uses[i]) continue;
+        if (b->whole[i] && !only_counts(b, i)) return i;
+        if (!by_sample(b, n)) continue;
+        if (n->op == OP_loop && mixes(b->a, n->a.loop)) return i;
+        for (uint32_t k = 0; k < n->nin; k++)
+            if (b->sums[n->in[k]] && !b->whole[n->in[k]]) return i;
+    }
+    return NO_NODE;
+}
+
+enum { BEFORE, EACH, AFTER };
+
+static int phase_of(const Body *b, NodeId i) {
+    const Node *n = graph_at(b->g, i);
+    if (by_sample(b, n) || b->whole[i] || (n->op == OP_proj && loop_adds_up(b, n))) return EACH;
+    return b->sums[i] ? AFTER : b->same[i] ? EACH : BEFORE;
+}
+
+/* The same graph with its nodes in the order of the phases. */
+static void put_in_order(Groups *q, const Body *b) {
+    const Graph *g = b->g;
+    Arena *a = b->a;
+    Graph *to = graph_new(a);
+    NodeId *map = ARENA_ARRAY(a, NodeId, g->nodes.len + 1);
+    for (int phase = BEFORE; phase <= AFTER; phase++) {
+        if (phase == EACH) q->each = (NodeId)to->nodes.len;
+        if (phase == AFTER) q->after = (NodeId)to->nodes.len;
+        for (NodeId i = 0; i < g->nodes.len; i++) {
+            if (!b->uses[i] || phase_of(b, i) != phase) continue;
+            Node n = *graph_at(g, i);
+            NodeId *in = ARENA_ARRAY(a, NodeId, n.nin + 1);
+            for (uint32_t k = 0; k < n.nin; k++) in[k] = map[n.in[k]];
+            n.in = in;
+            map[i] = (NodeId)to->nodes.len;
+            vec_push(a, &to->nodes, n);
+        }
+    }
+    for (size_t i = 0; i < g->outs.len; i++) {
+        GraphOut o = g->outs.at[i];
+        o.node = map[o.node];
+        vec_push(a, &to->outs, o);
+    }
+    q->graph = to;
+}
+
+/* Sums of sums that nobody else reads are one: its parts are added to it as they are made. */
+static void join_sums(Groups *q, Arena *a) {
+    const Graph *g = q->graph;
+    Body *b = body_new(a, g);
+    q->sum = ARENA_ARRAY(a, NodeId, g->nodes.len + 1);
+    for (NodeId i = 0; i < g->nodes.len; i++) {
+        const Node *n = graph_at(g, i);
+        q->sum[i] = i >= q->each && i < q->after && b->sums[i] && !b->whole[i] ? i : NO_NODE;
+        if (i < q->after || n->op != OP_add || n->in[0] == n->in[1]) continue;
+        bool parts = true;
+        for (int k = 0; k < 2; k++) parts &= q->sum[n->in[k]] != NO_NODE && b->uses[n->in[k]] == 1;
+        if (parts) q->sum[i] = i;
+    }
+    for (NodeId i = (NodeId)g->nodes.len; i-- > q->after;)
+        for (uint32_t k = 0; q->sum[i] != NO_NODE && k < 2; k++) q->sum[graph_at(g, i)->in[k]] = q->sum[i];
+}
+
+Groups *groups_of(Arena *a, const Graph *g, int64_t wanted) {
+    Groups *q = ARENA_NEW(a, Groups);
+    Body *b = body_new(a, g);
+    *q = (Groups){.graph = g, .after = (NodeId)g->nodes.len};
+    bool any = false;
+    for (size_t i = 0; i < g->nodes.len; i++) any |= b->uses[i] && g->nodes.at[i].batched;
+    q->reader = reader_of_sums(b);
+    if (q->reader != NO_NODE || !any) return q;
+    put_in_order(q, b);
+    join_sums(q, a);
+    q->size = wanted ? wanted : choose_size(q);
+    return q;
+}
+
+void group_open(Gx *x, const Groups *q) {
+    Ent *e = x->e;
+    Arena *a = e->a;
+    for (NodeId i = 0; i < q->graph->nodes.len; i++)
+        if (q->sum[i] == i && x->uses[i]) {
+            View v = gx_result(x, i);
+            x->val[i].has_target = true;
+            lower_fill(e, 0, &v);
+        }
+    Ls *start = code_add(a, &e->code, LS_SETVAR);
+    start->var = e->nvar++, start->cond = IVAR(LP_VAR_FIRST_SAMPLE);
+    e->first_sample = start->var;
+    e->pos += 2; /* the position before the loop is for what is moved out of it */
+    vec_push(a, &e->loops, ((Around){start, e->pos}));
+    code_for(a, &e->code, e->first_var, INT(0), IVAR(e->whole_var), INT(q->size));
+    Ls *s = code_add(a, &e->code, LS_SETVAR);
+    s->var = LP_VAR_BATCH, s->cond = IMIN(INT(q->size), SUB(IVAR(e->whole_var), IVAR(e->first_var)));
+    s = code_add(a, &e->code, LS_SETVAR);
+    s->var = LP_VAR_FIRST_SAMPLE, s->cond = ADD(IVAR(e->first_sample), IVAR(e->first_var));
+    set_blocks(e);
+}
+
+void group_close(Gx *x) {
+    Ent *e = x->e;
+    int32_t begin = e->loops.at[e->loops.len - 1].begin;
+    code_end(&e->code);
+    plan_loop_end(e, begin);
+    e->loops.len--;
+    pack_forget(e);
+    Ls *s = code_add(e->a, &e->code, LS_SETVAR);
+    s->var = LP_VAR_BATCH, s->cond = lx_var(e->a, e->whole_var);
+    s = code_add(e->a, &e->code, LS_SETVAR);
+    s->var = LP_VAR_FIRST_SAMPLE, s->cond = lx_var(e->a, e->first_sample);
+}
+
+/* What group_open made room for: a part of a sum is added to it. */
+void group_add(Gx *x, NodeId id, NodeId sum) {
+    Ent *e = x->e;
+    View to = x->val[sum].view;
+    if (graph_at(x->g, id)->op == OP_add) return; /* its parts have been added */
+    Ex *was = ex_leaf(e, &to, NULL);
+    OpKind op = graph_at(x->g, id)->op;
+    if (op == OP_batch_sum) {
+        lower_reduce(x, id, &to);
+        return;
+    }
+    if (op == OP_conv_grad || op == OP_dense_grad) {
+        Ex *acc = ex_op(e, op, NULL, NULL, NULL);
+        if (lower_product(x, id, (Ending){sum, ex_op(e, OP_add, was, acc, NULL), acc})) return;
+    }
+    View part = op == OP_proj ? x->val[graph_at(x->g, id)->in[0]].results[graph_at(x->g, id)->a.index]
+                              : view_new(e, to.shape, false, NULL, graph_at(x->g, id)->span);
+    if (op != OP_proj) {
+        Val had = x->val[id];
+        x->val[id].has_target = true, x->val[id].view = part;
+        MUST(lower_product(x, id, (Ending){.into = id}));
+        x->val[id] = had;
+    }
+    Dom d = dom_of(to.shape, false);
+    lower_map(e, &d, FOLD_NONE, ex_op(e, OP_add, was, ex_leaf(e, &part, NULL), NULL), &to, to.stride, "add");
+}
+
+void group_describe(Ent *e, const Groups *q) {
+    if (q->size) {
+        remark(e, (Span){0},
+               "entry %s: %lld samples at a time, from the first layer to the last: a group costs %.2f M "
+               "cycles by itself, a sample %.2f M",
+               e->out->name, (long long)q->size, q->once * 1e-6, q->each_cost * 1e-6);
+        return;
+    }
+    if (q->reader == NO_NODE) return;
+    const Node *n = graph_at(q->graph, q->reader);
+    remark(e, n->span, "entry %s: the whole batch at a time, since %s %s depends on sums over the samples",
+           e->out->name, n->name ? n->name : op_info[n->op].name, shape_text(e->a, n->shape));
+}
