@@ -1,5 +1,6 @@
 # Thresholds: prox(z, t) with t = step * lambda. `of` names the penalty whose proximal operator it is.
-# A threshold t below zero (a learned one may get there) means what the formula says: soft then moves entries outwards.
+# A threshold t below zero (a learned one may get there): soft and group move entries outwards by |t| (soft: 2 z where |z| < |t|), soft_nonneg
+# is relu(z + |t|), hard is the identity, elastic is soft without the shrinking.
 
 prox soft(z, t) of abs(z) = relu(z - t) - relu(-z - t)                    # = sign(z) * max(abs(z) - t, 0) for t >= 0
 
@@ -9,7 +10,7 @@ prox soft_nonneg(z, t) of abs(z) = relu(z - t)
 prox hard(z, t) of abs(sign(z)) = z * (z * z > 2 * t)
 
 # l1 and half the squared norm, mu times
-prox elastic(z, t, mu = 0.1) of abs(z) + mu / 2 * z * z = soft(z, t) / (1 + mu * t)
+prox elastic(z, t, mu = 0.1) of abs(z) + mu / 2 * z * z = soft(z, t) / (1 + mu * max(t, 0))
 
 # `size` neighbouring channels share their fate
 prox group(z, t, size: int = 2) of group_norms(z, size) = in_groups(z, size, relu(1 - t / max(group_norms(z, size), 1e-12)))
@@ -27,3 +28,15 @@ function in_groups(z, n: int, gain) {                                     # each
 
 # rho(z - t) - rho(-z - t) of any activation rho
 prox two_sided(z, t, rho) = rho(z - t) - rho(-z - t)
+
+# The k entries that are largest in size stay, with those that equal the smallest of them
+prox top_k(z, k: int) = largest(z, k)
+
+function largest(z, k: int) = z * (abs(z) >= sort(flatten(abs(z)))[k])
+
+# Soft, but for the `percent` largest of all entries: what of them passes the threshold is not shrunk
+function soft_but_largest(z, t, percent) {
+    let size_of, count = abs(z), floor(percent / 100 * size(z))
+    let least = pick(sort(flatten(size_of)), count - 1)
+    return (size_of >= least && size_of > t && count > 0) ? z : soft(z, t)
+}

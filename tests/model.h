@@ -43,6 +43,8 @@ double value_apart(const Value *x, const Value *y, int64_t batch); /* largest di
 
 /* Each entry's compiled code against the evaluator, for the batch and for its first sample alone. NULL, or what is apart. */
 const char *model_compiled(TestModel *m, double tol);
+/* Bytes of workspace that the compiled entry asks for. False: there is no code generator here. */
+bool model_workspace(TestModel *m, EntryKind k, int64_t batch, size_t *bytes);
 /* Every value of every entry is what it was before the passes over graphs. */
 const char *model_passes(TestModel *m, double tol);
 /* Directional derivatives of the loss (STEP) and of the outputs (BACKWARD) against differences, with every `stop` held at its value. A model with

@@ -94,10 +94,25 @@ const char *model_compiled(TestModel *m, double tol) {
     llvm_jit_free(jit);
     return why;
 }
+bool model_workspace(TestModel *m, EntryKind kind, int64_t batch, size_t *bytes) {
+    const csc_model *table = NULL;
+    const char *why = NULL;
+    LlvmJit *jit = compile_model(&m->c, "llvm") ? llvm_jit_load(m->c.object, &table, &why) : NULL;
+    if (!jit) return false;
+    bool found = false;
+    for (size_t i = 0; i < m->c.entries.len; i++)
+        if (m->c.entries.at[i].kind == kind) *bytes = table->entries[i].fixed_bytes + (size_t)batch * table->entries[i].batch_bytes, found = true;
+    llvm_jit_free(jit);
+    return found;
+}
 #else
 const char *model_compiled(TestModel *m, double tol) {
     (void)m, (void)tol;
     return NULL;
+}
+bool model_workspace(TestModel *m, EntryKind kind, int64_t batch, size_t *bytes) {
+    (void)m, (void)kind, (void)batch, (void)bytes;
+    return false;
 }
 #endif
 

@@ -333,6 +333,17 @@ static NodeId make_dense(Make *m) {
     any(m, x);
     return apply(m, (Attr){.flag = flag});
 }
+static NodeId make_solve(Make *m) { /* large on the diagonal: positive whatever stands beside it */
+    int64_t n = rng_int(m->r, 1, m->large ? 17 : 5), count;
+    Shape b = shape(m, 1, 3);
+    b.dim[0] = n;
+    any(m, shape_of(2, n, n));
+    double *v = optest_values(m->t, 0, &count);
+    for (int64_t i = 0; i < count; i++)
+        if (i % (n * n) % (n + 1) == 0) v[i] += (double)(3 * n);
+    any(m, b);
+    return apply(m, (Attr){0});
+}
 static bool some_batched(const OpTest *t) { return t->ninput > 0; }
 static NodeId make_dense_grad(Make *m) {
     Shape x = shape(m, 1, 3), y = x;

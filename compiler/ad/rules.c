@@ -186,6 +186,15 @@ RULE(dense_grad) {
     if (wants(s, n, 0)) give(s, n, 0, with2(s, OP_dense, yb, X(1), (Attr){0}));
     if (wants(s, n, 1)) give(s, n, 1, with2(s, OP_dense, yb, X(0), (Attr){.flag = true}));
 }
+/* w = s^-1 ybar is b's; s = (a + a')/2 gets -w z' and its transpose, half each */
+RULE(solve) {
+    NodeId w = with2(s, OP_solve, X(0), yb, (Attr){0});
+    give_summed(s, n, 1, w);
+    if (!wants(s, n, 0)) return;
+    Attr at = {.flag = over_batch(s, n, 0)};
+    NodeId both = op2(G, OP_add, with2(s, OP_dense_grad, w, Y, at), with2(s, OP_dense_grad, Y, w, at));
+    give_summed(s, n, 0, op_scale(G, -0.5, both));
+}
 RULE(conv) {
     if (wants(s, n, 0)) give(s, n, 0, with2(s, OP_conv_adj, yb, X(1), (Attr){.conv = n->a.conv}));
     if (wants(s, n, 1))

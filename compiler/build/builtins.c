@@ -180,6 +180,14 @@ Val builtin_one_hot(Build *b, const BArgs *a) {
     return v_tensor(b, graph_add(b->ctx->g, OP_place, n, 2, &(Attr){.size = classes}, a->at));
 }
 
+Val builtin_solve_positive(Build *b, const BArgs *a) {
+    NodeId n[2];
+    Val out;
+    if (!arg_tensor(b, a, 0, &n[0]) || !arg_tensor(b, a, 1, &n[1])) return v_bad();
+    node_checked(b, OP_solve, n, 2, NULL, a->at, &out);
+    return out;
+}
+
 /* x - max - log(sum(exp(x - max))): the largest is a constant here, its gradient cancels */
 static Val log_softmax(Build *b, const BArgs *a) {
     Val x = a->pos[0];
@@ -264,6 +272,25 @@ Val builtin_permute(Build *b, const BArgs *a) {
         return v_bad();
     }
     return v_tensor(b, graph_add(b->ctx->g, OP_permute, &n, 1, &(Attr){.list = list, .list_len = rank}, a->at));
+}
+/* Appends the numbers of v, which is of shape s from axis `axis` on. */
+static bool list_numbers(Build *b, Val v, Shape s, int axis, double *to, int64_t *n) {
+    if (axis == s.rank) return v_known_number(v, &to[*n]) && ++*n;
+    if (v.kind != V_LIST || (int64_t)v.list->item.len != s.dim[axis]) return false;
+    for (size_t i = 0; i < v.list->item.len; i++)
+        if (!list_numbers(b, v.list->item.at[i], s, axis + 1, to, n)) return false;
+    return true;
+}
+Val builtin_tensor(Build *b, const BArgs *a) {
+    Shape s = {0};
+    Val v = a->pos[0];
+    for (; v.kind == V_LIST && v.list->item.len && s.rank < RANK_MAX; v = v.list->item.at[0]) s.dim[s.rank++] = (int64_t)v.list->item.len;
+    if (!size_fits(s) || !table_fits(b, shape_size(s), a->at)) return v_bad();
+    double *data = ARENA_ARRAY(b->a, double, shape_size(s) + 1);
+    int64_t n = 0;
+    if (s.rank && list_numbers(b, a->pos[0], s, 0, data, &n)) return v_tensor(b, graph_add(b->ctx->g, OP_table, NULL, 0, &(Attr){.shape = s, .data = data}, a->at));
+    if (a->pos[0].kind != V_BAD) diag_error(b->cx, E_TYPE, a->span[0], "tensor takes a list of known numbers, or lists of them that are equally long, found %s", v_text(b, a->pos[0]));
+    return v_bad();
 }
 Val builtin_fill(Build *b, const BArgs *a) {
     Shape s;

@@ -229,11 +229,11 @@ static Val call_named(Build *b, Fn *fn, const Val *pos, const Span *pos_span, ui
         return v_bad();
     }
     if (fn->kind == FN_OPTION) return call_option(b, fn, pos, npos, at);
-    if (npos != 1) {
-        diag_error(b->cx, E_ARGS, at, "prox takes one tensor; the threshold step * lambda is added to it");
+    if (npos < 1 || npos > 2) {
+        diag_error(b->cx, E_ARGS, at, "prox takes a tensor, and a step when it is not the lasso's; the threshold step * lambda is added to it");
         return v_bad();
     }
-    return problem_prox(b, fn->problem, fn->layer, pos[0], at);
+    return problem_prox(b, fn->problem, fn->layer, pos[0], npos == 2 ? pos[1] : (Val){.kind = V_ABSENT}, at);
 }
 
 Val call_fn(Build *b, Fn *fn, const Val *pos, const Span *pos_span, uint32_t npos, const Name *label, const Val *lab, const Span *lab_span, uint32_t nlab,

@@ -195,7 +195,7 @@ static Val implicit_code(Build *b, Problem *p, Val g, Span at) {
     Val x = v_tensor(b, op_leaf(body->g, OP_arg, 0, n->shape, n->batched, at, NULL));
     Val r = apply2(b, OP_sub, lin_apply(b, p->D[0], x, false, at), p->signal, at);
     Val down = apply2(b, OP_mul, problem_step(b, p, 0, at), lin_apply(b, p->D[0], r, true, at), at);
-    Val y = problem_prox(b, p, 0, apply2(b, OP_sub, x, down, at), at);
+    Val y = problem_prox(b, p, 0, apply2(b, OP_sub, x, down, at), (Val){.kind = V_ABSENT}, at);
     NodeId out;
     bool ok = to_node(b, y, at, &out);
     if (ok && (body->per_turn.len || body->emits.len)) {

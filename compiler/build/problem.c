@@ -178,7 +178,7 @@ static Fn *prox_instance(Build *b, Problem *p, int layer, int block, const Fn *p
 }
 
 /* block: which of side-by-side dictionaries (1..), 0 all */
-static Val prox_one(Build *b, Problem *p, int layer, int block, Val prox, Val lambda, Val z, Span at) {
+static Val prox_one(Build *b, Problem *p, int layer, int block, Val prox, Val lambda, Val z, Val step, Span at) {
     if (z.kind == V_BAD || prox.kind == V_BAD || lambda.kind == V_BAD) return v_bad();
     if (prox.kind == V_STRING && !strcmp(prox.s, "none")) return z;
     if (prox.kind != V_FN) {
@@ -201,7 +201,7 @@ static Val prox_one(Build *b, Problem *p, int layer, int block, Val prox, Val la
         diag_error(b->cx, E_SHAPE, problem_option_span(b, p, "lambda", layer), "lambda of '%s' is %s, its code %s", p->name, v_text(b, lambda), v_text(b, z));
         return v_bad();
     }
-    Val step = problem_step(b, p, layer, at);
+    if (step.kind == V_ABSENT) step = problem_step(b, p, layer, at);
     double s, l;
     if (v_known_number(step, &s) && v_known_number(lambda, &l)) arg[1] = v_real(s * l);
     else if (lambda.kind == V_ZERO || (v_known_number(lambda, &l) && l == 0)) arg[1] = v_real(0);
@@ -229,7 +229,7 @@ static bool block_count(Build *b, Problem *p, int layer, LinOp *D, Val prox, Val
     return false;
 }
 
-Val problem_prox(Build *b, Problem *p, int layer, Val z, Span at) {
+Val problem_prox(Build *b, Problem *p, int layer, Val z, Val step, Span at) {
     Val prox = problem_option(b, p, "prox", layer, at), lambda = problem_option(b, p, "lambda", layer, at);
     if (z.kind == V_BAD || prox.kind == V_BAD) return v_bad();
     if (prox.kind == V_ABSENT) {
@@ -237,7 +237,7 @@ Val problem_prox(Build *b, Problem *p, int layer, Val z, Span at) {
         diag_help(b->cx, d, "prox = soft, prox = soft_nonneg, prox(z) = relu(z + b), prox = none");
         return v_bad();
     }
-    if (prox.kind != V_LIST && lambda.kind != V_LIST) return prox_one(b, p, layer, 0, prox, lambda, z, at);
+    if (prox.kind != V_LIST && lambda.kind != V_LIST) return prox_one(b, p, layer, 0, prox, lambda, z, step, at);
     LinOp *D = side_by_side(layer_dictionary(p, layer));
     if (!block_count(b, p, layer, D, prox, lambda)) return v_bad();
     int64_t *size = ARENA_ARRAY(b->a, int64_t, D->nparts), start = 0;
@@ -246,7 +246,7 @@ Val problem_prox(Build *b, Problem *p, int layer, Val z, Span at) {
     for (int i = 0; i < D->nparts; i++) {
         Val zi = slice_axis(b, z, 0, start, size[i], at);
         start += size[i];
-        out[i] = prox_one(b, p, layer, i + 1, prox.kind == V_LIST ? prox.list->item.at[i] : prox, lambda.kind == V_LIST ? lambda.list->item.at[i] : lambda, zi, at);
+        out[i] = prox_one(b, p, layer, i + 1, prox.kind == V_LIST ? prox.list->item.at[i] : prox, lambda.kind == V_LIST ? lambda.list->item.at[i] : lambda, zi, step, at);
         if (out[i].kind == V_BAD) return out[i];
     }
     return concat_axis(b, out, D->nparts, 0, at);

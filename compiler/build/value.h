@@ -325,7 +325,7 @@ Val code_signal(Problem *p, int layer);                        /* X, or the code
 Val problem_option(Build *b, Problem *p, const char *name, int layer, Span at); /* V_ABSENT when not given */
 Val problem_name(Build *b, Problem *p, Name n, Span at, bool *found);             /* prox, step, lambda, ... inside a solver */
 Val problem_value(Build *b, Problem *p, Name n, int layer, Span at);              /* the option n as a solver sees it: prox, a step, or an error */
-Val problem_prox(Build *b, Problem *p, int layer, Val z, Span at);
+Val problem_prox(Build *b, Problem *p, int layer, Val z, Val step, Span at);      /* step V_ABSENT: the problem's own */
 Val code_reconstruct(Build *b, Val code, bool through, Span at);
 Val code_residual(Build *b, Val code, Span at);                                   /* X - D G */
 Val code_objective(Build *b, Val code, Span at);

@@ -300,6 +300,9 @@ static void lower_node(Gx *x, NodeId id) {
     case OP_max_pool_at:
         lower_pool(x, id);
         break;
+    case OP_solve:
+        lower_solve(x, id);
+        break;
     case OP_loop:
         lower_loop(x, id);
         break;

@@ -351,6 +351,7 @@ void set_blocks(Ent *e); /* into how many a sample is cut: by the samples that t
 bool lower_product(Gx *x, NodeId n, Ending end);
 void lower_reduce(Gx *x, NodeId n, const View *more); /* more: where the sum is added; NULL: to its own place */
 bool lower_dense(Gx *x, NodeId n, Ending end); /* false: this ending cannot be had */
+void lower_solve(Gx *x, NodeId n);
 void lower_shape(Gx *x, NodeId n); /* concat embed gather scatter pick place argmax sort noise nbatch */
 bool lower_conv(Gx *x, NodeId n, Ending end);
 void lower_pool(Gx *x, NodeId n);

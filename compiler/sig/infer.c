@@ -255,6 +255,13 @@ static bool rule_dense_grad(Rule *r) {
     return over_batch(r) && is(r, shape_of(2, y.dim[0], x.dim[0]));
 }
 
+static bool rule_solve(Rule *r) {
+    Shape a = r->in[0].shape, b = r->in[1].shape;
+    if (a.rank != 2 || a.dim[0] != a.dim[1]) return no(r, "a system of equations has a square matrix, not %s", text(r, a));
+    if (!b.rank || b.dim[0] != a.dim[0]) return no(r, "the right side is %s, the matrix has %lld rows", text(r, b), ll(a.dim[0]));
+    return is(r, b);
+}
+
 int64_t sig_conv_out(int64_t in, int32_t kernel, int32_t stride, int32_t dilation, int32_t pad_lo, int32_t pad_hi) {
     int64_t room = in + pad_lo + pad_hi - (int64_t)dilation * (kernel - 1) - 1;
     return room < 0 || stride < 1 ? 0 : room / stride + 1;

@@ -4,6 +4,7 @@
 #include "sig/shape.h"
 #include <stdio.h>
 
+#define OP_SOLVE_PIVOT 1e-6 /* of the diagonal entry: what elimination leaves of it, when the column depends on those before it */
 typedef enum OpKind {
 #define OP(id, name, inputs, linear, formula) OP_##id,
 #include "sig/ops.def"

@@ -97,6 +97,20 @@ TEST(labels) {
     seen[OP_pick] = seen[OP_place] = true;
 }
 
+TEST(systems) {
+    for (int64_t batch = 1; batch <= 3; batch += 2)
+        for (unsigned mix = 0; mix < 8; mix++) {
+            Fd f = fd_new(batch);
+            double five[9] = {5, 0, 0, 0, mix & 4 ? -5 : 5, 0, 0, 0, 5}; /* also where the second is left out */
+            NodeId d = graph_add(f.g, OP_table, NULL, 0, &(Attr){.shape = S(3, 3), .data = five}, (Span){0});
+            NodeId a = op2(f.g, OP_add, fd_leaf(&f, mix & 1, S(3, 3), true), d), b = fd_leaf(&f, mix & 2, S(3, 2), true);
+            const char *why = fd_check(&f, fd_loss(&f, op2(f.g, OP_solve, a, b)), 20, 1e-6);
+            if (why) FAIL("solve, mix %x, batch %d: %s", mix, (int)batch, why);
+            fd_free(&f);
+        }
+    seen[OP_solve] = true;
+}
+
 TEST(products) {
     static const ConvGeom plain = {{2, 3}, {1, 1}, {1, 1}, {0, 1}, {1, 1}, 1, {4, 5}, {4, 5}, 2, 3},
                           odd = {{3, 2}, {2, 2}, {1, 2}, {1, 0}, {1, 1}, 2, {6, 6}, {3, 3}, 2, 4};
@@ -249,7 +263,7 @@ TEST(every_operator_was_tried) {
 int main(int argc, char **argv) {
     Case cases[] = {T(elementwise),
                     T(axes),
-                    T(labels),
+                    T(labels), T(systems),
                     T(products),
                     T(sums_over_axes_come_before_sums_over_the_batch),
                     T(one_cotangent_for_all_samples),

@@ -84,6 +84,7 @@ static NodeId adjoint(Graph *g, NodeId id, uint32_t slot, NodeId y) {
         return slot == 1 ? MADE(OP_dense, other, y) : n.a.flag ? MADE(OP_dense_grad, other, y) : MADE(OP_dense_grad, y, other);
     }
     if (n.op == OP_dense_grad) return at.flag = slot == 1, MADE(OP_dense, y, other);
+    if (n.op == OP_solve) return MADE(OP_solve, other, y); /* s is symmetric */
     at.conv = n.a.conv;
     if (n.op == OP_conv) return slot ? MADE(OP_conv_grad, other, y) : MADE(OP_conv_adj, y, other);
     if (n.op == OP_conv_adj) return slot ? MADE(OP_conv_grad, y, other) : MADE(OP_conv, y, other);

@@ -107,6 +107,16 @@ TEST(order_and_ties) {
     GIVES(CALC(OP_sort, AT(.axis = 0), M(2, 3, 1, 7, 3, 6, 4, 5)), 6, 7, 5, 1, 4, 3);
 }
 
+TEST(systems) {
+    GIVES(CALC(OP_solve, NONE, M(2, 2, 4, 2, 2, 3), V(8, 8)), 1, 2);
+    GIVES(CALC(OP_solve, NONE, M(2, 2, 4, 1, 3, 3), V(8, 8)), 1, 2); /* of the symmetric part */
+    GIVES(CALC(OP_solve, NONE, M(2, 2, 2, 0, 0, 4), M(2, 2, 2, 4, 6, 8)), 1, 2, 1.5, 2);
+    GIVES(CALC(OP_solve, NONE, M(3, 3, 4, 4, 2, 4, 4, 2, 2, 2, 3), V(8, 8, 8)), 1, 0, 2); /* the second is the first */
+    GIVES(CALC(OP_solve, NONE, M(2, 2, 0, 0, 0, 2), V(5, 6)), 0, 3);
+    GIVES(CALC(OP_solve, NONE, M(2, 2, -1, 0, 0, 2), V(5, 6)), 0, 3);
+    GIVES(CALC(OP_solve, NONE, M(1, 1, NAN), V(1)), NAN);
+}
+
 TEST(labels) {
     In x = M(3, 2, 1, 2, 3, 4, 5, 6);
     GIVES(CALC(OP_pick, NONE, x, V(2, 0)), 5, 2);
@@ -339,7 +349,7 @@ TEST(checker_finds_broken_promises) {
 int main(int argc, char **argv) {
     arena = arena_new();
     Case cases[] = {T(nan_passes_elementwise), T(nan_passes_elsewhere), T(comparisons), T(select_ignores_the_other_branch), T(one_input_values), T(two_input_values),
-                    T(order_and_ties), T(labels), T(axes_by_example), T(products_by_example), T(pooling_by_example), T(batch), T(philox_known_answers),
+                    T(order_and_ties), T(labels), T(systems), T(axes_by_example), T(products_by_example), T(pooling_by_example), T(batch), T(philox_known_answers),
                     T(noise_is_a_function_of_its_place), T(rounding_to_float32), T(loops_forward_reverse_counted), T(until_stops_each_sample_by_itself),
                     T(carried_values_meet_their_batch), T(fixed_point_is_its_first_input), T(checker_finds_broken_promises)};
     int bad = run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
