@@ -5,7 +5,7 @@
 
 # G <- P(G - t D'(D G - X), lambda t)
 solver ista(X ~ D * g, backtrack: real = 0) {
-    var s = step
+    var s = backtrack > 0 ? step : 0.0                      # a step of the lasso may be untied
     repeat updates until change(g) < tolerance {
         if backtrack > 0 { g, s = search(g, D'(D * g - X), D, prox, s, backtrack) }
         else { g = prox(g - step * D'(D * g - X)) }         # from init = zero the first is prox(step * D' X)
@@ -15,7 +15,7 @@ solver ista(X ~ D * g, backtrack: real = 0) {
 
 # Beck and Teboulle (2009): the step is taken at the extrapolated point. momentum_at: "iterate" takes the gradient at the last code instead
 solver fista(X ~ D * g, momentum_at: string = "point", backtrack: real = 0) {
-    var last, y, m, s = g, g, 1.0, step
+    var last, y, m, s = g, g, 1.0, backtrack > 0 ? step : 0.0
     repeat updates until change(g) < tolerance {
         let at = momentum_at == "iterate" ? last : y
         if backtrack > 0 { g, s = search(y, D'(D * at - X), D, prox, s, backtrack) }

@@ -202,6 +202,10 @@ static Val prox_one(Build *b, Problem *p, int layer, int block, Val prox, Val la
         return v_bad();
     }
     if (step.kind == V_ABSENT) step = problem_step(b, p, layer, at);
+    else if (step.kind != V_INT && step.kind != V_REAL && step.kind != V_TENSOR && step.kind != V_BAD) {
+        diag_error(b->cx, E_TYPE, at, "the step of a threshold is a number or a tensor, found %s", v_text(b, step));
+        return v_bad();
+    }
     double s, l;
     if (v_known_number(step, &s) && v_known_number(lambda, &l)) arg[1] = v_real(s * l);
     else if (lambda.kind == V_ZERO || (v_known_number(lambda, &l) && l == 0)) arg[1] = v_real(0);

@@ -2,7 +2,7 @@
 solver small(X ~ D * g) { return sum(g) }
 solver list(X ~ chain(D) * G) { return G[1] }
 solver wants(X ~ D * g, rate) { return g * rate }
-solver typed(X ~ D * g) { return prox(g, 0.1) }
+solver typed(X ~ D * g) { return prox(g, 0.1, 2) }
 model m() {
     input X : real[3, 8, 8]
     lasso a : X ~ I * a { prox = none; solve = small() }
