@@ -1,6 +1,9 @@
 /* Times one entry of a program: bench_entry PROGRAM ENTRY BATCH SECONDS [name=value ...]; CSC_THREADS says how many threads (1).
    Prints milliseconds a call (median, best, by processor time when there is one thread), samples a second, and the rate of the nominal
-   multiply-adds of convolutions and matrices. A measurement, not a test. */
+   multiply-adds of convolutions and matrices. A measurement, not a test.
+   With CSC_LIBRARY=FOLDER it measures nothing, but leaves there what bench_library and a peer need: the library, its description, the
+   parameters as they start, the states, the inputs (floats as they lie in memory). */
+#include "driver/link.h"
 #include "driver/model.h"
 #include "op/eval.h"
 #include <stdlib.h>
@@ -30,6 +33,10 @@ static double node_flops(const Graph *g, const Node *n) { /* for each sample */
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return x < y ? -1 : x > y;
+}
+
+static void leave(Cx *cx, const char *folder, const char *name, const void *bytes, size_t len) {
+    if (!link_write(cx, arena_printf(cx->keep, "%s/%s", folder, name), bytes, len)) diag_print_all(cx, stderr, false), exit(1);
 }
 
 int main(int argc, char **argv) {
@@ -74,6 +81,17 @@ int main(int argc, char **argv) {
         in[k] = malloc((size_t)n * sizeof(float));
         for (int64_t i = 0; i < n; i++)
             in[k][i] = entry->in[k].kind == IN_LABEL ? (float)(i % entry->in[k].classes) : (float)noise_uniform(7, 0, 0, (uint32_t)k, (uint64_t)i);
+    }
+    const char *folder = getenv("CSC_LIBRARY");
+    if (folder) {
+        const csc_model *table = csc_net_model(m.net);
+        if (!link_shared(cx, c.object->bytes, c.object->len, arena_printf(cx->keep, "%s/model.so", folder))) return diag_print_all(cx, stderr, false), 1;
+        leave(cx, folder, "model.json", table->info, strlen(table->info));
+        leave(cx, folder, "params.f32", csc_net_params(m.net), table->param_floats * sizeof(float));
+        leave(cx, folder, "states.f32", csc_net_states(m.net), table->state_floats * sizeof(float));
+        for (int32_t k = 0; k < entry->nin; k++)
+            leave(cx, folder, arena_printf(cx->keep, "in%d.f32", (int)k), in[k], (size_t)(batch * shape_size(entry->in[k].shape)) * sizeof(float));
+        return 0;
     }
     int nout = 0;
     for (size_t i = 0; i < entry->graph->outs.len; i++) {

@@ -3,6 +3,8 @@ if(CSC_LLVM)
   csc_test(examples csc_driver)
   add_executable(bench_entry EXCLUDE_FROM_ALL bench/entry.c) # a measurement, not a test
   target_link_libraries(bench_entry PRIVATE csc_driver)
+  add_executable(bench_library EXCLUDE_FROM_ALL bench/library.c)
+  target_link_libraries(bench_library PRIVATE csc_runtime ${CMAKE_DL_LIBS})
   add_executable(bench_pictures EXCLUDE_FROM_ALL bench/pictures.c)
   target_link_libraries(bench_pictures PRIVATE csc_runtime)
 endif()
