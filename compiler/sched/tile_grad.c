@@ -1,11 +1,12 @@
 /* Gradients of weights as register tiles: vectors of channels of one side x channels of the other, summed
-   over positions. A grid point owns a slice of the weights over all samples, so the order of every sum is
-   that of samples, rows, columns for any number of threads. The image stays near while all taps of the slice
-   are done; their sums wait in the scratch. */
+   over positions. A grid point owns a slice of the weights over all samples, or, where the weights are few,
+   all of them over an eighth of the samples: then a second kernel adds the eighths. So the order of every sum
+   is fixed for any number of threads. The image stays near while all taps of the slice are done; their sums
+   wait in the scratch. */
 #include "sched/internal.h"
 #include <string.h>
 
-enum { POINTS_WANTED = 12, PADDED_MOST = 4 * 1024 * 1024 };
+enum { POINTS_WANTED = 12, PADDED_MOST = 4 * 1024 * 1024, SLOTS = 8, SLOT_MOST = 64 * 1024 };
 
 typedef struct Side { /* what a tile reads at a position */
     View v;
@@ -28,6 +29,8 @@ typedef struct Grad {
     int64_t wide, high;
     int tabs[2];
     int64_t columns, xcol;
+    int64_t slots;                /* shares of the samples */
+    const Lx *slot, *first, *end; /* of this grid point: its samples */
     bool through; /* small maps: a tile goes through all samples at once, its sums stay in registers */
     int64_t out_stride[2]; /* of lanes of y, of x in the result */
 } Grad;
@@ -84,7 +87,7 @@ static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti,
     kb_set(k, g->acc, i,
            g->through ? lx_float(a, 0, L) : lx_load(a, g->scratch, ADD(wait, MUL(i, INT(L))), L, NULL));
     kb_end(k);
-    if (g->through) sample = kb_for(k, INT(0), kb_batch(k), 1);
+    if (g->through) sample = kb_for(k, g->first, g->end, 1);
     const Lx *row3 = MUL(ti, INT(3)), *col3 = MUL(tj, INT(3));
     const Lx *shift = MUL(lx_itab(a, g->tabs[0], row3), INT(xs->row / ty->stride));
     if (!g->run) shift = ADD(shift, MUL(lx_itab(a, g->tabs[1], col3), INT(g->xcol)));
@@ -161,7 +164,9 @@ static void write_out(Grad *g, const TileGrad *t, int po, const Share *s) {
                 .width = (int)g->L,
                 .count = count};
     if (t->epilogue) value = finish(&f, t->epilogue);
-    kb_store_strided(k, po, kb_at(k, &t->out, NULL, at), t->out.stride[vaxis], value, count);
+    const Lx *to =
+        ADD(MUL(g->slot, INT(g->slots > 1 ? shape_size(t->out.shape) : 0)), kb_at(k, &t->out, NULL, at));
+    kb_store_strided(k, po, to, t->out.stride[vaxis], value, count);
     for (int m = 0; m < 6; m++) kb_end(k);
 }
 
@@ -202,7 +207,7 @@ static bool set_sides(Grad *g, const View *x, const View *y) {
     return true;
 }
 
-bool tile_grad(Ent *e, const TileGrad *t) {
+static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
     Arena *a = e->a;
     const View *x = &t->x, *y = &t->y, *out = &t->out;
     const Taps *taps = t->taps;
@@ -215,18 +220,27 @@ bool tile_grad(Ent *e, const TileGrad *t) {
                 .taps = taps,
                 .OH = y->shape.dim[1],
                 .OW = y->shape.dim[2],
-                .columns = columns};
+                .columns = columns,
+                .slots = slots};
     g->out_stride[0] = out->stride[0], g->out_stride[1] = out->stride[1];
     if (!set_sides(g, x, y)) return false;
     int64_t nvb = ceil_div(ceil_div(g->nvec, g->L), g->kv), npb = ceil_div(g->none, g->p),
             tile = (int64_t)g->kv * g->p * g->L;
     int64_t groups = ceil_div(POINTS_WANTED, nvb), rows = taps[0].n, cols = g->run ? 1 : taps[1].n,
             row_groups = 1;
+    if (slots > 1) groups = 1;
     if (groups > npb) groups = npb;
-    if (nvb * groups < POINTS_WANTED / 2) row_groups = rows;
+    if (slots == 1 && nvb * groups < POINTS_WANTED / 2) row_groups = rows;
 
     Kb *k = g->k = kb_new(e, "conv_grad", 0);
-    int px = kb_ptr(k, x, false), py = kb_ptr(k, y, false), po = kb_ptr(k, out, true);
+    int px = kb_ptr(k, x, false), py = kb_ptr(k, y, false),
+        po = kb_ptr(k,
+                    &(View){.buf = out->buf,
+                            .offset = out->offset,
+                            .plus = out->plus,
+                            .shape = shape_of(1, slots > 1 ? slots * shape_size(out->shape) : view_span(out)),
+                            .stride = {1}},
+                    true);
     if (t->epilogue) finish_pointers(k, t->epilogue);
     g->tabs[0] = range_table(g, 0, x->shape.dim[1], g->OH);
     g->tabs[1] = range_table(g, 1, x->shape.dim[2], g->OW);
@@ -238,20 +252,24 @@ bool tile_grad(Ent *e, const TileGrad *t) {
     g->acc = kb_reg(k, (int)g->L, g->kv * g->p), g->vreg = kb_reg(k, (int)g->L, g->kv),
     g->oreg = kb_reg(k, (int)g->L, 1);
 
-    const Lx *point = kb_grid(k), *rg = MOD(point, INT(row_groups)), *rest = DIV(point, INT(row_groups));
+    const Lx *point = DIV(kb_grid(k), INT(slots)), *rg = MOD(point, INT(row_groups)),
+             *rest = DIV(point, INT(row_groups));
     const Lx *gr = MOD(rest, INT(groups)), *vb = DIV(rest, INT(groups));
     const Lx *i0 = DIV(MUL(rg, INT(rows)), INT(row_groups)),
              *i1 = DIV(MUL(ADD(rg, INT(1)), INT(rows)), INT(row_groups));
     const Lx *p0 = DIV(MUL(gr, INT(npb)), INT(groups)),
              *p1 = DIV(MUL(ADD(gr, INT(1)), INT(npb)), INT(groups));
     const Lx *vfirst = IMIN(MUL(vb, INT(g->kv)), INT(ceil_div(g->nvec, g->L) - g->kv));
+    g->slot = MOD(kb_grid(k), INT(slots));
+    g->first = DIV(MUL(g->slot, kb_batch(k)), INT(slots)),
+    g->end = DIV(MUL(ADD(g->slot, INT(1)), kb_batch(k)), INT(slots));
     bool batched = !columns && (x->batched || y->batched);
     g->through = batched && !g->run && g->OH * g->OW <= 64;
     const Lx *z = kb_for(k, INT(0), INT(row_share * cols * per_point * tile), g->L);
     kb_store(k, g->scratch, z, lx_float(a, 0, (int)g->L), NULL);
     kb_end(k);
     Share s = {vb, vfirst, p0, p1, i0, i1, cols, per_point, tile};
-    const Lx *sample = batched && !g->through ? kb_for(k, INT(0), kb_batch(k), 1) : NULL;
+    const Lx *sample = batched && !g->through ? kb_for(k, g->first, g->end, 1) : NULL;
     if (g->run) {
         PadCopy c = {.x = *x,
                      .from = px,
@@ -268,6 +286,41 @@ bool tile_grad(Ent *e, const TileGrad *t) {
               waits_at(g, &s, i, j, pb));
     for (int n = 0; n < 3 + (sample != NULL); n++) kb_end(k);
     write_out(g, t, po, &s);
-    kb_launch(k, INT(nvb * groups * row_groups));
+    kb_launch(k, INT(nvb * groups * row_groups * slots));
+    return true;
+}
+
+/* The shares of the samples, added pairwise, and what becomes of the sum. */
+static void add_slots(Ent *e, const TileGrad *t, const View *part) {
+    Ex *sum[SLOTS];
+    for (int i = 0; i < SLOTS; i++) {
+        View v = *part;
+        v.offset += i * shape_size(part->shape);
+        sum[i] = ex_leaf(e, &v, NULL);
+    }
+    for (int n = SLOTS / 2; n; n /= 2)
+        for (int i = 0; i < n; i++) sum[i] = ex_op(e, OP_add, sum[i], sum[i + n], NULL);
+    Dom d = dom_of(t->out.shape, false);
+    if (t->epilogue) {
+        Ex *store = t->acc->store;
+        *t->acc = *sum[0];
+        t->acc->store = store;
+    }
+    lower_map(e, &d, FOLD_NONE, t->epilogue ? t->epilogue : sum[0], &t->out, t->out.stride, "conv_grad");
+}
+
+bool tile_grad(Ent *e, const TileGrad *t) {
+    bool batched = !t->columns && (t->x.batched || t->y.batched);
+    if (e->group || !batched || shape_size(t->out.shape) > SLOT_MOST) return grad_by_slices(e, t, 1);
+    if (t->epilogue && finish_ops(t->epilogue) > TILE_OPS_MOST) return false;
+    TileGrad one = *t;
+    one.epilogue = one.acc = NULL;
+    one.out = view_row_major(buf_new(e, false, SLOTS * shape_size(t->out.shape), NULL, (Span){0}),
+                             t->out.shape, false);
+    int64_t *st = one.out.stride, *dim = one.out.shape.dim; /* lanes of either side lie together */
+    bool of_x = t->y.stride[0] != 1;
+    st[of_x] = 1, st[!of_x] = dim[of_x], st[3] = dim[0] * dim[1], st[2] = st[3] * dim[3];
+    if (!grad_by_slices(e, &one, SLOTS)) return false;
+    add_slots(e, t, &one.out);
     return true;
 }
