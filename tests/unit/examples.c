@@ -153,11 +153,18 @@ TEST(sdnet) {
 
 TEST(unet) { agrees("unet", "--set base=3 --set H=18 --set W=16", "fes", 2, 3e-3); }
 
+TEST(crate) { agrees("crate", "--set depth=2 --set width=8 --set heads=2 --set p=4 --set updates=2", "fbes", 3, 2e-3); }
+TEST(scale_groups) { agrees("scale_groups", "--set w=4", "fes", 3, 2e-3); }
+TEST(sparse_wavelets) { agrees("sparse_wavelets", "--set w=4", "fes", 3, 2e-3); }
+TEST(coarse_to_fine) { agrees("coarse_to_fine", "--set w=4", "fes", 3, 2e-3); }
+TEST(mirrored_atoms) { agrees("mirrored_atoms", "--set w=4", "fes", 3, 2e-3); }
+
 int main(int argc, char **argv) {
     Case cases[] = {T(digits), T(digits_unfolded_0), T(lista_cp), T(denoise), T(new_structure_gated),
                     /* these take minutes where the generated code is sanitized */
                     T(digits_unfolded_20), T(ml_ista_mnist), T(msd_csc), T(res_csc), T(res_csc_simplified), T(res_csc_plain), T(new_structure_pyramid),
-                    T(new_structure_separable), T(sdnet), T(unet)};
+                    T(new_structure_separable), T(sdnet), T(unet), T(crate), T(scale_groups), T(sparse_wavelets), T(coarse_to_fine),
+                    T(mirrored_atoms)};
     size_t n = sizeof cases / sizeof *cases;
 #ifdef __SANITIZE_ADDRESS__
     const char *full = getenv("CSC_FULL");

@@ -79,7 +79,19 @@ TEST(unet) { /* sizes that are no multiples of 16, too */
     examine("examples/unet/unet.csc", NULL, "base=2 H=17 W=18 gamma=0.1", 0, 1e-4);
 }
 
+TEST(crate) {
+    examine("examples/crate/crate.csc", PAIRS("real[1, 8, 8]", "real[1, 5, 6]"), "depth=2 width=6 heads=2 p=3 updates=2", 0, 1e-4);
+}
+
+TEST(structures) { /* that no paper has */
+    const char *const *small = PAIRS("real[1, 8, 8]", "real[1, 4, 8]");
+    examine("examples/scale_groups/scale_groups.csc", small, "w=3 unfold=2", 0, 1e-5);
+    examine("examples/sparse_wavelets/sparse_wavelets.csc", small, "w=4 unfold=2", 0, 1e-5);
+    examine("examples/coarse_to_fine/coarse_to_fine.csc", small, "w=4 unfold=1", 0, 1e-5);
+    examine("examples/mirrored_atoms/mirrored_atoms.csc", small, "w=3 unfold=2", 0, 1e-5);
+}
+
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(digits), T(ml_ista), T(lista_cp), T(msd_csc), T(res_csc), T(sdnet), T(new_structure), T(denoise), T(unet)};
+    static const Case cases[] = {T(digits), T(ml_ista), T(lista_cp), T(msd_csc), T(res_csc), T(sdnet), T(new_structure), T(denoise), T(unet), T(crate), T(structures)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
