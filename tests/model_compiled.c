@@ -4,7 +4,6 @@
 #include <string.h>
 
 /* ---- compiled code ---- */
-#ifdef CSC_LLVM
 static float *floats(Arena *a, int64_t n) { /* 64-byte aligned */
     char *f = arena_alloc(a, (size_t)n * 4 + 128);
     return (float *)(f + (64 - (uintptr_t)f % 64) % 64);
@@ -80,7 +79,7 @@ const char *model_compiled(TestModel *m, double tol) {
     const csc_model *table = NULL;
     const char *why = NULL;
     if (!compile_model(&m->c, "llvm")) return "it does not compile";
-    LlvmJit *jit = llvm_jit_load(m->c.object, &table, &why);
+    CodeImage *jit = code_load(m->c.cx->keep, m->c.object, &table, &why);
     if (!jit) return why;
     int64_t batch = m->batch;
     for (int one = 0; one < 2; one++, m->batch = 1) /* the first sample alone, too */
@@ -91,30 +90,20 @@ const char *model_compiled(TestModel *m, double tol) {
             arena_free(a);
         }
     m->batch = batch;
-    llvm_jit_free(jit);
+    code_free(jit);
     return why;
 }
 bool model_workspace(TestModel *m, EntryKind kind, int64_t batch, size_t *bytes) {
     const csc_model *table = NULL;
     const char *why = NULL;
-    LlvmJit *jit = compile_model(&m->c, "llvm") ? llvm_jit_load(m->c.object, &table, &why) : NULL;
-    if (!jit) return false;
+    CodeImage *code = compile_model(&m->c, "llvm") ? code_load(m->c.cx->keep, m->c.object, &table, &why) : NULL;
+    if (!code) return false;
     bool found = false;
     for (size_t i = 0; i < m->c.entries.len; i++)
         if (m->c.entries.at[i].kind == kind) *bytes = table->entries[i].fixed_bytes + (size_t)batch * table->entries[i].batch_bytes, found = true;
-    llvm_jit_free(jit);
+    code_free(code);
     return found;
 }
-#else
-const char *model_compiled(TestModel *m, double tol) {
-    (void)m, (void)tol;
-    return NULL;
-}
-bool model_workspace(TestModel *m, EntryKind kind, int64_t batch, size_t *bytes) {
-    (void)m, (void)kind, (void)batch, (void)bytes;
-    return false;
-}
-#endif
 
 /* ---- passes ---- */
 const char *model_passes(TestModel *m, double tol) {

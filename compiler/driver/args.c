@@ -189,7 +189,7 @@ bool args_read(Cx *cx, int argc, char **argv, Options *o, int *exit_code) {
         return false;
     }
     if (!strcmp(first, "--version")) {
-        printf("cscc %s\n", CSCC_VERSION);
+        printf("cscc %s\n", CSC_VERSION);
         *exit_code = 0;
         return false;
     }

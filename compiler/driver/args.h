@@ -29,5 +29,4 @@ typedef struct Options {
 /* False: the command line was answered (--help, --version: *exit_code 0) or refused (diagnostics in cx, 1). */
 bool args_read(Cx *cx, int argc, char **argv, Options *o, int *exit_code);
 const char *args_command_name(Command c);
-#define CSCC_VERSION "0.1.0"
 #endif

@@ -7,7 +7,6 @@
 #include "driver/recipe.h"
 #include <string.h>
 
-#ifdef CSC_LLVM
 /* Reads the weights into blocks laid out as the model says; no code is needed for that, so a library for another processor can be made. */
 static bool read_weights(Cx *cx, const Options *o, Compile *c) {
     const Program *p = c->program;
@@ -49,11 +48,8 @@ static bool refuse_free(Cx *cx, Compile *c) {
     }
     return true;
 }
-#endif
 
 int command_build(Cx *cx, const Options *o) {
-    if (!model_can_run(cx)) return 1;
-#ifdef CSC_LLVM
     Compile c;
     if (!compile_read(&c, cx, o)) return 1;
     c.free_default = true;
@@ -79,8 +75,5 @@ int command_build(Cx *cx, const Options *o) {
     if (!o->json) printf("%s, %s: model %s for %s, %lld parameters%s\n", so, h, c.program->model, c.cpu, (long long)header_count(c.program), o->embed_weights ? ", weights inside" : "");
     else fputs(c.info, stdout);
     return 0;
-#else
-    (void)o;
-    return 1;
-#endif
+
 }

@@ -1,8 +1,11 @@
-/* The cache of compiled code. A key covers the graphs, the layout of the blocks, the processor, and this very cscc; a file carries a
+/* The cache of compiled code. A key covers the graphs, the layout of the blocks, the processor, and this very cscc and code generator; a file carries a
    checksum, is written under another name first, and the oldest go when there are too many. */
 #include "driver/cache.h"
-#ifdef CSC_LLVM
+#include "driver/codegen.h"
 #include "driver/load.h"
+#if defined __x86_64__
+#include <cpuid.h>
+#endif
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -40,18 +43,42 @@ static const char *folder(Arena *a) {
     return home && *home == '/' ? arena_printf(a, "%s/.cache/csc", home) : NULL;
 }
 
+static void mix_file(Hash *h, const char *path) {
+    struct stat st;
+    if (!path || stat(path, &st)) return;
+    mix_int(h, st.st_size);
+    mix_int(h, st.st_mtim.tv_sec);
+    mix_int(h, st.st_mtim.tv_nsec);
+}
+
+/* What this processor is and can do (leaf 1's EBX names the core that asks, and is left out). */
+static void mix_cpu(Hash *h) {
+#if defined __x86_64__
+    static const unsigned leaf[] = {1, 7, 0xd, 0x80000001};
+    for (size_t i = 0; i < sizeof leaf / sizeof *leaf; i++) {
+        unsigned r[4] = {0};
+        __get_cpuid_count(leaf[i], leaf[i] == 0xd, &r[0], &r[1], &r[2], &r[3]);
+        if (leaf[i] == 1 || leaf[i] == 0xd) r[1] = 0;
+        mix(h, r, sizeof r);
+    }
+    mix_int(h, __builtin_cpu_supports("avx") + 2 * __builtin_cpu_supports("avx512f")); /* what the system saves */
+#else
+    (void)h;
+#endif
+}
+
 const char *cache_path(const Compile *c) {
     Arena *a = c->cx->keep;
     const Program *p = c->program;
     const char *dir = folder(a);
-    struct stat self;
-    if (!dir || stat("/proc/self/exe", &self)) return NULL;
+    if (!dir) return NULL;
     Hash h = start();
-    mix_text(&h, CSCC_VERSION);
-    mix_int(&h, self.st_size);
-    mix_int(&h, self.st_mtim.tv_sec);
-    mix_int(&h, self.st_mtim.tv_nsec);
-    mix_text(&h, llvm_target_text(a, c->cpu));
+    mix_text(&h, CSC_VERSION);
+    const char *why = NULL;
+    mix_file(&h, "/proc/self/exe");
+    mix_file(&h, codegen_path(a, &why));
+    mix_text(&h, c->cpu);
+    if (!strcmp(c->cpu, "native")) mix_cpu(&h);
     for (size_t i = 0; i < p->params.len; i++) {
         mix_shape(&h, p->params.at[i].shape);
         mix_int(&h, p->params.at[i].turns);
@@ -81,7 +108,7 @@ static void checksum(char out[16], const char *bytes, size_t len) {
     memcpy(out + 8, &h.b, 8);
 }
 
-LlvmObject *cache_read(Cx *cx, const char *path) {
+CodeObject *cache_read(Cx *cx, const char *path) {
     size_t len = 0;
     const char *why;
     char *file = load_file(cx->keep, path, OBJECT_MOST, &len, &why), sum[16];
@@ -89,8 +116,8 @@ LlvmObject *cache_read(Cx *cx, const char *path) {
     checksum(sum, file + HEAD, len - HEAD);
     if (memcmp(file + MAGIC, sum, sizeof sum)) return NULL;
     utimensat(AT_FDCWD, path, NULL, 0); /* used today */
-    LlvmObject *o = ARENA_NEW(cx->keep, LlvmObject);
-    *o = (LlvmObject){file + HEAD, len - HEAD};
+    CodeObject *o = ARENA_NEW(cx->keep, CodeObject);
+    *o = (CodeObject){file + HEAD, len - HEAD};
     return o;
 }
 
@@ -112,7 +139,7 @@ static void tidy(Arena *a, const char *dir) {
     }
 }
 
-void cache_write(Cx *cx, const char *path, const LlvmObject *object) {
+void cache_write(Cx *cx, const char *path, const CodeObject *object) {
     const char *dir = arena_strndup(cx->keep, path, (size_t)(strrchr(path, '/') - path));
     for (const char *p = dir + 1; *p; p++)
         if (*p == '/') mkdir(arena_strndup(cx->pass, dir, (size_t)(p - dir)), 0777);
@@ -127,4 +154,3 @@ void cache_write(Cx *cx, const char *path, const LlvmObject *object) {
     if (!ok || rename(name, path)) unlink(name);
     tidy(cx->pass, dir);
 }
-#endif

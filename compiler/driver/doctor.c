@@ -3,9 +3,8 @@
 #include "driver/json.h"
 #include "driver/link.h"
 #include "csc.h"
-#ifdef CSC_LLVM
-#include "llvm/llvm.h"
-#endif
+#include "driver/codegen.h"
+#include "sched/sched.h"
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,18 +44,17 @@ int command_doctor(Cx *cx, const Options *o) {
     char here[512] = "";
     bool writable = getcwd(here, sizeof here) && access(here, W_OK) == 0;
     double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / (1 << 30);
-    const char *code = NULL;
-#ifdef CSC_LLVM
-    int lanes = 0, registers = 0;
-    if (llvm_target_lanes("native", &lanes, &registers))
-        code = arena_printf(a, "LLVM, vectors of %d floats, %d registers", lanes, registers);
-#endif
+    const char *code = NULL, *why = NULL;
+    const LlvmRoom *room = codegen_open(a, &why);
+    SchedTarget target;
+    if (room && sched_target("native", &target))
+        code = arena_printf(a, "LLVM %s, vectors of %d floats, %d registers; %s", room->llvm_version(a), target.lanes, target.registers, codegen_path(a, &why));
     const Finding list[] = {
-        {"version", CSCC_VERSION, ""},
+        {"version", CSC_VERSION, ""},
         {"processor", cpu_level(), ""},
         {"threads", arena_printf(a, "%d", csc_cpu_count()), ""},
         {"memory", arena_printf(a, "%.1f GB", memory), ""},
-        {"code generator", code, "train, eval, run, build: rebuild with -DCSC_LLVM=ON"},
+        {"code generator", code, code ? "" : arena_printf(a, "train, eval, run, build: %s", why)},
         {"linker", linker, "build: on Debian, apt-get install binutils"},
         {"PNG", csc_has_png() ? "yes" : NULL, "pictures: rebuild with libpng"},
         {"JPEG", csc_has_jpeg() ? "yes" : NULL, "data from folders of JPEG: rebuild with libjpeg"},

@@ -48,7 +48,7 @@ const char *header_text(Cx *cx, const Compile *c) {
     FILE *f = open_memstream(&text, &len);
     if (!f) machine_trouble("there is no memory left");
     fprintf(f, "/* The model %s, compiled by cscc %s for %s. Made by `cscc build`; it stands alone.\n\n   Entries (find them by name in csc_model.entries); each tensor is [batch, shape]:\n",
-            p->model, CSCC_VERSION, c->cpu);
+            p->model, CSC_VERSION, c->cpu);
     for (size_t i = 0; i < c->entries.len; i++) put_entry(f, p, &c->entries.at[i]);
     fprintf(f, "\n   Use:  const csc_model *m = csc_model_query(CSC_MODEL_VERSION);   link with the library, or dlopen it. */\n");
     fprintf(f, "#ifndef CSC_BUILT_%s_H\n#define CSC_BUILT_%s_H\n\n", m, m);

@@ -85,7 +85,7 @@ const char *info_json(Cx *cx, const Compile *c) {
     size_t len = 0;
     FILE *f = open_memstream(&text, &len);
     if (!f) machine_trouble("there is no memory left");
-    fprintf(f, "{\"compiler\": \"cscc %s\", \"model\": ", CSCC_VERSION);
+    fprintf(f, "{\"compiler\": \"cscc %s\", \"model\": ", CSC_VERSION);
     json_text(f, p->model);
     fprintf(f, ", \"source_hash\": \"%s\", \"cpu\": ", info_source_hash(cx, c));
     json_text(f, c->cpu);

@@ -1,20 +1,9 @@
-/* A compiled model in this process: the object through the JIT, its parameters through the runtime. */
+/* A compiled model in this process: the object loaded, its parameters through the runtime. */
 #include "driver/model.h"
 #include "base/trouble.h"
 #include "driver/info.h"
 #include "driver/recipe.h"
 #include <string.h>
-
-bool model_can_run(Cx *cx) {
-#ifdef CSC_LLVM
-    (void)cx;
-    return true;
-#else
-    Diag *d = diag_error(cx, E_NO_CODE, (Span){0}, "this cscc was built without a code generator (CSC_LLVM=OFF)");
-    diag_help(cx, d, "check, inspect and --emit=ast,op,loop work; for the rest build cscc with LLVM 19 or newer");
-    return false;
-#endif
-}
 
 csc_pool *model_pool(const Options *o) {
     csc_pool *p = csc_pool_new(o->threads);
@@ -85,11 +74,10 @@ csc_net_info model_net_info(Cx *cx, const Compile *c) {
 
 bool model_load(Cx *cx, Compile *c, csc_context *rt, csc_pool *pool, Model *m) {
     *m = (Model){.rt = rt, .pool = pool};
-#ifdef CSC_LLVM
     const csc_model *table = NULL;
     const char *why = NULL;
-    m->jit = llvm_jit_load(c->object, &table, &why);
-    if (!m->jit) machine_trouble("the compiled code cannot be loaded: %s", why);
+    m->code = code_load(cx->keep, c->object, &table, &why);
+    if (!m->code) machine_trouble("the compiled code cannot be loaded: %s", why);
     m->info = model_net_info(cx, c);
     if (csc_net_new(rt, table, &m->info, pool, &m->net)) {
         runtime_error(cx, rt, E_WEIGHTS, (Span){0});
@@ -97,17 +85,11 @@ bool model_load(Cx *cx, Compile *c, csc_context *rt, csc_pool *pool, Model *m) {
     }
     for (size_t i = 0; i < c->program->tunables.len; i++) csc_net_tunables(m->net)[i] = (float)c->program->tunables.at[i].value;
     return true;
-#else
-    (void)c;
-    return model_can_run(cx);
-#endif
 }
 
 void model_free(Model *m) {
     csc_net_free(m->net);
-#ifdef CSC_LLVM
-    llvm_jit_free(m->jit);
-#endif
+    code_free(m->code);
     *m = (Model){0};
 }
 

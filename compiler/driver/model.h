@@ -9,17 +9,13 @@ typedef struct Model {
     csc_pool *pool;
     csc_net *net;
     csc_net_info info;
-#ifdef CSC_LLVM
-    LlvmJit *jit;
-#endif
+    CodeImage *code;
 } Model;
 
 /* Loads c->object. False: errors in cx. `rt` and `pool` are borrowed. */
 bool model_load(Cx *cx, Compile *c, csc_context *rt, csc_pool *pool, Model *m);
 void model_free(Model *m);
 csc_net_info model_net_info(Cx *cx, const Compile *c);
-/* True when there is a code generator; else the error is in cx. */
-bool model_can_run(Cx *cx);
 /* Weights of --weights into the net; `needed`: without them it is an error. */
 bool model_weights(Cx *cx, const Options *o, Model *m, bool needed);
 csc_pool *model_pool(const Options *o);

@@ -2,6 +2,7 @@
 #include "driver/passes.h"
 #include "base/trouble.h"
 #include "driver/cache.h"
+#include "driver/codegen.h"
 #include "driver/entries.h"
 #include "driver/info.h"
 #include "driver/link.h"
@@ -68,36 +69,35 @@ static void run_ad(Compile *c) {
 
 /* Code that an earlier run made of the same graphs for the same processor. */
 static void run_cache(Compile *c) {
-#ifdef CSC_LLVM
     const Options *o = c->o;
     bool runs = o->command == CMD_TRAIN || o->command == CMD_EVAL || o->command == CMD_RUN;
     c->cache_path = runs && !o->any_emit && !o->remarks && !o->stop_after ? cache_path(c) : NULL;
     if (c->cache_path) c->object = cache_read(c->cx, c->cache_path);
-#else
-    (void)c;
-#endif
 }
 
 static void run_sched(Compile *c) {
     if (c->object) return;
-    int lanes = 8, registers = 16;
-#ifdef CSC_LLVM
-    if (!llvm_target_lanes(c->cpu, &lanes, &registers)) {
+    SchedTarget t;
+    if (!sched_target(c->cpu, &t)) {
         diag_error(c->cx, E_CPU, (Span){0}, "there is no processor '%s'", c->cpu);
         return;
     }
-#endif
-    SchedTarget t = {.lanes = lanes, .registers = registers};
     c->sched = sched_program(c->cx, c->cx->keep, c->program, c->entries.at, c->entries.len, &t);
     const char *why = NULL;
     if (c->sched && !loop_check(c->cx->pass, c->sched->module, &why)) BUG("the nests do not hold what they promise: %s", why);
 }
 
-#ifdef CSC_LLVM
 /* Where --emit writes: -o, or standard output for text. Objects are binary and need a name. */
 static void run_llvm(Compile *c) {
     const Options *o = c->o;
     if (c->object) return;
+    const char *why = NULL;
+    const LlvmRoom *room = codegen_open(c->cx->keep, &why);
+    if (!room) {
+        Diag *d = diag_error(c->cx, E_NO_CODE, (Span){0}, "there is no code generator: %s", why);
+        diag_help(c->cx, d, "check, inspect and --emit=ast,op,loop work without; for the rest copy the whole of a build or an installation, not cscc alone");
+        return;
+    }
     float *tune = ARENA_ARRAY(c->cx->keep, float, c->program->tunables.len + 1);
     for (size_t i = 0; i < c->program->tunables.len; i++) tune[i] = (float)c->program->tunables.at[i].value;
     c->info = info_json(c->cx, c);
@@ -114,7 +114,7 @@ static void run_llvm(Compile *c) {
     lo.asan = o->command != CMD_BUILD;
 #endif
     bool text = o->emit[EMIT_LLVM] || o->emit[EMIT_ASM];
-    c->object = llvm_emit(c->cx->keep, c->sched->module, &info, &lo, text && o->emit[EMIT_LLVM] ? stdout : NULL,
+    c->object = room->emit(c->cx->keep, c->sched->module, &info, &lo, text && o->emit[EMIT_LLVM] ? stdout : NULL,
                           text && o->emit[EMIT_ASM] ? stdout : NULL);
     if (c->object && c->cache_path) cache_write(c->cx, c->cache_path, c->object);
     if (c->object && o->emit[EMIT_OBJ]) {
@@ -122,9 +122,6 @@ static void run_llvm(Compile *c) {
         link_write(c->cx, name, c->object->bytes, c->object->len);
     }
 }
-#else
-static void run_llvm(Compile *c) { diag_error(c->cx, E_NO_CODE, (Span){0}, "this cscc was built without a code generator (CSC_LLVM=OFF)"); }
-#endif
 
 static const Pass table[] = {
     {"read", NOUN_AST, run_read},

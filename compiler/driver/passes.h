@@ -3,11 +3,7 @@
 #define CSC_DRIVER_PASSES_H
 #include "driver/args.h"
 #include "sched/sched.h"
-#ifdef CSC_LLVM
 #include "llvm/llvm.h"
-#else
-typedef struct LlvmObject LlvmObject;
-#endif
 
 enum { PASS_MOST = 16 };
 
@@ -31,7 +27,7 @@ typedef struct Compile {
     const char *cpu;
     const char *info;        /* JSON, in the code */
     const float *embed_params, *embed_states; /* or NULL */
-    LlvmObject *object;
+    CodeObject *object;
     const char *cache_path;  /* where the object is kept for the next run, or NULL */
     struct {
         const char *name;

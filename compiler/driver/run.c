@@ -360,7 +360,7 @@ int command_run(Cx *cx, const Options *o) {
         diag_help(cx, d, "usage: cscc run PROGRAM.csc FILE... --weights FILE");
         return 1;
     }
-    if (!model_can_run(cx) || !compile_read(&r.base, cx, o)) return 1;
+    if (!compile_read(&r.base, cx, o)) return 1;
     r.base.free_default = true;
     if (!compile_declare(&r.base)) return 1;
     if (!r.base.program) return 0;

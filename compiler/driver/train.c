@@ -30,13 +30,10 @@ static void catch_signals(void) {
 typedef struct Probe {
     const Compile *base;
     int32_t stage;
-#ifdef CSC_LLVM
-    LlvmJit *jit;
-#endif
+    CodeImage *code;
 } Probe;
 
 static bool make_probe(void *user, csc_probe *out) {
-#ifdef CSC_LLVM
     Probe *p = user;
     Cx *cx = p->base->cx;
     Compile c = *p->base;
@@ -50,7 +47,7 @@ static bool make_probe(void *user, csc_probe *out) {
     compile_want(&c, ENTRY_PROBE, p->stage);
     const csc_model *m = NULL;
     const char *why = NULL;
-    if (!compile_model(&c, "llvm") || !(p->jit = llvm_jit_load(c.object, &m, &why))) return false;
+    if (!compile_model(&c, "llvm") || !(p->code = code_load(cx->keep, c.object, &m, &why))) return false;
     const Graph *g = c.entries.at[0].graph;
     const char **names = ARENA_ARRAY(cx->keep, const char *, g->outs.len + 1);
     int64_t *floats = ARENA_ARRAY(cx->keep, int64_t, g->outs.len + 1);
@@ -66,11 +63,6 @@ static bool make_probe(void *user, csc_probe *out) {
     }
     *out = (csc_probe){&m->entries[0], names, floats};
     return m->entry_count > 0 && m->entries[0].nout == n;
-#else
-    (void)user;
-    (void)out;
-    return false;
-#endif
 }
 
 static Probe *watch(Cx *cx, const Compile *c, Recipe *r) {
@@ -84,17 +76,12 @@ static Probe *watch(Cx *cx, const Compile *c, Recipe *r) {
 }
 
 static void unwatch(Probe *p, int n) {
-#ifdef CSC_LLVM
-    for (int i = 0; i < n; i++) llvm_jit_free(p[i].jit);
-#else
-    (void)p;
-    (void)n;
-#endif
+    for (int i = 0; i < n; i++) code_free(p[i].code);
 }
 
 /* Reads, declares, opens the data, binds what it binds, and compiles the entries for training or for measuring. */
 static bool prepare(Cx *cx, const Options *o, csc_context *rt, Compile *c, Recipe *r, bool training) {
-    if (!model_can_run(cx) || !compile_read(c, cx, o)) return false;
+    if (!compile_read(c, cx, o)) return false;
     c->free_default = true;
     if (!compile_declare(c)) return false;
     if (!c->program) return false; /* --stop-after */

@@ -67,8 +67,6 @@ typedef struct Emit {
 
 /* plan.c */
 Plan plan_kernels(Arena *a, const LpModule *m, const LlvmModelInfo *info, bool split);
-LlvmObject *plan_archive(Arena *a, const LlvmObject *part, int32_t n);
-bool plan_member(const LlvmObject *o, size_t *at, LlvmObject *member); /* the next object of an archive; of an object: itself, once */
 
 /* types.c */
 LLVMTypeRef emit_vec(Emit *e, int width);  /* float or <width x float> */

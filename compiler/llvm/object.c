@@ -61,7 +61,7 @@ typedef struct Part { /* one object of the plan; made on any thread, with an are
     const Plan *plan;
     int32_t number;
     FILE *ir, *assembly;
-    LlvmObject object;
+    CodeObject object;
 } Part;
 
 static void open_module(Emit *e, const Target *t) {
@@ -120,7 +120,7 @@ static void *work(void *arg) {
     return NULL;
 }
 
-LlvmObject *llvm_emit(Arena *a, const LpModule *m, const LlvmModelInfo *info, const LlvmOptions *o, FILE *ir, FILE *assembly) {
+CodeObject *llvm_emit(Arena *a, const LpModule *m, const LlvmModelInfo *info, const LlvmOptions *o, FILE *ir, FILE *assembly) {
     Plan plan = plan_kernels(a, m, info, o->split && !ir && !assembly);
     Work w = {.part = ARENA_ARRAY(a, Part, plan.parts), .n = plan.parts};
     for (int32_t i = 0; i < w.n; i++)
@@ -132,12 +132,12 @@ LlvmObject *llvm_emit(Arena *a, const LpModule *m, const LlvmModelInfo *info, co
     while (helpers + 1 < w.n && helpers + 1 < processors && !pthread_create(&helper[helpers], NULL, work, &w)) helpers++;
     work(&w);
     while (helpers > 0) pthread_join(helper[--helpers], NULL);
-    LlvmObject *made = ARENA_ARRAY(a, LlvmObject, w.n);
+    CodeObject *made = ARENA_ARRAY(a, CodeObject, w.n);
     for (int32_t i = 0; i < w.n; i++) {
         made[i] = w.part[i].object;
         if (w.n == 1) made[i].bytes = arena_copy(a, made[i].bytes, made[i].len);
     }
-    LlvmObject *r = w.n == 1 ? made : plan_archive(a, made, w.n);
+    CodeObject *r = w.n == 1 ? made : code_archive(a, made, w.n);
     for (int32_t i = 0; i < w.n; i++) arena_free(w.part[i].a);
     return r;
 }

@@ -1,7 +1,6 @@
-/* Splits a large module: which part writes which kernel, and the archive that holds the parts. What is split depends on the module alone, so
+/* Splits a large module: which part writes which kernel. What is split depends on the module alone, so
    that every machine makes the same bytes. */
 #include "llvm/emit.h"
-#include <stdlib.h>
 #include <string.h>
 
 enum { KERNELS_PER_PART = 12 };
@@ -62,39 +61,4 @@ Plan plan_kernels(Arena *a, const LpModule *m, const LlvmModelInfo *info, bool s
     }
     const char *prefix = arena_printf(a, "%scsc_", info->symbol_prefix ? info->symbol_prefix : "");
     return (Plan){.parts = parts, .same = same, .owner = owner, .prefix = prefix};
-}
-
-/* ---- the archive: "!<arch>\n", then for each member a head of 60 characters and the bytes, padded to an even length ---- */
-static const char magic[] = "!<arch>\n";
-enum { MAGIC = 8, HEAD = 60, SIZE_AT = 48 };
-
-LlvmObject *plan_archive(Arena *a, const LlvmObject *part, int32_t n) {
-    LlvmObject *r = ARENA_NEW(a, LlvmObject);
-    size_t len = MAGIC;
-    for (int32_t i = 0; i < n; i++) len += HEAD + part[i].len + part[i].len % 2;
-    char *to = r->bytes = arena_alloc(a, len);
-    r->len = len;
-    memcpy(to, magic, MAGIC);
-    to += MAGIC;
-    for (int32_t i = 0; i < n; i++) {
-        const char *name = arena_printf(a, "part%d.o/", (int)i);
-        memcpy(to, arena_printf(a, "%-16s%-12d%-6d%-6d%-8s%-10zu`\n", name, 0, 0, 0, "644", part[i].len), HEAD);
-        memcpy(to + HEAD, part[i].bytes, part[i].len);
-        to += HEAD + part[i].len;
-        if (part[i].len % 2) *to++ = '\n';
-    }
-    return r;
-}
-
-bool plan_member(const LlvmObject *o, size_t *at, LlvmObject *member) {
-    if (o->len < MAGIC || memcmp(o->bytes, magic, MAGIC)) {
-        *member = *o;
-        return (*at)++ == 0;
-    }
-    if (*at == 0) *at = MAGIC;
-    if (*at + HEAD > o->len) return false;
-    member->bytes = o->bytes + *at + HEAD;
-    member->len = strtoul(o->bytes + *at + SIZE_AT, NULL, 10);
-    *at += HEAD + member->len + member->len % 2;
-    return *at <= o->len;
 }

@@ -37,33 +37,3 @@ Target target_open(Arena *a, const char *cpu, int level) {
 void target_close(Target *t) {
     if (t->machine) LLVMDisposeTargetMachine(t->machine);
 }
-
-static bool has(const char *features, const char *word) { return strstr(features, word) != NULL; }
-
-bool llvm_target_lanes(const char *cpu, int *lanes, int *registers) {
-    static const struct {
-        const char *cpu;
-        int lanes, registers;
-    } known[] = {{"x86-64", 4, 16}, {"x86-64-v2", 4, 16}, {"x86-64-v3", 8, 16}, {"x86-64-v4", 16, 32}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(cpu, known[i].cpu)) continue;
-        *lanes = known[i].lanes;
-        *registers = known[i].registers;
-        return true;
-    }
-    if (strcmp(cpu, "native")) return false;
-    char *features = LLVMGetHostCPUFeatures();
-    bool wide = has(features, "+avx512f") && has(features, "+avx512vl"), middle = has(features, "+avx2") && has(features, "+fma");
-    *lanes = wide ? 16 : middle ? 8 : 4;
-    *registers = wide ? 32 : 16;
-    LLVMDisposeMessage(features);
-    return true;
-}
-
-const char *llvm_target_text(Arena *a, const char *cpu) {
-    unsigned major, minor, patch;
-    LLVMGetVersion(&major, &minor, &patch);
-    if (strcmp(cpu, "native")) return arena_printf(a, "LLVM %u.%u.%u %s", major, minor, patch, cpu);
-    const char *name = kept(a, LLVMGetHostCPUName()), *features = kept(a, LLVMGetHostCPUFeatures());
-    return arena_printf(a, "LLVM %u.%u.%u %s %s", major, minor, patch, name, features);
-}

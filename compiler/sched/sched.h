@@ -10,6 +10,9 @@ typedef struct SchedTarget {
     int32_t group;     /* samples computed at a time where the graph allows; 0: sched chooses */
 } SchedTarget;
 
+/* "native" (this machine), "x86-64-v2", "x86-64-v3", "x86-64-v4". False: there is no such processor. */
+bool sched_target(const char *cpu, SchedTarget *out);
+
 typedef struct SchedRemark {
     const char *text;
     Span span;

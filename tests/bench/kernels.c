@@ -129,18 +129,18 @@ static void row(const Row *r) {
     p.params.at[1].shape = graph_shape(g, v);
     p.param_floats = p.params.at[1].offset + shape_size(graph_shape(g, v)) + shape_size(in[1].shape) + 16;
     Entry e = {.kind = ENTRY_BACKWARD, .graph = g, .nin = 2, .in = in, .name = name_of(cx, "backward")};
-    int lanes, regs;
-    llvm_target_lanes("native", &lanes, &regs);
+    SchedTarget target;
+    sched_target("native", &target);
     double begin = now();
-    SchedResult *s = sched_program(cx, a, &p, &e, 1, &(SchedTarget){.lanes = lanes, .registers = regs});
+    SchedResult *s = sched_program(cx, a, &p, &e, 1, &target);
     const char *why = "";
     if (!loop_check(a, s->module, &why)) printf("check: %s\n", why), exit(1);
     double middle = now();
     LlvmModelInfo info = {.json = "{}", .param_floats = (uint64_t)p.param_floats};
-    LlvmObject *obj = llvm_emit(a, s->module, &info, &(LlvmOptions){.cpu = "native", .level = 2}, NULL,
+    CodeObject *obj = llvm_emit(a, s->module, &info, &(LlvmOptions){.cpu = "native", .level = 2}, NULL,
                                 getenv("CSC_ASM") ? stdout : NULL);
     const csc_model *m;
-    LlvmJit *j = llvm_jit_load(obj, &m, &why);
+    CodeImage *j = code_load(a, obj, &m, &why);
     if (!j) printf("%s\n", why), exit(1);
     double end = now();
     const LpEntry *l = &s->module->entries.at[0];
@@ -162,7 +162,7 @@ static void row(const Row *r) {
            best * 1e3, flop / best * 1e-9, s->module->kernels.len, (middle - begin) * 1e3,
            (end - middle) * 1e3);
     fflush(stdout);
-    llvm_jit_free(j);
+    code_free(j);
     cx_free(cx);
 }
 

@@ -1,6 +1,7 @@
 /* Measures generated code: the register tile against the peak of fused multiply-adds (measured by a kernel of its own, between the repetitions),
    and what a kernel costs to compile. Usage: bench_tile [cpu] */
 #include "llvm/llvm.h"
+#include "sched/sched.h"
 #include "unit/loop_samples.h"
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ static LpModule *peak_module(Arena *a, int width, int regs) {
 }
 
 typedef struct Code {
-    LlvmJit *jit;
+    CodeImage *jit;
     const csc_model *model;
     csc_call call;
     double flop, best, compile_ms;
@@ -41,9 +42,9 @@ static Code code_of(Arena *a, const LpModule *m, const char *cpu, uint32_t batch
     LlvmOptions o = {.cpu = cpu, .level = 2};
     const char *why;
     double t = now();
-    const LlvmObject *object = llvm_emit(a, m, &info, &o, NULL, NULL);
+    const CodeObject *object = llvm_emit(a, m, &info, &o, NULL, NULL);
     c.compile_ms = 1e3 * (now() - t);
-    if (!(c.jit = llvm_jit_load(object, &c.model, &why))) {
+    if (!(c.jit = code_load(a, object, &c.model, &why))) {
         fprintf(stderr, "%s\n", why);
         exit(1);
     }
@@ -59,8 +60,8 @@ static void run(Code *c) {
 
 int main(int argc, char **argv) {
     const char *cpu = argc > 1 ? argv[1] : "native";
-    int lanes, registers;
-    if (!llvm_target_lanes(cpu, &lanes, &registers)) {
+    SchedTarget target;
+    if (!sched_target(cpu, &target)) {
         fprintf(stderr, "unknown processor %s\n", cpu);
         return 1;
     }
@@ -69,25 +70,25 @@ int main(int argc, char **argv) {
     static int32_t tab[TAPS];
     for (int i = 0; i < TAPS; i++) tab[i] = i * 64;
     static const int wide[][2] = {{2, 14}, {2, 12}, {4, 6}, {3, 8}, {2, 8}, {1, 28}}, narrow[][2] = {{2, 6}, {3, 4}, {1, 12}, {2, 5}, {2, 4}};
-    const int(*shape)[2] = registers == 32 ? wide : narrow;
-    size_t n = registers == 32 ? sizeof wide / sizeof *wide : sizeof narrow / sizeof *narrow;
+    const int(*shape)[2] = target.registers == 32 ? wide : narrow;
+    size_t n = target.registers == 32 ? sizeof wide / sizeof *wide : sizeof narrow / sizeof *narrow;
     float *x = aligned_alloc(64, 4 * 65536), *w = aligned_alloc(64, 4 * 65536), *y = aligned_alloc(64, 4 * 1000000);
     for (int i = 0; i < 65536; i++) x[i] = w[i] = 1e-3f * (float)(i % 7);
     memset(y, 0, 4 * 1000000);
     const float *in[] = {x, w};
-    code_of(a, peak_module(a, lanes, 4), cpu, 1, 1); /* warms LLVM */
-    Code peak = code_of(a, peak_module(a, lanes, registers * 3 / 4), cpu, 20, 2000.0 * lanes * (registers * 3 / 4));
+    code_of(a, peak_module(a, target.lanes, 4), cpu, 1, 1); /* warms LLVM */
+    Code peak = code_of(a, peak_module(a, target.lanes, target.registers * 3 / 4), cpu, 20, 2000.0 * target.lanes * (target.registers * 3 / 4));
     peak.call.out = &y;
     for (size_t i = 0; i < n; i++) {
         int kv = shape[i][0], pw = shape[i][1];
-        Code c = code_of(a, sample_tile(a, lanes, kv, pw, CHANNELS, tab, TAPS), cpu, BATCH, 2.0 * TAPS * CHANNELS * kv * pw * lanes);
+        Code c = code_of(a, sample_tile(a, target.lanes, kv, pw, CHANNELS, tab, TAPS), cpu, BATCH, 2.0 * TAPS * CHANNELS * kv * pw * target.lanes);
         c.call.in = in;
         c.call.out = &y;
         peak.best = 0;
         for (int turn = 0; turn < 30; turn++) run(&c), run(&peak);
         printf("%s tile %d x %d: %.1f GFLOP/s, %.0f %% of %.1f; compiled in %.1f ms\n", cpu, kv, pw, c.best, 100 * c.best / peak.best, peak.best,
                c.compile_ms);
-        llvm_jit_free(c.jit);
+        code_free(c.jit);
     }
     arena_free(a);
     return 0;

@@ -94,6 +94,43 @@ case_open_dimensions_must_be_said() {
     has err "--set H="
     expect 0 "$CSCC" build m.csc --set H=8 --set W=9
 }
+case_code_generator_is_opened_on_demand() {
+    needs_code
+    if command -v readelf >/dev/null; then
+        readelf -d "$CSCC" >needed
+        lacks needed LLVM
+    fi
+    cp "$CSCC" alone # without lib/ beside it
+    expect 0 ./alone check "$digits"
+    expect 0 ./alone doctor
+    has out "code generator   missing (train, eval, run, build: libcscc-llvm.so is not in"
+    expect 1 ./alone build "$digits"
+    has err "error[E0813]"
+    has err "copy the whole of a build"
+    mkdir -p there/bin there/lib
+    cp "$CSCC" there/bin/
+    cp "${CSCC%/*}/lib/libcscc-llvm.so" there/lib/
+    expect 0 there/bin/cscc build "$digits"
+    echo damaged >there/lib/libcscc-llvm.so
+    expect 1 there/bin/cscc build "$digits" -o x.so
+    has err "error[E0813]"
+}
+case_cached_code_needs_no_generator() {
+    trained
+    mkdir -p there/lib
+    cp "$CSCC" there/
+    cp -p "${CSCC%/*}/lib/libcscc-llvm.so" there/lib/
+    expect 0 there/cscc eval "$digits" --weights w.safetensors
+    cut -d'(' -f1-2 out >first
+    truncate -s 100 there/lib/libcscc-llvm.so # another file, were it opened; the key holds its size and time
+    cp -p "${CSCC%/*}/lib/libcscc-llvm.so" there/whole
+    touch -r there/whole there/lib/libcscc-llvm.so
+    truncate -s "$(wc -c <there/whole)" there/lib/libcscc-llvm.so
+    touch -r there/whole there/lib/libcscc-llvm.so
+    expect 0 there/cscc eval "$digits" --weights w.safetensors
+    cut -d'(' -f1-2 out >second
+    cmp first second
+}
 case_embedding_needs_weights() {
     needs_code
     expect 1 "$CSCC" build "$digits" --embed-weights

@@ -8,6 +8,8 @@ case_builds_and_checks_without_llvm() {
     expect 0 cmake -S "$CSC_SOURCE" -B "$tree" -G Ninja -DCSC_LLVM=OFF -DCSC_TESTS=OFF -DCMAKE_BUILD_TYPE=Debug
     expect 0 nice ninja -C "$tree" cscc
     lacks out "warning:"
+    cp "$tree/cscc" . # away from the other tree's lib/
+    tree=$PWD
     digits=$CSC_SOURCE/examples/digits/digits.csc
     expect 0 "$tree/cscc" doctor
     has out "code generator   missing"

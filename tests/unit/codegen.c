@@ -66,8 +66,8 @@ static void compare(OpTest t, const char *cpu, const char *what, uint64_t seed) 
     InputDecl *in = ARENA_ARRAY(a, InputDecl, t.ninput + 1);
     for (uint32_t i = 0; i < t.ninput; i++) in[i].shape = t.env.inputs[i].shape;
     Entry entry = {.kind = ENTRY_FORWARD, .graph = t.graph, .nin = (int32_t)t.ninput, .in = in, .name = name_of(cx, "forward")};
-    SchedTarget target = {0};
-    CHECK(llvm_target_lanes(cpu, &target.lanes, &target.registers));
+    SchedTarget target;
+    CHECK(sched_target(cpu, &target));
     LpModule *m = sched_program(cx, a, p, &entry, 1, &target)->module;
     const LpEntry *e = &m->entries.at[0];
     int64_t *size = ARENA_ARRAY(a, int64_t, e->nout + 1);
@@ -78,7 +78,7 @@ static void compare(OpTest t, const char *cpu, const char *what, uint64_t seed) 
     LlvmModelInfo info = {.json = "{}", .param_floats = (uint64_t)p->param_floats};
     LlvmOptions o = {.cpu = cpu, .level = 2, .asan = SANITIZED};
     const csc_model *model;
-    LlvmJit *j = llvm_jit_load(llvm_emit(a, m, &info, &o, NULL, NULL), &model, &why);
+    CodeImage *j = code_load(a, llvm_emit(a, m, &info, &o, NULL, NULL), &model, &why);
     if (!j) FAIL("%s", why);
     c.out = got;
     CHECK(model->entries[0].run(&c) == 0);
@@ -90,7 +90,7 @@ static void compare(OpTest t, const char *cpu, const char *what, uint64_t seed) 
             if (!same && (bits || !near))
                 FAIL("%s seed %llu, %s: output %d entry %lld is %.9g, the evaluator says %.9g", what, (unsigned long long)seed, cpu, i, (long long)k, x, y);
         }
-    llvm_jit_free(j);
+    code_free(j);
     cx_free(cx);
 }
 

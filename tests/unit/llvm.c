@@ -14,7 +14,7 @@ enum { SANITIZED = 0 };
 #endif
 static const char *const cpus[] = {"x86-64-v2", "x86-64-v3", "native"};
 
-static LlvmObject *object_of(Arena *a, const LpModule *m, const char *cpu, FILE *assembly) {
+static CodeObject *object_of(Arena *a, const LpModule *m, const char *cpu, FILE *assembly) {
     const char *why = "";
     LlvmModelInfo info = {.json = "{\"made\": \"by hand\"}"};
     LlvmOptions o = {.cpu = cpu, .level = 2, .asan = SANITIZED, .split = true};
@@ -43,7 +43,7 @@ static void compare(LpModule *m, uint32_t batch, const float *const *in, size_t 
     for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++) {
         if (!runs_here(cpus[i])) continue;
         const csc_model *model;
-        LlvmJit *j = llvm_jit_load(object_of(a, m, cpus[i], NULL), &model, &why);
+        CodeImage *j = code_load(a, object_of(a, m, cpus[i], NULL), &model, &why);
         if (!j) FAIL("%s", why);
         memset(got, 0x55, n * sizeof *got);
         CHECK(model->entries[0].run(&c) == 0);
@@ -53,7 +53,7 @@ static void compare(LpModule *m, uint32_t batch, const float *const *in, size_t 
             bool near = fabs((double)got[k] - want[k]) <= tolerance * (1 + fabs((double)want[k]));
             if (!same && (bits || !near)) FAIL("%s: entry %zu is %.9g, the evaluator says %.9g", cpus[i], k, got[k], want[k]);
         }
-        llvm_jit_free(j);
+        code_free(j);
     }
     free(w);
     arena_free(a);
@@ -138,7 +138,7 @@ TEST(wrong_calls_are_refused) {
     Arena *a = arena_new();
     const csc_model *model;
     const char *why = "";
-    LlvmJit *j = llvm_jit_load(object_of(a, sample_elementwise(a, 5, 4), "native", NULL), &model, &why);
+    CodeImage *j = code_load(a, object_of(a, sample_elementwise(a, 5, 4), "native", NULL), &model, &why);
     if (!j) FAIL("%s", why);
     CHECK(model->version == CSC_MODEL_VERSION && model->size == sizeof *model && model->entry_count == 1);
     CHECK_STR(model->entries[0].name, "forward");
@@ -147,7 +147,7 @@ TEST(wrong_calls_are_refused) {
     CHECK(model->entries[0].run(&c) == 1);
     c = (csc_call){.size = sizeof c - 8, .batch = 1};
     CHECK(model->entries[0].run(&c) == 1);
-    llvm_jit_free(j);
+    code_free(j);
     arena_free(a);
 }
 
@@ -155,7 +155,7 @@ static void link_and_run(int kernels) {
     Arena *a = arena_new();
     char dir[] = "/tmp/csc-test-XXXXXX";
     CHECK(mkdtemp(dir));
-    LlvmObject *o = object_of(a, kernels ? sample_many(a, kernels) : sample_operations(a, 4), "x86-64-v2", NULL);
+    CodeObject *o = object_of(a, kernels ? sample_many(a, kernels) : sample_operations(a, 4), "x86-64-v2", NULL);
     CHECK(!memcmp(o->bytes, "!<arch>\n", 8) == (kernels > 0)); /* a large module comes in parts */
     FILE *f = fopen(arena_printf(a, "%s/m.o", dir), "wb");
     CHECK(f && fwrite(o->bytes, 1, o->len, f) == o->len && !fclose(f));
@@ -194,7 +194,7 @@ TEST(callers_threads_run_the_grid) {
     Arena *a = arena_new();
     const csc_model *model;
     const char *why = "";
-    LlvmJit *j = llvm_jit_load(object_of(a, sample_elementwise(a, 5, 4), "native", NULL), &model, &why);
+    CodeImage *j = code_load(a, object_of(a, sample_elementwise(a, 5, 4), "native", NULL), &model, &why);
     if (!j) FAIL("%s", why);
     int launches = 0;
     float x[15], y[15];
@@ -202,8 +202,8 @@ TEST(callers_threads_run_the_grid) {
     csc_call c = {.size = sizeof c, .batch = 3, .in = (const float *[]){x}, .out = (float *[]){y}, .pool = &launches, .parallel_for = backwards};
     CHECK(model->entries[0].run(&c) == 0 && launches == 1);
     for (int i = 0; i < 15; i++) CHECK(y[i] == fmaxf(0, 2 * x[i] + 1));
-    llvm_jit_free(j);
-    j = llvm_jit_load(object_of(a, sample_control(a, 8), "native", NULL), &model, &why);
+    code_free(j);
+    j = code_load(a, object_of(a, sample_control(a, 8), "native", NULL), &model, &why);
     float in[8] = {1.5f, 2, -1, 0.25f}, out[20], work[48] __attribute__((aligned(64)));
     CHECK(model->entries[0].fixed_bytes == sizeof work && model->entries[0].thread_bytes == 64);
     c.in = (const float *[]){in};
@@ -213,7 +213,7 @@ TEST(callers_threads_run_the_grid) {
     launches = 0;
     CHECK(model->entries[0].run(&c) == 0 && launches == 1); /* only the kernel with scratch: one point without is run at once */
     CHECK(out[4] == 0.25f && out[7] == 1.5f);
-    llvm_jit_free(j);
+    code_free(j);
     arena_free(a);
 }
 
@@ -225,12 +225,12 @@ TEST(weights_are_embedded) {
     LlvmModelInfo info = {.json = "{}", .param_floats = 3, .state_floats = 1, .tunable_count = 2, .tunable_defaults = tunables, .params = params,
                           .state = state};
     LlvmOptions o = {.cpu = "native", .level = 1, .asan = SANITIZED};
-    LlvmJit *j = llvm_jit_load(llvm_emit(a, sample_elementwise(a, 5, 4), &info, &o, NULL, NULL), &model, &why);
+    CodeImage *j = code_load(a, llvm_emit(a, sample_elementwise(a, 5, 4), &info, &o, NULL, NULL), &model, &why);
     if (!j) FAIL("%s", why);
     CHECK(model->param_floats == 3 && model->state_floats == 1 && model->tunable_count == 2);
     CHECK(!memcmp(model->params, params, sizeof params) && model->state[0] == -4 && model->tunable_defaults[1] == 6);
     CHECK((uintptr_t)model->params % 64 == 0);
-    llvm_jit_free(j);
+    code_free(j);
     arena_free(a);
 }
 
@@ -239,7 +239,7 @@ TEST(sanitizer_sees_generated_code) { /* a store behind the end of a heap block 
     Arena *a = arena_new();
     const csc_model *model;
     const char *why = "";
-    LlvmJit *j = llvm_jit_load(object_of(a, sample_elementwise(a, 64, 8), "x86-64-v2", NULL), &model, &why);
+    CodeImage *j = code_load(a, object_of(a, sample_elementwise(a, 64, 8), "x86-64-v2", NULL), &model, &why);
     if (!j) FAIL("%s", why);
     fflush(stdout);
     pid_t child = fork();
@@ -253,7 +253,7 @@ TEST(sanitizer_sees_generated_code) { /* a store behind the end of a heap block 
     int status = 0;
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     CHECK(status != 0);
-    llvm_jit_free(j);
+    code_free(j);
     arena_free(a);
 }
 
@@ -263,6 +263,24 @@ TEST(shared_library) {
     link_and_run(40);
 }
 
+TEST(damaged_objects_are_not_loaded) {
+    Arena *a = arena_new();
+    const CodeObject *o = object_of(a, sample_elementwise(a, 5, 4), "native", NULL);
+    const csc_model *model;
+    const char *why;
+    for (size_t n = 0; n < o->len; n += 61) { /* the sections' table stands at the end */
+        CodeObject cut = {o->bytes, n};
+        why = NULL;
+        CHECK(!code_load(a, &cut, &model, &why) && why);
+    }
+    CodeObject other = {arena_copy(a, o->bytes, o->len), o->len};
+    other.bytes[18] = (char)183; /* EM_AARCH64 */
+    CHECK(!code_load(a, &other, &model, &why) && strstr(why, "x86-64"));
+    CodeImage *whole = code_load(a, o, &model, &why);
+    CHECK(whole && model->entry_count == 1);
+    code_free(whole);
+    arena_free(a);
+}
 TEST(many_kernels) {
     Arena *a = arena_new();
     float x[8] = {1, 2, 3, 4, 5, 6, 7, 8};
@@ -312,6 +330,6 @@ TEST(relu_is_one_instruction) {
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(many_kernels), T(callers_threads_run_the_grid), T(weights_are_embedded), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction)};
+    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(damaged_objects_are_not_loaded), T(many_kernels), T(callers_threads_run_the_grid), T(weights_are_embedded), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

@@ -162,14 +162,14 @@ static void run_compiled(Rig *r, const SchedResult *s, int lanes, const char *wh
     LlvmModelInfo info = {.json = "{}",
                           .param_floats = (uint64_t)r->p.param_floats,
                           .state_floats = (uint64_t)r->p.state_floats};
-    LlvmObject *o = llvm_emit(r->a, s->module, &info, &(LlvmOptions){.cpu = cpu, .level = 1}, NULL, NULL);
+    CodeObject *o = llvm_emit(r->a, s->module, &info, &(LlvmOptions){.cpu = cpu, .level = 1}, NULL, NULL);
     const csc_model *m;
-    LlvmJit *j = llvm_jit_load(o, &m, &why);
+    CodeImage *j = code_load(r->a, o, &m, &why);
     if (!j) FAIL("%s", why);
     for (size_t i = 0; i < r->t.graph->outs.len; i++)
         for (int64_t k = 0; k < shape_size(r->want[i].shape) * r->t.env.batch; k++) r->out[i][k] = NAN;
     CHECK(m->entries[0].run(&r->call) == 0);
-    llvm_jit_free(j);
+    code_free(j);
     compare(r, "compiled", what, seed);
 #else
     (void)r, (void)s, (void)lanes, (void)what, (void)seed;
