@@ -41,9 +41,9 @@ static const char *compare(Arena *a, const OpTest *t, const Graph *g) {
 }
 static void keeps_values(const OpTest *t, Arena *a, const char *what, uint64_t seed) {
     const Graph *s = op_simplify(a, t->graph), *u = op_unfold(a, t->graph, 0), *su = op_simplify(a, u),
-                *us = op_unfold(a, s, 0);
-    const Graph *all[4] = {s, u, su, us};
-    for (int i = 0; i < 4; i++) {
+                *us = op_unfold(a, s, 0), *f = op_factor(a, s);
+    const Graph *all[5] = {s, u, su, us, f};
+    for (int i = 0; i < 5; i++) {
         const char *why = compare(a, t, all[i]);
         if (why) FAIL("%s, seed %d, variant %d: %s", what, (int)seed, i, why);
     }
@@ -266,6 +266,30 @@ static void same_as(Arena *a, const Graph *g, const Graph *h) {
     if (why) FAIL("%s", why);
 }
 
+TEST(products_with_one_operator_are_joined) {
+    Arena *a = arena_new();
+    Rng dice = {3};
+    for (int form = 0; form < 4; form++) {
+        OpTest t;
+        optest_start(&t, a, &dice);
+        Shape s = shape_of(1, (int64_t)5);
+        NodeId w = optest_leaf(&t, &dice, shape_of(2, (int64_t)4, (int64_t)5), false, DOM_ANY, 0),
+               x = optest_leaf(&t, &dice, s, true, DOM_ANY, 0), y = optest_leaf(&t, &dice, s, true, DOM_ANY, 0),
+               c = optest_leaf(&t, &dice, scalar, false, DOM_ANY, 0);
+        Graph *g = t.graph;
+        NodeId p = op2(g, OP_dense, w, x), q = op2(g, OP_dense, w, y);
+        q = op2(g, OP_mul, op_expand(g, c, shape_of(1, (int64_t)4)), q);
+        if (form == 1) p = op1(g, OP_neg, p);
+        out(g, op2(g, form == 2 ? OP_sub : OP_add, p, q));
+        if (form == 3) out(g, p); /* somebody reads a part */
+        Graph *f = op_simplify(a, op_factor(a, g)); /* drops the parts */
+        CHECK(count(f, OP_dense) == (form == 3 ? 2 : 1));
+        const char *why = compare(a, &t, f);
+        if (why) FAIL("%s", why);
+    }
+    arena_free(a);
+}
+
 TEST(an_unfolded_code_starts_without_a_product_with_zero) {
     Arena *a = arena_new();
     Graph *g = ista(a, 3, false, false), *s = op_simplify(a, op_unfold(a, g, 0));
@@ -365,7 +389,8 @@ int main(int argc, char **argv) {
                     T(what_vanishes),
                     T(not_a_number_is_not_hidden),
                     T(equal_nodes_are_one),
-                    T(an_unfolded_code_starts_without_a_product_with_zero),
+                    T(products_with_one_operator_are_joined),
+        T(an_unfolded_code_starts_without_a_product_with_zero),
                     T(a_long_loop_loses_its_first_turn),
                     T(loops_carry_what_they_must),
                     T(carried_values_that_move)};
