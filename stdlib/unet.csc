@@ -16,14 +16,17 @@ function cropped(x, rows: int, columns: int) {
 # `depth` encoders, each after a pooling but the first, of base, 2 base, ... channels; depth - 1 decoders, each of what comes from below, twice as
 # large, beside the code of its size. Returns `classes` scores a pixel for a picture of any size, and the list of the encoders' codes.
 layer unet(x, classes: int, base: int = 64, depth: int = 5) {
-    var code = [double_conv(padded(x, 2^(depth - 1)), base)]
-    for k in 2..depth {
-        code[k] = double_conv(max_pool(code[k - 1], 2), base * 2^(k - 1))
+    var encoded = []
+    for k in 1..depth {
+        let encoder = double_conv(k == 1 ? padded(x, 2^(depth - 1)) : max_pool(encoded[k - 1], 2), base * 2^(k - 1))
+        encoded[k] = encoder
     }
-    var y = code[depth]
-    for k in (depth - 1)..1 by -1 {
-        let up = conv2d(upsample(y, 2), base * 2^(k - 1))
-        y = double_conv([code[k] ; up], base * 2^(k - 1))
+    var y = encoded[depth]
+    for k in 1..(depth - 1) {
+        let up = conv2d(upsample(y, 2), base * 2^(depth - 1 - k))
+        let decoder = double_conv([encoded[depth - k] ; up], base * 2^(depth - 1 - k))
+        y = decoder
     }
-    return cropped(conv2d(y, classes, k: 1), height(x), width(x)), code
+    let score = conv2d(y, classes, k: 1)
+    return cropped(score, height(x), width(x)), encoded
 }

@@ -173,7 +173,7 @@ static const GraphOut *find_out(const TestModel *m, const Entry *e, const char *
         if (o->role == OUT_GRAD && !strncmp(what, "grad:", 5) && !strcmp(p->params.at[o->index].name, name)) return o;
         if (o->role == OUT_STATE && !strncmp(what, "state:", 6) && !strcmp(p->states.at[o->index].name, name)) return o;
         if (o->role == OUT_INGRAD && !strncmp(what, "input:", 6) && !strcmp(p->inputs.at[o->index].name, name)) return o;
-        if (o->role == OUT_METRIC && !strncmp(what, "metric:", 7) && !strcmp(p->stages.at[0].metrics.at[o->index].name, name)) return o;
+        if (o->role == OUT_METRIC && !strncmp(what, "metric:", 7) && o->name && !strcmp(o->name, name)) return o;
     }
     return NULL;
 }
