@@ -169,25 +169,31 @@ def accuracy(logits, y):
     return (logits.argmax(1) == y).double()
 
 
-class BatchNorm:
-    """Ioffe and Szegedy (2015): the batch's statistics in training (their running mean is kept, variance unbiased), else the running ones."""
+def batch_norm(x, weight, bias, mean, variance, training):
+    """Ioffe and Szegedy (2015): the batch's statistics in training (their running mean is kept, variance unbiased), else the running ones. The result, new
+    running mean and variance."""
+    axes = [0] + list(range(2, x.dim()))
+    per = lambda v: v.reshape([1, -1] + [1] * (x.dim() - 2))
+    m, v = mean, variance
+    if training:
+        n = x.numel() // x.shape[1]
+        m = x.mean(axes)
+        v = ((x - per(m)) ** 2).mean(axes)
+        mean, variance = 0.9 * mean + 0.1 * m.detach(), 0.9 * variance + 0.1 * v.detach() * n / (n - 1)
+    return (x - per(m)) / torch.sqrt(per(v) + 1e-5) * per(weight) + per(bias), mean, variance
 
+
+class BatchNorm:
     def __init__(self, g, path, channels):
         self.weight, self.bias = g.param(path + ".weight", (channels,), 1, 0.2), g.param(path + ".bias", (channels,), 0, 0.2)
         self.path = path
         self.mean, self.variance = g.state(path + ".mean", (channels,), 0, 0.1), g.state(path + ".variance", (channels,), 1, 0.3)
 
     def __call__(self, x, training, states):
-        axes = [0] + list(range(2, x.dim()))
-        per = lambda v: v.reshape([1, -1] + [1] * (x.dim() - 2))
-        mean, variance = self.mean, self.variance
+        x, mean, variance = batch_norm(x, self.weight, self.bias, self.mean, self.variance, training)
         if training:
-            n = x.numel() // x.shape[1]
-            mean = x.mean(axes)
-            variance = ((x - per(mean)) ** 2).mean(axes)
-            states["state:%s.mean" % self.path] = 0.9 * self.mean + 0.1 * mean
-            states["state:%s.variance" % self.path] = 0.9 * self.variance + 0.1 * variance * n / (n - 1)
-        return (x - per(mean)) / torch.sqrt(per(variance) + 1e-5) * per(self.weight) + per(self.bias)
+            states["state:%s.mean" % self.path], states["state:%s.variance" % self.path] = mean, variance
+        return x
 
 
 def power(adjoint_of_synthesis, v):
@@ -200,4 +206,4 @@ def power(adjoint_of_synthesis, v):
         v = new
         if done:
             break
-    return v.detach(), float(norm)
+    return v.detach(), float(norm.detach())
