@@ -1,5 +1,5 @@
 """Multi-layer convolutional sparse coding (Papyan et al. 2017; Sulam et al. 2019): ML-ISTA, ML-FISTA, layered pursuit."""
-from torch.nn.functional import conv2d, conv_transpose2d
+from torch.nn.functional import conv2d, conv_transpose2d, max_pool2d
 
 from golden import *
 
@@ -86,9 +86,7 @@ def mnist(name, solver, unfold, image=(15, 14), widths=(4, 5, 6), kernels=(3, 3,
         replace.append(("real[1, 28, 28]", "real[1, %d, %d]" % image))
         for i, was in enumerate(("real[32, 1, 6, 6]", "real[64, 32, 6, 6]", "real[512, 64, 4, 4]")):
             replace.append((was, "real[%d, %d, %d, %d]" % (widths[i], channels[i], kernels[i], kernels[i])))
-    if solver != "ml_ista":
-        replace.append(("ml_ista(unfold: unfold)", {"ml_fista": "ml_fista(unfold: unfold)", "layered": "layered(each: ista(unfold: unfold))"}[solver]))
-    g = Golden(name, MNIST, replace, "unfold=%d" % unfold, **more)
+    g = Golden(name, MNIST, replace, "unfold=%d form=%s" % (unfold, solver), **more)
     X, y = g.input("X", (1,) + image, 0.5, 0.5), g.label("y", 10)
     chain = Chain(g, image, [(widths[i], channels[i], kernels[i], (2, 2, 1)[i], 0) for i in range(n)])
     size = widths[-1] * math.prod(chain.size[-1])
@@ -104,8 +102,42 @@ def mnist(name, solver, unfold, image=(15, 14), widths=(4, 5, 6), kernels=(3, 3,
     g.write(model, "forward step backward" if small else "forward step")
 
 
+def cifar(name, solver, unfold, image=(17, 19), widths=(3, 4, 5, 6, 7), **more):
+    small = image != (32, 32)
+    w1, w2, w3, h, p = widths
+    replace = [("output logits", "output G1 = G[1]\n    output G2 = G[2]\n    output G3 = G[3]\n    output logits")]
+    if small:
+        replace += [("real[3, 32, 32]", "real[3, %d, %d]" % image), ("real[32, 3, 4, 4]", "real[%d, 3, 4, 4]" % w1), ("real[64, 32, 4, 4]", "real[%d, %d, 4, 4]" % (w2, w1)),
+                    ("real[128, 64, 4, 4]", "real[%d, %d, 4, 4]" % (w3, w2)), ("G[3], 256", "G[3], %d" % h), ("512", "%d" % p)]
+    if image[0] < 32:                                                           # 17 x 19 leaves 2 x 2 for the two poolings: one must do
+        replace.append(("max_pool(conv_relu(p, %d), 2)" % p, "conv_relu(p, %d)" % p))
+    g = Golden(name, "examples/ml_csc_cifar/ml_csc_cifar.csc", replace, "unfold=%d form=%s" % (unfold, solver), **more)
+    X, y = g.input("X", (3,) + image), g.label("y", 10)
+    chain = Chain(g, image, [(w1, 3, 4, 2, 1), (w2, w1, 4, 2, 1), (w3, w2, 4, 2, 1)])
+    conv = []
+    for path, c, m in (("h", w3, h), ("conv_relu", h, p), ("q" if small else "conv_relu_2", p, p)):
+        conv.append((g.param(path + ".weight", (m, c, 3, 3), 0, 1.5 / math.sqrt(9 * c)), g.param(path + ".bias", (m,), 0, 0.1)))
+    A, b = g.param("logits.weight", (10, p), 0, 1 / math.sqrt(p)), g.param("logits.bias", (10,), 0, 0.2)
+
+    def model(training):
+        G = {"ml_ista": chain.ml_ista, "ml_fista": chain.ml_fista, "layered": lambda X, u: chain.layered(X, u + 1)}[solver](X, unfold)
+        x = relu(conv2d(G[-1], *conv[0], padding=1))
+        x = max_pool2d(relu(conv2d(x, *conv[1], padding=1)), 2)
+        x = relu(conv2d(x, *conv[2], padding=1))
+        x = max_pool2d(x, 2) if image[0] == 32 else x
+        logits = x.flatten(1) @ A.T + b
+        r = {"G%d" % (i + 1): z for i, z in enumerate(G)}
+        r.update(logits=logits, loss=cross_entropy(logits, y))
+        return r
+
+    g.write(model)
+
+
 for unfold in (0, 1, 6):
     mnist("ml_ista_%d" % unfold, "ml_ista", unfold, sanitized=unfold == 1)
 mnist("ml_fista_4", "ml_fista", 4)
 mnist("ml_layered_3", "layered", 3, image=(14, 17))
+cifar("ml_csc_cifar_ista_2", "ml_ista", 2)
+cifar("ml_csc_cifar_fista_3", "ml_fista", 3)
 mnist("full_ml_ista_6", "ml_ista", 6, (28, 28), (32, 64, 512), (6, 6, 4), compiled=1e-2)
+cifar("full_ml_csc_cifar_2", "ml_ista", 2, (32, 32), (32, 64, 128, 256, 512), compiled=1e-2)
