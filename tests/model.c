@@ -184,6 +184,7 @@ TestModel *model_declare(const char *text, const char *sets) { return open(text,
 
 void model_close(TestModel *m) {
     if (!m) return;
+    if (m->jit) model_unload(m);
     cx_free(m->cx);
     free(m);
 }

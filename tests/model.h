@@ -10,6 +10,8 @@ typedef struct TestModel {
     Compile c;
     int64_t batch;
     Vec(Entry) raw;                             /* as build makes them, before any pass */
+    const csc_model *code;                      /* of model_run */
+    struct CodeImage *jit;
     Value *inputs, *params, *states, *tunables; /* by number in c.program; after the inputs one cotangent per output */
 } TestModel;
 
@@ -41,6 +43,11 @@ double model_random(uint64_t *state); /* uniform in -1 .. 1; docs/testing.md def
 void model_normalise(Value *v, bool atoms); /* to norm 1 over what follows the first axis, or along it; rounded to floats */
 double value_apart(const Value *x, const Value *y, int64_t batch); /* largest difference, relative to the largest entry; inf: other shapes */
 
+/* Compiles; entries looked up before are not valid any more. False: *why. */
+bool model_load_code(TestModel *m, const char **why);
+/* One result for each of the entry's `outs`, by compiled code. NULL: *why. */
+Value *model_run(Arena *a, TestModel *m, const Entry *e, const char **why);
+void model_unload(TestModel *m);
 /* Each entry's compiled code against the evaluator, for the batch and for its first sample alone. NULL, or what is apart. */
 const char *model_compiled(TestModel *m, double tol);
 /* Bytes of workspace that the compiled entry asks for. False: there is no code generator here. */

@@ -1,5 +1,6 @@
 /* Compiled entries against the evaluator, and gradients against differences, for a TestModel. */
 #include "model.h"
+#include "base/trouble.h"
 #include <math.h>
 #include <string.h>
 
@@ -23,27 +24,20 @@ static float *block_of(Arena *a, const TestModel *m, bool params) {
 static int64_t entries_of(const Value *v, int64_t batch) { return shape_size(v->shape) * (v->batched ? batch : 1); }
 
 /* Entries apart by more than tol of the largest. */
-static const char *differ(Arena *a, const char *entry, const char *what, const Value *want, const float *got, int64_t batch, bool each, double tol) {
+static const char *differ(Arena *a, const char *entry, const char *what, const Value *want, const Value *got, int64_t batch, double tol) {
     double size = 1e-12;
     for (int64_t k = 0; k < entries_of(want, batch); k++) size = fmax(size, fabs(want->at[k]));
-    int64_t n = shape_size(want->shape), count = n * (want->batched || each ? batch : 1);
-    for (int64_t k = 0; k < count; k++) {
+    int64_t n = shape_size(want->shape);
+    for (int64_t k = 0; k < entries_of(got, batch); k++) {
         double x = want->at[want->batched ? k : k % n];
-        if (!(fabs(got[k] - x) <= tol * size))
-            return arena_printf(a, "%s: %s[%lld] is %.9g, the evaluator says %.9g (largest %g)", entry, what, (long long)k, got[k], x, size);
+        if (!(fabs(got->at[k] - x) <= tol * size))
+            return arena_printf(a, "%s: %s[%lld] is %.9g, the evaluator says %.9g (largest %g)", entry, what, (long long)k, got->at[k], x, size);
     }
     return NULL;
 }
 
-static const char *run_entry(Arena *a, const TestModel *m, const csc_model *table, size_t at, double tol) {
+static const float **inputs_of(Arena *a, const TestModel *m, const Entry *e) {
     const Program *p = m->c.program;
-    const Entry *e = &m->c.entries.at[at];
-    const csc_entry *code = &table->entries[at];
-    const Graph *g = e->graph;
-    Value *v = model_eval(a, m, e);
-    float *params = block_of(a, m, true), *state = block_of(a, m, false), *grads = floats(a, p->param_floats), *state_out = floats(a, p->state_floats);
-    float *tunables = floats(a, (int64_t)p->tunables.len + 1);
-    for (size_t i = 0; i < p->tunables.len; i++) tunables[i] = (float)*m->tunables[i].at;
     const float **in = ARENA_ARRAY(a, const float *, e->nin + 1);
     size_t cotangent = p->inputs.len;
     for (int32_t k = 0; k < e->nin; k++) {
@@ -54,54 +48,78 @@ static const char *run_entry(Arena *a, const TestModel *m, const csc_model *tabl
         for (int64_t q = 0; q < entries_of(x, m->batch); q++) f[q] = (float)x->at[q];
         in[k] = f;
     }
+    return in;
+}
+
+bool model_load_code(TestModel *m, const char **why) {
+    if (m->code) return true;
+    if (!compile_model(&m->c, "llvm")) return *why = "it does not compile", false;
+    m->jit = code_load(m->c.cx->keep, m->c.object, &m->code, why);
+    return m->jit != NULL;
+}
+
+Value *model_run(Arena *a, TestModel *m, const Entry *e, const char **why) {
+    if (!m->code) BUG("the code is not loaded");
+    const Program *p = m->c.program;
+    const csc_entry *code = &m->code->entries[e - m->c.entries.at];
+    const Graph *g = e->graph;
+    float *grads = floats(a, p->param_floats), *state_out = floats(a, p->state_floats), *tunables = floats(a, (int64_t)p->tunables.len + 1);
+    for (size_t i = 0; i < p->tunables.len; i++) tunables[i] = (float)*m->tunables[i].at;
     float **out = ARENA_ARRAY(a, float *, g->outs.len + 1);
     uint32_t nout = 0;
     for (size_t i = 0; i < g->outs.len; i++)
-        if (g->outs.at[i].role != OUT_GRAD && g->outs.at[i].role != OUT_STATE)
-            out[nout++] = floats(a, shape_size(v[g->outs.at[i].node].shape) * m->batch);
-    if (nout != code->nout || (uint32_t)e->nin != code->nin) return arena_printf(a, "%s: %u outputs, expected %u", code->name, code->nout, nout);
-    csc_call call = {.size = sizeof call, .batch = (uint32_t)m->batch, .in = in, .out = out, .params = params, .grads = grads, .state = state,
-                     .state_out = state_out, .tunables = tunables, .seed = 5, .step = 2};
+        if (g->outs.at[i].role != OUT_GRAD && g->outs.at[i].role != OUT_STATE) out[nout++] = floats(a, shape_size(graph_shape(g, g->outs.at[i].node)) * m->batch);
+    if (nout != code->nout || (uint32_t)e->nin != code->nin) return *why = arena_printf(a, "%s: %u outputs, expected %u", code->name, code->nout, nout), NULL;
+    csc_call call = {.size = sizeof call, .batch = (uint32_t)m->batch, .in = inputs_of(a, m, e), .out = out, .params = block_of(a, m, true), .grads = grads,
+                     .state = block_of(a, m, false), .state_out = state_out, .tunables = tunables, .seed = 5, .step = 2};
     call.workspace = floats(a, (int64_t)(code->fixed_bytes + code->batch_bytes * call.batch + code->thread_bytes) / 4 + 16);
-    if (code->run(&call)) return arena_printf(a, "%s refused the call", code->name);
+    if (code->run(&call)) return *why = arena_printf(a, "%s refused the call", code->name), NULL;
+    Value *v = ARENA_ARRAY(a, Value, g->outs.len);
     uint32_t k = 0;
     for (size_t i = 0; i < g->outs.len; i++) {
         const GraphOut *o = &g->outs.at[i];
-        bool grad = o->role == OUT_GRAD, st = o->role == OUT_STATE, each = o->role == OUT_VALUE || o->role == OUT_INGRAD;
-        const float *got = grad ? grads + p->params.at[o->index].offset : st ? state_out + p->states.at[o->index].offset : out[k++];
-        const char *why = differ(m->cx->keep, code->name, o->name ? o->name : "loss", &v[o->node], got, m->batch, each, tol);
-        if (why) return why;
+        const float *got = o->role == OUT_GRAD ? grads + p->params.at[o->index].offset : o->role == OUT_STATE ? state_out + p->states.at[o->index].offset : out[k++];
+        v[i] = (Value){.shape = graph_shape(g, o->node), .batched = o->role == OUT_VALUE || o->role == OUT_INGRAD};
+        v[i].at = ARENA_ARRAY(a, double, entries_of(&v[i], m->batch));
+        for (int64_t q = 0; q < entries_of(&v[i], m->batch); q++) v[i].at[q] = got[q];
     }
-    return NULL;
+    return v;
+}
+
+static const char *compare_entry(TestModel *m, const Entry *e, double tol) {
+    Arena *a = arena_new();
+    const char *why = NULL;
+    Value *want = model_eval(a, m, e), *got = model_run(a, m, e, &why);
+    for (size_t i = 0; got && !why && i < e->graph->outs.len; i++) {
+        const GraphOut *o = &e->graph->outs.at[i];
+        why = differ(m->cx->keep, entry_kind_text(e->kind), o->name ? o->name : "loss", &want[o->node], &got[i], m->batch, tol);
+    }
+    if (why) why = arena_printf(m->cx->keep, "%s", why);
+    arena_free(a);
+    return why;
 }
 
 const char *model_compiled(TestModel *m, double tol) {
-    const csc_model *table = NULL;
     const char *why = NULL;
-    if (!compile_model(&m->c, "llvm")) return "it does not compile";
-    CodeImage *jit = code_load(m->c.cx->keep, m->c.object, &table, &why);
-    if (!jit) return why;
     int64_t batch = m->batch;
+    if (!model_load_code(m, &why)) return why;
     for (int one = 0; one < 2; one++, m->batch = 1) /* the first sample alone, too */
         for (size_t i = 0; i < m->c.entries.len && !why; i++) {
-            Arena *a = arena_new();
-            why = run_entry(a, m, table, i, tol);
+            why = compare_entry(m, &m->c.entries.at[i], tol);
             if (why && one) why = arena_printf(m->cx->keep, "batch 1: %s", why);
-            arena_free(a);
         }
     m->batch = batch;
-    code_free(jit);
     return why;
 }
+
+void model_unload(TestModel *m) { code_free(m->jit); }
+
 bool model_workspace(TestModel *m, EntryKind kind, int64_t batch, size_t *bytes) {
-    const csc_model *table = NULL;
     const char *why = NULL;
-    CodeImage *code = compile_model(&m->c, "llvm") ? code_load(m->c.cx->keep, m->c.object, &table, &why) : NULL;
-    if (!code) return false;
+    if (!model_load_code(m, &why)) return false;
     bool found = false;
     for (size_t i = 0; i < m->c.entries.len; i++)
-        if (m->c.entries.at[i].kind == kind) *bytes = table->entries[i].fixed_bytes + (size_t)batch * table->entries[i].batch_bytes, found = true;
-    code_free(code);
+        if (m->c.entries.at[i].kind == kind) *bytes = m->code->entries[i].fixed_bytes + (size_t)batch * m->code->entries[i].batch_bytes, found = true;
     return found;
 }
 

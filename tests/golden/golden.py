@@ -144,8 +144,7 @@ class Golden:
         leaves = [("grad:" + k, v) for k, v in self.params.items()] + ([("input:" + k, v) for k, v in self.inputs.items()] if inputs else [])
         grads = torch.autograd.grad(total, [v for _, v in leaves], allow_unused=True)
         for (k, v), g in zip(leaves, grads):
-            if g is not None:
-                self.want(entry, k, g)
+            self.want(entry, k, torch.zeros_like(v) if g is None else g)
 
     def save(self):
         path = os.path.join(HERE, self.name + ".txt")

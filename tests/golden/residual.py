@@ -36,14 +36,14 @@ def shortcut(g, path, c, m, stride):
     return Sequence(Conv(g, path + ".conv2d", c, m, 1, stride), BatchNorm(g, path + ".batch_norm", m))
 
 
-def head(g, n, classes=10):
-    return g.param("logits.weight", (classes, n), 0, 2 / math.sqrt(n)), g.param("logits.bias", (classes,), 0, 0.2)
+def head(g, n, classes=10, path="logits"):
+    return g.param(path + ".weight", (classes, n), 0, 2 / math.sqrt(n)), g.param(path + ".bias", (classes,), 0, 0.2)
 
 
 def finish(r, x, A, b, y):
     r["logits"] = x.mean((2, 3)) @ A.T + b
     r["loss"] = cross_entropy(r["logits"], y)
-    r["metric:report_1"] = accuracy(r["logits"], y)
+    r["metric:accuracy(logits, y)"] = accuracy(r["logits"], y)
     return r
 
 
@@ -146,9 +146,9 @@ def resnet(name, layers=10, stem="cifar", width=4, image=(15, 15), form="resnet"
     k, s = (3, 1) if stem == "cifar" else (7, 2)
     size = tuple((n - 1) // s + 1 for n in image)
     if sdnet:
-        first, bn = Csc(g, "z", 3, width, image, iterations, k, s, tunable), BatchNorm(g, "x" if stem == "cifar" else "x.batch_norm", width)
+        first, bn = Csc(g, "z", 3, width, image, iterations, k, s, tunable), BatchNorm(g, "x" if stem == "cifar" else "batch_norm", width)
     else:
-        at = "x" if stem == "cifar" else "x.conv_bn_relu"
+        at = "x" if stem == "cifar" else "conv_bn_relu"
         first, bn = Conv(g, at + ".conv2d", 3, width, k, s), BatchNorm(g, at + ".batch_norm", width)
     size = size if stem == "cifar" else tuple((n - 1) // 2 + 1 for n in size)
     blocks, c = [], width
@@ -159,11 +159,11 @@ def resnet(name, layers=10, stem="cifar", width=4, image=(15, 15), form="resnet"
             if form == "resnet":
                 blocks.append(basic(g, "logits.basic_block.%d.%d" % (stage + 1, i + 1), c, m, s))
             elif form == "stem":
-                blocks.append(basic(g, "x.basic_block.%d.%d" % (stage + 1, i + 1), c, m, s))
+                blocks.append(basic(g, "basic_block.%d.%d" % (stage + 1, i + 1), c, m, s))
             else:
                 blocks.append(csc_block(g, "csc_block.%d.%d" % (stage + 1, i + 1), c, m, s, size, out, iterations, form == "all", tunable))
             c, size = m, out
-    A, b = head(g, c, classes)
+    A, b = head(g, c, classes, "logits" if sdnet else "logits.linear")
 
     def model(training):
         r = {}
@@ -176,9 +176,12 @@ def resnet(name, layers=10, stem="cifar", width=4, image=(15, 15), form="resnet"
             x = max_pool2d(x, 3, 2, 1)
         for block in blocks:
             x = block(x, training, r)
+        if sdnet:
+            r["metric:residual(z)"] = ((X - first.down(r["z"])) ** 2).sum((1, 2, 3)).sqrt()
+            r["metric:sparsity(z)"] = (r["z"] == 0).double().mean((1, 2, 3))
         return finish(r, x, A, b, y)
 
-    g.write(model)
+    g.write(model, "forward eval step")
 
 
 def csc_block(g, path, c, m, stride, size, out, iterations, skip, tunable):

@@ -56,9 +56,10 @@ TEST(res_csc) {
 }
 
 TEST(sdnet) {
-    const char *const *small = PAIRS("real[3, 32, 32]", "real[3, 8, 7]", "csc(X, 64", "csc(X, 6", "[2, 2, 2, 2], classes", "[1, 1], classes, width: 4");
-    examine("examples/sdnet/sdnet.csc", small, "iterations=1", 1e-3, 1e-4);
-    examine("examples/sdnet/sdnet.csc", small, "iterations=3", 1e-3, 1e-4);
+    const char *const *small = PAIRS("real[3, image, image]", "real[3, 8, 7]");
+    examine("examples/sdnet/sdnet.csc", small, "layers=10 width=3 iterations=1", 1e-3, 1e-4);
+    examine("examples/sdnet/sdnet.csc", small, "layers=10 width=3 iterations=3", 0, 1e-4);
+    examine("examples/sdnet/sdnet.csc", small, "layers=10 width=3 form=all", 0, 1e-4);
 }
 
 TEST(new_structure) {

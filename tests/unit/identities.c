@@ -349,12 +349,14 @@ TEST(stopped_is_a_constant) {
 /* ---- checkpoints ---- */
 TEST(parameters_do_not_depend_on_the_updates) {
     static const struct {
-        const char *path, *pairs[7], *base, *other[3];
+        const char *path, *pairs[7], *base, *other[4];
     } cases[] = {
         {"examples/digits/digits.csc", {NULL}, "unfold=0", {"unfold=1", "unfold=7", NULL}},
         {"examples/msd_csc/msd_csc.csc", {"real[3, 32, 32]", "real[3, 8, 8]", NULL}, "d=3 w=3 unfold=0", {"d=3 w=3 unfold=1", "d=3 w=3 unfold=4", NULL}},
         {"examples/res_csc/res_csc.csc", {"real[3, 32, 32]", "real[3, 8, 8]", "pair(G, 16", "pair(G, 4", NULL}, "n=1 form=resnet", {"n=1 form=res_csc", "n=1 form=simplified", NULL}},
-        {"examples/sdnet/sdnet.csc", {"real[3, 32, 32]", "real[3, 8, 8]", "csc(X, 64", "csc(X, 5", "classes)\n}", "classes, width: 3)\n}", NULL}, "iterations=1", {"iterations=2", "iterations=8", NULL}},
+        {"examples/sdnet/sdnet.csc", {NULL}, "layers=10 width=3 image=8 iterations=1", {"layers=10 width=3 image=8 iterations=2", "layers=10 width=3 image=8 iterations=8", NULL}},
+        {"examples/sdnet/sdnet.csc", {NULL}, "layers=10 width=3 image=8 form=all iterations=1", {"layers=10 width=3 image=8 form=all iterations=3", NULL}},
+        {"examples/ml_ista_mnist/ml_ista_mnist.csc", {NULL}, "unfold=0", {"unfold=2", "unfold=1 form=ml_fista", "unfold=3 form=layered", NULL}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *text = model_program(cases[i].path, cases[i].pairs);
