@@ -15,6 +15,7 @@ typedef struct Sample { /* what one file holds, fitted to the model's input */
     int64_t count; /* samples */
     Shape shape;
     bool picture;
+    int height, width; /* of a picture that was brought to another size, else 0 */
 } Sample;
 
 typedef struct Ready { /* a model compiled for one size */
@@ -69,12 +70,34 @@ static bool fits(const Run *r, Shape shape) {
     return true;
 }
 
+/* Training brought all pictures to one size: that, unless the command line says another. */
+static bool trained_size(const Run *r, int size[2]) {
+    const char *axes[RANK_MAX];
+    free_axes(&r->base, r->input, axes);
+    for (size_t i = 0; i < r->o->nset; i++)
+        for (int k = 0; k < RANK_MAX; k++)
+            if (axes[k] && !strcmp(r->o->set[i].name, axes[k])) return false;
+    for (size_t i = 0; i < r->base.program->stages.len; i++) {
+        const Cfg *d = r->base.program->stages.at[i].data, *v = d && !strcmp(d->text, "images") ? cfg_arg(d, "size") : NULL;
+        if (!v || cfg_arg(d, "patch") || (v->kind == CFG_LIST && v->n != 2)) continue;
+        for (int k = 0; k < 2; k++) size[k] = (int)(v->kind == CFG_LIST ? v->item[k] : v)->number;
+        return true;
+    }
+    return false;
+}
+
 static bool read_picture(Run *r, Sample *s) {
     const Shape want = r->base.program->inputs.at[r->input].shape;
     if (want.rank != 3 || (want.dim[0] != 1 && want.dim[0] != 3)) return refuse(r, s->path, "only an input of one or three channels takes pictures"), false;
     csc_image img = {0};
     csc_error_clear(r->rt);
     if (csc_image_read(r->rt, s->path, (int)want.dim[0], &img)) return runtime_error(r->cx, r->rt, E_INPUT, (Span){0}), false;
+    int size[2];
+    if (trained_size(r, size) && (img.height != size[0] || img.width != size[1])) {
+        s->height = img.height, s->width = img.width;
+        csc_image_free(&img);
+        if (csc_image_read_sized(r->rt, s->path, (int)want.dim[0], size[0], size[1], &img)) return runtime_error(r->cx, r->rt, E_INPUT, (Span){0}), false;
+    }
     s->shape = shape_of(3, (int64_t)img.channels, (int64_t)img.height, (int64_t)img.width);
     s->at = arena_copy(r->cx->keep, img.at, (size_t)shape_size(s->shape) * sizeof(float));
     s->count = 1;
@@ -259,6 +282,18 @@ static void json_item(Run *r, const Sample *s, const OutputDecl *d) {
     r->first_json = false;
 }
 
+/* A result of the size that the picture was brought to, in the picture's own: each pixel the nearest. */
+static void grow(Run *r, const Sample *s, csc_image *img) {
+    csc_image to = {img->channels, s->height, s->width, arena_alloc(r->cx->keep, sizeof(float) * (size_t)img->channels * (size_t)s->height * (size_t)s->width)};
+    for (int c = 0; c < to.channels; c++)
+        for (int y = 0; y < to.height; y++)
+            for (int x = 0; x < to.width; x++) {
+                int64_t v = (2 * (int64_t)y + 1) * img->height / (2 * to.height), h = (2 * (int64_t)x + 1) * img->width / (2 * to.width);
+                to.at[((int64_t)c * to.height + y) * to.width + x] = img->at[((int64_t)c * img->height + v) * img->width + h];
+            }
+    *img = to;
+}
+
 static bool write_output(Run *r, const Sample *s, const OutputDecl *d, const float *at, size_t nout) {
     bool picture = s->picture && s->count == 1 && d->shape.rank == 3 && (d->shape.dim[0] == 1 || d->shape.dim[0] == 3);
     const char *path;
@@ -270,8 +305,13 @@ static bool write_output(Run *r, const Sample *s, const OutputDecl *d, const flo
     else path = arena_printf(r->cx->keep, "%s_%s.%s", stem_of(r->cx->keep, s->path), d->name, picture ? "png" : "npy");
     csc_error_clear(r->rt);
     csc_status st;
+    Shape written = d->shape;
     if (picture) {
         csc_image img = {(int)d->shape.dim[0], (int)d->shape.dim[1], (int)d->shape.dim[2], (float *)at};
+        if (s->height && d->shape.dim[1] == s->shape.dim[1] && d->shape.dim[2] == s->shape.dim[2]) {
+            grow(r, s, &img);
+            written.dim[1] = s->height, written.dim[2] = s->width;
+        }
         st = csc_image_write_png(r->rt, path, &img);
     } else {
         int64_t dim[CSC_MAX_RANK] = {s->count};
@@ -280,13 +320,13 @@ static bool write_output(Run *r, const Sample *s, const OutputDecl *d, const flo
     }
     if (st == CSC_IO) machine_trouble("%s", csc_error(r->rt));
     if (st) return runtime_error(r->cx, r->rt, E_WRITE, (Span){0}), false;
-    if (!r->o->json) printf("%s -> %s %s\n", s->path, path, shape_text(r->cx->keep, d->shape));
+    if (!r->o->json) printf("%s -> %s %s\n", s->path, path, shape_text(r->cx->keep, written));
     else {
         json_item(r, s, d);
         printf(", \"written\": ");
         json_text(stdout, path);
         printf(", \"samples\": %lld, \"shape\": ", (long long)s->count);
-        json_dims(stdout, d->shape.rank, d->shape.dim);
+        json_dims(stdout, written.rank, written.dim);
         printf("}");
     }
     return true;

@@ -313,6 +313,8 @@ typedef struct csc_image { /* planar floats 0..1: [channels, height, width]; mal
 } csc_image;
 /* PNG or JPEG, by content. channels: 1 or 3, or 0: as the file is (alpha is dropped). */
 csc_status csc_image_read(csc_context *cx, const char *path, int channels, csc_image *out);
+/* The same, brought to a size as data sets are (csc_data_spec.size). height 0: as it is. */
+csc_status csc_image_read_sized(csc_context *cx, const char *path, int channels, int height, int width, csc_image *out);
 csc_status csc_image_write_png(csc_context *cx, const char *path, const csc_image *img); /* 8 bits; clamped to 0..1 */
 void csc_image_free(csc_image *img);
 /* Atoms [k, c, h, w] as one picture, c = 1 or 3 (else each channel is a gray tile), each scaled to its own range, dark lines between. */

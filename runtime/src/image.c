@@ -114,11 +114,19 @@ csc_status rt_pixels_resize(csc_context *cx, RtPixels *p, int height, int width,
 }
 
 csc_status csc_image_read(csc_context *cx, const char *path, int channels, csc_image *out) {
+    return csc_image_read_sized(cx, path, channels, 0, 0, out);
+}
+
+csc_status csc_image_read_sized(csc_context *cx, const char *path, int channels, int height, int width, csc_image *out) {
     RtPixels p;
     *out = (csc_image){0};
     if (channels != 0 && channels != 1 && channels != 3) return rt_fail(cx, CSC_BAD_ARGUMENT, "a picture has 1 or 3 channels, not %d", channels);
     csc_status s = rt_pixels_read(cx, path, &p);
     if (s != CSC_OK) return s;
+    if (height > 0 && (s = rt_pixels_resize(cx, &p, height, width, true)) != CSC_OK) {
+        free(p.at);
+        return s;
+    }
     *out = (csc_image){channels ? channels : p.channels, p.height, p.width, NULL};
     size_t bytes = sizeof(float) * (size_t)out->channels * (size_t)p.height * (size_t)p.width;
     out->at = malloc(bytes);

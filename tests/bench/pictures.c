@@ -1,6 +1,7 @@
-/* For denoising experiments on folders of grey pictures:
+/* For experiments on grey pictures:
      bench_pictures noise SIGMA FROM TO     adds normal noise (deviation SIGMA of 255, seeded by the file's place), writes PNGs
-     bench_pictures psnr A B                prints the PSNR of each pair of files of one name, and the mean */
+     bench_pictures psnr A B                prints the PSNR of each pair of files of one name, and the mean
+     bench_pictures beside OUT.png A B ...  puts pictures of one height side by side */
 #include "csc.h"
 #include <dirent.h>
 #include <math.h>
@@ -20,9 +21,29 @@ static float normal(uint32_t file, uint32_t pixel) { /* Box-Muller from one coun
     return (float)(sqrt(-2 * log(u)) * cos(2 * M_PI * v));
 }
 
+static int beside(const char *out, char **path, int n) {
+    enum { MOST = 16, GAP = 4 };
+    csc_image part[MOST], all = {1, 0, -GAP, NULL};
+    csc_context *cx = csc_context_new();
+    if (n < 1 || n > MOST) return fprintf(stderr, "1 to %d pictures\n", MOST), 1;
+    for (int i = 0; i < n; i++) {
+        if (csc_image_read(cx, path[i], 1, &part[i])) return fprintf(stderr, "%s\n", csc_error(cx)), 1;
+        if (i && part[i].height != all.height) return fprintf(stderr, "%s is of another height\n", path[i]), 1;
+        all.height = part[i].height;
+        all.width += part[i].width + GAP;
+    }
+    all.at = malloc(sizeof(float) * (size_t)all.height * (size_t)all.width);
+    for (int k = 0; k < all.height * all.width; k++) all.at[k] = 1;
+    for (int i = 0, x = 0; i < n; x += part[i++].width + GAP)
+        for (int y = 0; y < all.height; y++)
+            memcpy(all.at + y * all.width + x, part[i].at + y * part[i].width, sizeof(float) * (size_t)part[i].width);
+    return csc_image_write_png(cx, out, &all) ? fprintf(stderr, "%s\n", csc_error(cx)), 1 : 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc > 3 && !strcmp(argv[1], "beside")) return beside(argv[2], argv + 3, argc - 3);
     bool noise = argc == 5 && !strcmp(argv[1], "noise");
-    if (!noise && (argc != 4 || strcmp(argv[1], "psnr"))) return fprintf(stderr, "usage: %s noise SIGMA FROM TO | psnr A B\n", argv[0]), 1;
+    if (!noise && (argc != 4 || strcmp(argv[1], "psnr"))) return fprintf(stderr, "usage: %s noise SIGMA FROM TO | psnr A B | beside OUT A B ...\n", argv[0]), 1;
     const char *from = noise ? argv[3] : argv[2], *to = noise ? argv[4] : argv[3];
     struct dirent **list;
     int n = scandir(from, &list, picture, alphasort);

@@ -16,6 +16,40 @@ case_pictures_of_any_size() {
     cmp once.png thrice.png
     if cmp -s once.png twice.png; then fail "nothing was inverted"; fi
 }
+case_masks() { # photographs of any size beside masks: learned at one size, answered in the photograph's own
+    needs_code
+    printf 'model m {\n    input X : real[1, H, W]\n    output Y = X > 0.5 ? 1 : 0\n}\n' >bright.csc
+    mkdir photographs
+    cp "$pictures/coins.png" "$pictures/camera.png" photographs
+    expect 0 "$CSCC" run bright.csc photographs/coins.png photographs/camera.png -o masks
+    cat >m.csc <<'END'
+model m {
+    input X : real[1, H, W]
+    label y : class[2, H, W]
+    let s = conv2d(X, 2, k: 1)
+    output mask = s[2..2] > s[1..1] ? 1 : 0
+}
+train m {
+    data      = images("photographs", targets: "masks", size: [24, 32], gray: true)
+    minimize  = pixel_cross_entropy(s, y)
+    optimizer = adam(lr: 0.3)
+    epochs    = 60
+    report    = [mean_iou(s, y), pixel_accuracy(s, y), mean_accuracy(s, y)]
+}
+END
+    expect 0 "$CSCC" train m.csc --out run --threads 1
+    has out "pixel_accuracy(s, y) 9"
+    expect 0 "$CSCC" run m.csc --weights run/best.safetensors photographs/coins.png photographs/camera.png -o said
+    has out "said/coins.png real[1, 303, 384]"
+    expect 0 "$CSCC" run m.csc --weights run/best.safetensors --set H=303 --set W=384 photographs/coins.png -o whole.png
+    if cmp -s whole.png said/coins.png; then fail "the size of training was not taken"; fi
+    cp masks/coins.png masks/camera.png
+    expect 1 "$CSCC" train m.csc --out run2
+    has err "photographs/camera.png is 512 x 512, and masks/camera.png that belongs to it is 384 x 303"
+    rm masks/camera.png
+    expect 1 "$CSCC" train m.csc --out run2
+    has err "masks has no picture that belongs to camera.png"
+}
 case_several_files_go_to_a_folder() {
     needs_code
     invert
