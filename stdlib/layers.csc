@@ -66,3 +66,9 @@ layer low_pass(x, r: int = 4) {
     let k = fill(1 / (2 * r + 1)^2, [channels(x), 1, 2 * r + 1, 2 * r + 1])
     return conv(k, groups: channels(x), pad: same, boundary: "reflect")(x)
 }
+
+# The patch around each pixel as channels: [c k k, h, w]; channel by channel, row by row
+layer patches(x, k: int, stride: int = 1, pad = same) {
+    let one = tensor([[[[(p - 1) % k^2 == (i - 1) * k + j - 1 ? 1 : 0 for j in 1..k] for i in 1..k]] for p in 1..channels(x) * k^2])
+    return conv(one, groups: channels(x), stride: stride, pad: pad)(x)
+}
