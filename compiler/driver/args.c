@@ -50,7 +50,7 @@ static const struct {
     [O_RESUME] = {"resume", 0, NULL, M_TRAIN, "goes on from the last checkpoint of the run folder, bit by bit"},
     [O_OUT] = {"out", 0, "FOLDER", M_TRAIN, "run folder: checkpoints and metrics (default runs/MODEL)"},
     [O_STEPS] = {"steps", 0, "N", M_TRAIN, "stops after this many steps in all"},
-    [O_INPUT] = {"input", 'i', "FILE", M_RUN, "a file to read; may be given several times"},
+    [O_INPUT] = {"input", 'i', "[NAME=]FILE", M_RUN, "a file to read, for the input NAME; may be given several times"},
     [O_OUTPUT] = {"output", 'o', "PATH", M_RUN | M_BUILD | M_CHECK, "where the result goes (run: a folder for several files)"},
     [O_EMBED] = {"embed-weights", 0, NULL, M_BUILD, "puts the weights into the library"},
     [O_ATOMS] = {"atoms", 0, "FILE.png", M_INSPECT | M_TRAIN, "writes a picture of the learned atoms (train: the best, not the last)"},

@@ -1,4 +1,4 @@
-/* cscc run: codes, denoises or classifies files. Each size of input is compiled once. */
+/* cscc run: codes, denoises or classifies files. Each size of the inputs is compiled once. */
 #include "base/trouble.h"
 #include "driver/commands.h"
 #include "driver/json.h"
@@ -9,8 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-typedef struct Sample { /* what one file holds, fitted to the model's input */
+typedef struct Sample { /* what one file holds, fitted to one input of the model */
     const char *path;
+    size_t input;
     float *at;     /* [count, shape], arena */
     int64_t count; /* samples */
     Shape shape;
@@ -18,8 +19,8 @@ typedef struct Sample { /* what one file holds, fitted to the model's input */
     int height, width; /* of a picture that was brought to another size, else 0 */
 } Sample;
 
-typedef struct Ready { /* a model compiled for one size */
-    Shape shape;
+typedef struct Ready { /* a model compiled for one size of its inputs */
+    Shape *shape; /* of each real input */
     Compile c;
     Model m;
     struct Ready *next;
@@ -32,9 +33,10 @@ typedef struct Run {
     csc_context *rt;
     csc_pool *pool;
     Ready *ready;
-    size_t input; /* the model's only real input */
+    size_t *input, ninputs; /* the model's real inputs, in the order of the program */
+    const char ***path;     /* [ninputs][nsets]: a set is a file for each input */
+    size_t nsets;
     const char *folder; /* for results, or NULL */
-    size_t nfiles;
     bool first_json;
 } Run;
 
@@ -46,21 +48,21 @@ static bool ends_with(const char *s, const char *end) {
 /* ---- reading ---- */
 static bool is_picture(const char *path) { return ends_with(path, ".png") || ends_with(path, ".jpg") || ends_with(path, ".jpeg"); }
 
-static void refuse(Run *r, const char *path, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static void refuse(Run *r, const char *path, const char *fmt, ...) {
+static void refuse(Run *r, const Sample *s, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void refuse(Run *r, const Sample *s, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     const char *why = arena_vprintf(r->cx->keep, fmt, ap);
     va_end(ap);
-    const InputDecl *in = &r->base.program->inputs.at[r->input];
-    diag_error(r->cx, E_INPUT, in->span, "'%s' does not fit %s : %s: %s", path, in->name, shape_text(r->cx->keep, in->shape), why);
+    const InputDecl *in = &r->base.program->inputs.at[s->input];
+    diag_error(r->cx, E_INPUT, in->span, "'%s' does not fit %s : %s: %s", s->path, in->name, shape_text(r->cx->keep, in->shape), why);
 }
 
 /* Does `shape` fit the declared one, up to its free axes? */
-static bool fits(const Run *r, Shape shape) {
+static bool fits(const Run *r, size_t input, Shape shape) {
     const char *axes[RANK_MAX];
-    free_axes(&r->base, r->input, axes);
-    const Shape want = r->base.program->inputs.at[r->input].shape;
+    free_axes(&r->base, input, axes);
+    const Shape want = r->base.program->inputs.at[input].shape;
     if (want.rank != shape.rank) return false;
     for (int i = 0; i < want.rank; i++) {
         bool open = axes[i] != NULL;
@@ -87,8 +89,8 @@ static bool trained_size(const Run *r, int size[2]) {
 }
 
 static bool read_picture(Run *r, Sample *s) {
-    const Shape want = r->base.program->inputs.at[r->input].shape;
-    if (want.rank != 3 || (want.dim[0] != 1 && want.dim[0] != 3)) return refuse(r, s->path, "only an input of one or three channels takes pictures"), false;
+    const Shape want = r->base.program->inputs.at[s->input].shape;
+    if (want.rank != 3 || (want.dim[0] != 1 && want.dim[0] != 3)) return refuse(r, s, "only an input of one or three channels takes pictures"), false;
     csc_image img = {0};
     csc_error_clear(r->rt);
     if (csc_image_read(r->rt, s->path, (int)want.dim[0], &img)) return runtime_error(r->cx, r->rt, E_INPUT, (Span){0}), false;
@@ -103,7 +105,7 @@ static bool read_picture(Run *r, Sample *s) {
     s->count = 1;
     s->picture = true;
     csc_image_free(&img);
-    if (!fits(r, s->shape)) return refuse(r, s->path, "the picture is %s", shape_text(r->cx->keep, s->shape)), false;
+    if (!fits(r, s->input, s->shape)) return refuse(r, s, "the picture is %s", shape_text(r->cx->keep, s->shape)), false;
     return true;
 }
 
@@ -123,7 +125,7 @@ static bool read_array(Run *r, Sample *s) {
     csc_error_clear(r->rt);
     if (csc_array_read(r->rt, s->path, &x)) return runtime_error(r->cx, r->rt, E_INPUT, (Span){0}), false;
     /* [shape] or [n, shape]; a channel axis of one may be missing in the file */
-    const Shape want = r->base.program->inputs.at[r->input].shape;
+    const Shape want = r->base.program->inputs.at[s->input].shape;
     bool ok = false;
     for (int many = 0; many < 2 && !ok; many++)
         for (int add = 0; add < 2 && !ok; add++) {
@@ -132,7 +134,7 @@ static bool read_array(Run *r, Sample *s) {
             Shape t = {.rank = rank};
             if (add) t.dim[0] = 1;
             for (int i = add; i < rank; i++) t.dim[i] = x.dim[i - add + many];
-            if (!fits(r, t)) continue;
+            if (!fits(r, s->input, t)) continue;
             s->shape = t;
             s->count = many ? x.dim[0] : 1;
             ok = true;
@@ -145,7 +147,7 @@ static bool read_array(Run *r, Sample *s) {
     } else {
         Shape t = {.rank = x.rank > RANK_MAX ? RANK_MAX : x.rank};
         for (int i = 0; i < t.rank; i++) t.dim[i] = x.dim[i];
-        refuse(r, s->path, "the file holds %s", shape_text(r->cx->keep, t));
+        refuse(r, s, "the file holds %s", shape_text(r->cx->keep, t));
         ok = false;
     }
     csc_array_free(&x);
@@ -177,13 +179,13 @@ static const char *list(const char *s, double *out, int *n) { /* 1,2,3] */
 }
 
 /* The checkpoint remembers what was computed over the training set: {"X":{"mean":[..],"deviation":[..]}}. */
-static bool saved_scaling(Run *r, Scaling *out) {
+static bool saved_scaling(Run *r, size_t input, Scaling *out) {
     csc_tensors *t = NULL;
     bool ok = false;
     csc_error_clear(r->rt);
     if (r->o->weights && csc_tensors_open(r->rt, r->o->weights, &t) == CSC_OK) {
         const char *text = csc_tensors_metadata(t, "standardize"), *at = NULL, *middle = "],\"deviation\":[";
-        const char *key = arena_printf(r->cx->keep, "\"%s\":{\"mean\":[", r->base.program->inputs.at[r->input].name);
+        const char *key = arena_printf(r->cx->keep, "\"%s\":{\"mean\":[", r->base.program->inputs.at[input].name);
         int m = 0;
         if (text && (at = strstr(text, key)) && (at = list(at + strlen(key), out->mean, &out->n)) && !strncmp(at, middle, strlen(middle)))
             ok = list(at + strlen(middle), out->deviation, &m) && m == out->n;
@@ -200,7 +202,7 @@ static bool standardize(Run *r, Sample *s) {
         if (strcmp(a->text, "standardize")) continue;
         Scaling z = {0};
         z.n = numbers(cfg_arg(a, "mean"), z.mean);
-        if ((!z.n || numbers(cfg_arg(a, "deviation"), z.deviation) != z.n) && !saved_scaling(r, &z)) {
+        if ((!z.n || numbers(cfg_arg(a, "deviation"), z.deviation) != z.n) && !saved_scaling(r, s->input, &z)) {
             Diag *d = diag_error(r->cx, E_INPUT, a->span, "the model was trained on standardized data, and neither the program nor the weights have the numbers");
             diag_help(r->cx, d, "standardize(mean: [0.49, 0.48, 0.45], deviation: [0.25, 0.24, 0.26])");
             return false;
@@ -215,18 +217,42 @@ static bool standardize(Run *r, Sample *s) {
 }
 
 /* ---- compiling for a size ---- */
-static Ready *ready_for(Run *r, Shape shape) {
+static bool same_shapes(const Run *r, const Ready *x, const Sample *set) {
+    for (size_t i = 0; i < r->ninputs; i++)
+        if (!shape_eq(x->shape[i], set[i].shape)) return false;
+    return true;
+}
+
+/* Sizes that several axes share are the first file's: do they fit all? */
+static bool sizes_agree(Run *r, const Compile *c, const Sample *set) {
+    Arena *a = r->cx->keep;
+    for (size_t i = 0; i < r->ninputs; i++) {
+        const InputDecl *in = &c->program->inputs.at[set[i].input];
+        if (shape_eq(in->shape, set[i].shape)) continue;
+        const char *here = arena_printf(a, "'%s' holds %s", set[i].path, shape_text(a, set[i].shape));
+        if (i) diag_error(r->cx, E_INPUT, in->span, "%s, and beside '%s' the input %s must be %s", here, set[0].path, in->name, shape_text(a, in->shape));
+        else diag_error(r->cx, E_INPUT, in->span, "%s, and no size of the input %s is like that", here, in->name);
+        return false;
+    }
+    return true;
+}
+
+static Ready *ready_for(Run *r, const Sample *set) {
     for (Ready *x = r->ready; x; x = x->next)
-        if (shape_eq(x->shape, shape)) return x;
+        if (same_shapes(r, x, set)) return x;
     Ready *x = ARENA_NEW(r->cx->keep, Ready);
-    x->shape = shape;
     x->c = r->base;
-    const char *axes[RANK_MAX];
-    free_axes(&x->c, r->input, axes);
-    for (int i = 0; i < shape.rank; i++)
-        if (axes[i]) bind_size(&x->c, axes[i], shape.dim[i]);
+    x->shape = ARENA_ARRAY(r->cx->keep, Shape, r->ninputs);
+    for (size_t k = 0; k < r->ninputs; k++) {
+        x->shape[k] = set[k].shape;
+        const char *axes[RANK_MAX];
+        free_axes(&r->base, set[k].input, axes);
+        for (int i = 0; i < set[k].shape.rank; i++)
+            if (axes[i]) bind_size(&x->c, axes[i], set[k].shape.dim[i]);
+    }
     x->c.free_default = false;
     x->c.free_why = "the file does not bind it";
+    if (!compile_declare(&x->c) || !sizes_agree(r, &x->c, set)) return NULL;
     compile_want(&x->c, ENTRY_INIT, 0);
     compile_want(&x->c, ENTRY_FORWARD, 0);
     bool ok = compile_model(&x->c, "llvm");
@@ -274,9 +300,16 @@ static int64_t likeliest(const float *v, int64_t n, double *probability) {
     return best;
 }
 
-static void json_item(Run *r, const Sample *s, const OutputDecl *d) {
+static void json_item(Run *r, const Sample *set, const OutputDecl *d) {
     printf("%s\n  {\"file\": ", r->first_json ? "" : ",");
-    json_text(stdout, s->path);
+    json_text(stdout, set->path);
+    for (size_t i = 0; r->ninputs > 1 && i < r->ninputs; i++) {
+        printf(i ? ", " : ", \"inputs\": {");
+        json_text(stdout, r->base.program->inputs.at[set[i].input].name);
+        printf(": ");
+        json_text(stdout, set[i].path);
+        if (i + 1 == r->ninputs) printf("}");
+    }
     printf(", \"output\": ");
     json_text(stdout, d->name);
     r->first_json = false;
@@ -344,21 +377,28 @@ static void say_class(Run *r, const Sample *s, const OutputDecl *d, const float 
     }
 }
 
-static bool run_sample(Run *r, const Sample *s) {
-    Ready *x = ready_for(r, s->shape);
+static bool run_set(Run *r, const Sample *s) {
+    Arena *keep = r->cx->keep;
+    for (size_t i = 1; i < r->ninputs; i++)
+        if (s[i].count != s[0].count) {
+            diag_error(r->cx, E_INPUT, (Span){0}, "'%s' holds %lld samples, and '%s' %lld", s[0].path, (long long)s[0].count, s[i].path, (long long)s[i].count);
+            return false;
+        }
+    Ready *x = ready_for(r, s);
     if (!x) return false;
     const Program *p = x->c.program;
     const csc_entry *e = csc_net_entry(x->m.net, "forward");
-    MUST(e && e->nout == p->outputs.len);
+    MUST(e && e->nin == r->ninputs && e->nout == p->outputs.len);
     int64_t most = r->o->has_batch ? r->o->batch : 64;
-    float **all = ARENA_ARRAY(r->cx->keep, float *, p->outputs.len + 1), **out = ARENA_ARRAY(r->cx->keep, float *, p->outputs.len + 1);
-    for (size_t i = 0; i < p->outputs.len; i++) all[i] = arena_alloc(r->cx->keep, (size_t)(s->count * shape_size(p->outputs.at[i].shape)) * sizeof(float));
+    const float **in = ARENA_ARRAY(keep, const float *, r->ninputs + 1);
+    float **all = ARENA_ARRAY(keep, float *, p->outputs.len + 1), **out = ARENA_ARRAY(keep, float *, p->outputs.len + 1);
+    for (size_t i = 0; i < p->outputs.len; i++) all[i] = arena_alloc(keep, (size_t)(s->count * shape_size(p->outputs.at[i].shape)) * sizeof(float));
     for (int64_t at = 0; at < s->count; at += most) {
         int64_t n = s->count - at < most ? s->count - at : most;
-        const float *in = s->at + at * shape_size(s->shape);
+        for (size_t i = 0; i < r->ninputs; i++) in[i] = s[i].at + at * shape_size(s[i].shape);
         for (size_t i = 0; i < p->outputs.len; i++) out[i] = all[i] + at * shape_size(p->outputs.at[i].shape);
         csc_error_clear(r->rt);
-        if (csc_net_run(x->m.net, e, n, &in, out, false)) return runtime_error(r->cx, r->rt, E_INPUT, (Span){0}), false;
+        if (csc_net_run(x->m.net, e, n, in, out, false)) return runtime_error(r->cx, r->rt, E_INPUT, (Span){0}), false;
     }
     for (size_t i = 0; i < p->outputs.len; i++) {
         const OutputDecl *d = &p->outputs.at[i];
@@ -368,24 +408,83 @@ static bool run_sample(Run *r, const Sample *s) {
     return true;
 }
 
-/* ---- the command ---- */
-static bool find_input(Run *r) {
+/* ---- which file goes to which input ---- */
+static bool find_inputs(Run *r) {
     const Program *p = r->base.program;
-    size_t n = 0;
+    r->input = ARENA_ARRAY(r->cx->keep, size_t, p->inputs.len + 1);
     for (size_t i = 0; i < p->inputs.len; i++)
-        if (p->inputs.at[i].kind == IN_REAL) r->input = i, n++;
-    if (n != 1) {
-        Diag *d = diag_error(r->cx, E_INPUT, (Span){0}, "model %s has %zu inputs, and run feeds files to one", p->model, n);
-        diag_help(r->cx, d, "build it, and call the library");
-    }
-    return n == 1;
+        if (p->inputs.at[i].kind == IN_REAL) r->input[r->ninputs++] = i;
+    if (!r->ninputs) diag_error(r->cx, E_INPUT, (Span){0}, "model %s has no input that files could be fed to", p->model);
+    return r->ninputs > 0;
 }
 
-static bool choose_folder(Run *r) { /* several files: --output is a folder */
+/* NAME=FILE of --input: the place of NAME in r->input, and *text becomes FILE. -1: a path. -2: there is no such input. */
+static int named_input(Run *r, const char **text) {
+    const char *eq = strchr(*text, '='), *names[64];
+    if (!eq) return -1;
+    size_t n = (size_t)(eq - *text), nnames = 0;
+    for (size_t i = 0; i < r->ninputs; i++) {
+        Name name = r->base.program->inputs.at[r->input[i]].name;
+        if (nnames < 64) names[nnames++] = name;
+        if (strlen(name) != n || memcmp(name, *text, n)) continue;
+        *text = eq + 1;
+        return (int)i;
+    }
+    struct stat st;
+    if (stat(*text, &st) == 0) return -1; /* a file whose name holds a = */
+    const char *said = arena_strndup(r->cx->keep, *text, n), *near = diag_nearest(said, names, nnames);
+    Diag *d = diag_error(r->cx, E_INPUT, (Span){0}, "model %s has no input '%s'", r->base.program->model, said);
+    if (near) diag_help(r->cx, d, "did you mean '%s'?", near);
+    return -2;
+}
+
+static const char *input_names(Run *r) { /* "X, mask" */
+    const char *s = "";
+    for (size_t i = 0; i < r->ninputs; i++) s = arena_printf(r->cx->keep, "%s%s%s", s, i ? ", " : "", r->base.program->inputs.at[r->input[i]].name);
+    return s;
+}
+
+/* Files with a name go to that input; those without to the inputs that no file names, in turn. */
+static bool deal_files(Run *r) {
+    const Options *o = r->o;
+    size_t n = o->nwords - 1 + o->ninputs, k = r->ninputs, nplain = 0, nopen = 0;
+    const char **plain = ARENA_ARRAY(r->cx->keep, const char *, n);
+    size_t *have = ARENA_ARRAY(r->cx->keep, size_t, k), *open = ARENA_ARRAY(r->cx->keep, size_t, k);
+    r->path = ARENA_ARRAY(r->cx->keep, const char **, k);
+    for (size_t i = 0; i < k; i++) r->path[i] = ARENA_ARRAY(r->cx->keep, const char *, n);
+    for (size_t i = 1; i < o->nwords; i++) plain[nplain++] = o->words[i];
+    for (size_t i = 0; i < o->ninputs; i++) {
+        const char *text = o->inputs[i];
+        int to = named_input(r, &text);
+        if (to == -2) return false;
+        if (to < 0) plain[nplain++] = text;
+        else r->path[to][have[to]++] = text;
+    }
+    for (size_t i = 0; i < k; i++)
+        if (!have[i]) open[nopen++] = i;
+    if (nplain && !nopen) {
+        diag_error(r->cx, E_INPUT, (Span){0}, "each input of model %s has files of its own, and none is left for '%s'", r->base.program->model, plain[0]);
+        return false;
+    }
+    for (size_t i = 0; i < nplain; i++) r->path[open[i % nopen]][have[open[i % nopen]]++] = plain[i];
+    r->nsets = have[0];
+    for (size_t i = 1; i < k; i++) {
+        if (have[i] == r->nsets) continue;
+        Name a = r->base.program->inputs.at[r->input[0]].name, b = r->base.program->inputs.at[r->input[i]].name;
+        Diag *d = diag_error(r->cx, E_INPUT, (Span){0}, "model %s takes a file for each of its inputs %s; %s was given %zu, and %s %zu", r->base.program->model,
+                             input_names(r), a, r->nsets, b, have[i]);
+        diag_help(r->cx, d, "name the files in the order of the inputs, or say --input %s=FILE", b);
+        return false;
+    }
+    return true;
+}
+
+/* ---- the command ---- */
+static bool choose_folder(Run *r) { /* several results: --output is a folder */
     struct stat st;
     if (!r->o->output) return true;
     bool exists = stat(r->o->output, &st) == 0, is = exists && S_ISDIR(st.st_mode);
-    if (is || r->nfiles > 1) r->folder = r->o->output;
+    if (is || r->nsets > 1) r->folder = r->o->output;
     if (r->folder && !is && (exists || mkdir(r->folder, 0777))) {
         diag_error(r->cx, E_WRITE, (Span){0}, "'%s' must be a folder for the results of several files", r->folder);
         return false;
@@ -393,9 +492,11 @@ static bool choose_folder(Run *r) { /* several files: --output is a folder */
     return true;
 }
 
+static bool read_sample(Run *r, Sample *s) { return (is_picture(s->path) ? read_picture(r, s) : read_array(r, s)) && standardize(r, s); }
+
 int command_run(Cx *cx, const Options *o) {
-    Run r = {.cx = cx, .o = o, .nfiles = o->nwords - 1 + o->ninputs, .first_json = true};
-    if (!r.nfiles) {
+    Run r = {.cx = cx, .o = o, .first_json = true};
+    if (o->nwords + o->ninputs < 2) {
         Diag *d = diag_error(cx, E_OPTION, (Span){0}, "'cscc run' needs a file to work on");
         diag_help(cx, d, "usage: cscc run PROGRAM.csc FILE... --weights FILE");
         return 1;
@@ -404,14 +505,18 @@ int command_run(Cx *cx, const Options *o) {
     r.base.free_default = true;
     if (!compile_declare(&r.base)) return 1;
     if (!r.base.program) return 0;
-    if (!find_input(&r) || !choose_folder(&r)) return 1;
+    if (!find_inputs(&r) || !deal_files(&r) || !choose_folder(&r)) return 1;
     if (!(r.rt = csc_context_new())) machine_trouble("there is no memory left");
     r.pool = model_pool(o);
     bool ok = true;
     if (o->json) printf("[");
-    for (size_t i = 0; i < r.nfiles && ok; i++) {
-        Sample s = {.path = i + 1 < o->nwords ? o->words[i + 1] : o->inputs[i + 1 - o->nwords]};
-        ok = (is_picture(s.path) ? read_picture(&r, &s) : read_array(&r, &s)) && standardize(&r, &s) && run_sample(&r, &s);
+    Sample *set = ARENA_ARRAY(cx->keep, Sample, r.ninputs);
+    for (size_t i = 0; i < r.nsets && ok; i++) {
+        for (size_t k = 0; k < r.ninputs && ok; k++) {
+            set[k] = (Sample){.path = r.path[k][i], .input = r.input[k]};
+            ok = read_sample(&r, &set[k]);
+        }
+        ok = ok && run_set(&r, set);
     }
     if (o->json) printf("\n]\n");
     for (Ready *x = r.ready; x; x = x->next) model_free(&x->m);

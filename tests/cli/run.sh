@@ -105,6 +105,48 @@ P
     expect 0 "$CSCC" run m.csc "$pictures/coins.png" "$pictures/brick.png" --weights run/best.safetensors -o results
     [ -s results/brick.png ]
 }
+blend() { printf 'model m {\n    input X : real[1, H, W]\n    input mask : real[1, H, W]\n    output Y = X * mask\n}\n' >m.csc; }
+case_several_inputs() { # a file for each, in the order of the program or by name
+    needs_code
+    blend
+    a=$pictures/coins.png
+    printf 'model m {\n    input X : real[1, H, W]\n    output Y = X > 0.5\n}\n' >over.csc
+    expect 0 "$CSCC" run over.csc "$a" -o mask.png
+    printf 'model m {\n    input X : real[1, H, W]\n    output Y = X * (X > 0.5)\n}\n' >both.csc
+    expect 0 "$CSCC" run both.csc "$a" -o want.png
+    expect 0 "$CSCC" run m.csc "$a" mask.png -o order.png
+    expect 0 "$CSCC" run m.csc --input mask=mask.png --input "X=$a" -o names.png
+    expect 0 "$CSCC" run m.csc "$a" --input mask=mask.png -o mixed.png --json
+    has out '"inputs": {"X": "'
+    has out '"mask": "mask.png"}'
+    for f in order names mixed; do cmp want.png $f.png; done
+    cmp -s want.png "$a" && fail "nothing was masked"
+    expect 0 "$CSCC" run m.csc "$a" mask.png mask.png "$a" -o results
+    [ -s results/coins.png ]
+    [ -s results/mask.png ]
+}
+case_inputs_that_do_not_match() {
+    needs_code
+    blend
+    a=$pictures/coins.png
+    expect 1 "$CSCC" run m.csc "$a"
+    has err "error[E0808]: model m takes a file for each of its inputs X, mask; X was given 1, and mask 0"
+    expect 1 "$CSCC" run m.csc "$a" "$a" --input "masc=$a"
+    has err "has no input 'masc'"
+    has err "did you mean 'mask'?"
+    expect 1 "$CSCC" run m.csc --input "X=$a" --input "mask=$a" "$a"
+    has err "none is left for"
+    expect 1 "$CSCC" run m.csc "$a" "$pictures/camera.png" # two sizes, and H and W are one
+    has err "m.csc:3:"
+    has err "camera.png' holds real[1, "
+    has err "mask must be real[1, 303, 384]"
+    printf 'model m {\n    input X : real[1, N, N]\n    output Y = 1 - X\n}\n' >square.csc
+    expect 1 "$CSCC" run square.csc "$a"
+    has err "no size of the input X is like that"
+    printf 'model m {\n    param a : real[2] = 0\n    output Y = a\n}\n' >none.csc
+    expect 1 "$CSCC" run none.csc "$a"
+    has err "has no input"
+}
 case_files_that_are_none() {
     needs_code
     invert
