@@ -73,9 +73,9 @@ static bool fits(const Run *r, size_t input, Shape shape) {
 }
 
 /* Training brought all pictures to one size: that, unless the command line says another. */
-static bool trained_size(const Run *r, int size[2]) {
+static bool trained_size(const Run *r, size_t input, int size[2]) {
     const char *axes[RANK_MAX];
-    free_axes(&r->base, r->input, axes);
+    free_axes(&r->base, input, axes);
     for (size_t i = 0; i < r->o->nset; i++)
         for (int k = 0; k < RANK_MAX; k++)
             if (axes[k] && !strcmp(r->o->set[i].name, axes[k])) return false;
@@ -95,7 +95,7 @@ static bool read_picture(Run *r, Sample *s) {
     csc_error_clear(r->rt);
     if (csc_image_read(r->rt, s->path, (int)want.dim[0], &img)) return runtime_error(r->cx, r->rt, E_INPUT, (Span){0}), false;
     int size[2];
-    if (trained_size(r, size) && (img.height != size[0] || img.width != size[1])) {
+    if (trained_size(r, s->input, size) && (img.height != size[0] || img.width != size[1])) {
         s->height = img.height, s->width = img.width;
         csc_image_free(&img);
         if (csc_image_read_sized(r->rt, s->path, (int)want.dim[0], size[0], size[1], &img)) return runtime_error(r->cx, r->rt, E_INPUT, (Span){0}), false;
