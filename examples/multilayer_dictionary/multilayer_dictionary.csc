@@ -17,10 +17,10 @@ model multilayer_dictionary(a: int = 16, b: int = 32, c: int = 64, share: real =
 }
 
 train multilayer_dictionary {
-    data      = mnist("data/mnist")
+    data      = idx("data/mnist/train-images-idx3-ubyte", count: 3000, test_every: 10)
     minimize  = objective(G)
     optimizer = adam(lr: 2e-3)
-    epochs    = 5
+    epochs    = 10
     batch     = 64
     report    = [psnr(again, X), density(G)]
 }

@@ -152,6 +152,17 @@ TEST(sdnet) {
 }
 
 TEST(unet) { agrees("unet", "--set base=3 --set H=18 --set W=16", "fes", 2, 3e-3); }
+TEST(lista) { agrees("lista", "--set m=12 --set n=20 --set layers=3", "fes", 4, 2e-3); }
+TEST(lista_cpss) { agrees("lista", "--set m=12 --set n=20 --set layers=3 --set form=cpss", "fs", 4, 2e-3); }
+TEST(alista) { agrees("alista", "--set m=12 --set n=20 --set layers=3", "fes", 4, 2e-3); }
+TEST(omp) { agrees("omp", "--set atoms=24 --set side=5 --set most=3", "fes", 3, 2e-3); }
+TEST(dictionary_learning_patch) { agrees("dictionary_learning", "--set atoms=24 --set side=5 --set k=5", "fs", 3, 1e-2); }
+TEST(dictionary_learning_convolutional) { agrees("dictionary_learning", "--set atoms=5 --set side=13 --set k=5", "fes", 2, 1e-2); }
+TEST(multilayer_dictionary) { agrees("multilayer_dictionary", "--set a=4 --set b=6 --set c=8", "fs", 2, 1e-2); }
+TEST(double_sparsity_dct) { agrees("double_sparsity", "--set atoms=24 --set side=6", "fs", 3, 1e-2); }
+TEST(double_sparsity_haar) { agrees("double_sparsity", "--set atoms=24 --set side=8 --set base=haar", "fs", 3, 1e-2); }
+TEST(inpainting) { agrees("inpainting", "--set atoms=6 --set k=5 --set H=14 --set W=13", "fes", 2, 1e-2); }
+TEST(super_resolution) { agrees("super_resolution", "--set atoms=5 --set H=14 --set W=12 --set updates=3", "fes", 2, 2e-3); }
 
 TEST(crate) { agrees("crate", "--set depth=2 --set width=8 --set heads=2 --set p=4 --set updates=2", "fbes", 3, 2e-3); }
 TEST(scale_groups) { agrees("scale_groups", "--set w=4", "fes", 3, 2e-3); }
@@ -160,15 +171,9 @@ TEST(coarse_to_fine) { agrees("coarse_to_fine", "--set w=4", "fes", 3, 2e-3); }
 TEST(mirrored_atoms) { agrees("mirrored_atoms", "--set w=4", "fes", 3, 2e-3); }
 
 int main(int argc, char **argv) {
-    Case cases[] = {T(digits), T(digits_unfolded_0), T(lista_cp), T(denoise), T(new_structure_gated),
+    Case cases[] = {T(digits), T(digits_unfolded_0), T(lista_cp), T(denoise), T(new_structure_gated), T(lista), T(lista_cpss), T(alista), T(omp), T(dictionary_learning_patch),
                     /* these take minutes where the generated code is sanitized */
                     T(digits_unfolded_20), T(ml_ista_mnist), T(msd_csc), T(res_csc), T(res_csc_simplified), T(res_csc_plain), T(new_structure_pyramid),
-                    T(new_structure_separable), T(sdnet), T(unet), T(crate), T(scale_groups), T(sparse_wavelets), T(coarse_to_fine),
-                    T(mirrored_atoms)};
-    size_t n = sizeof cases / sizeof *cases;
-#ifdef __SANITIZE_ADDRESS__
-    const char *full = getenv("CSC_FULL");
-    if (!full || !*full) n = 5;
-#endif
-    return run_tests(argc, argv, cases, n);
-}
+,
+                    T(dictionary_learning_convolutional), T(multilayer_dictionary), T(double_sparsity_dct),
+                    T(double_sparsity_haar), T(inpainting), T(super_resolution)};
