@@ -174,6 +174,7 @@ int main(int argc, char **argv) {
     Case cases[] = {T(digits), T(digits_unfolded_0), T(lista_cp), T(denoise), T(new_structure_gated), T(lista), T(lista_cpss), T(alista), T(omp), T(dictionary_learning_patch),
                     /* these take minutes where the generated code is sanitized */
                     T(digits_unfolded_20), T(ml_ista_mnist), T(msd_csc), T(res_csc), T(res_csc_simplified), T(res_csc_plain), T(new_structure_pyramid),
-,
+                    T(new_structure_separable), T(sdnet), T(unet), T(crate), T(scale_groups), T(sparse_wavelets), T(coarse_to_fine),
+                    T(mirrored_atoms),
                     T(dictionary_learning_convolutional), T(multilayer_dictionary), T(double_sparsity_dct),
                     T(double_sparsity_haar), T(inpainting), T(super_resolution)};
