@@ -178,3 +178,10 @@ int main(int argc, char **argv) {
                     T(mirrored_atoms),
                     T(dictionary_learning_convolutional), T(multilayer_dictionary), T(double_sparsity_dct),
                     T(double_sparsity_haar), T(inpainting), T(super_resolution)};
+    size_t n = sizeof cases / sizeof *cases;
+#ifdef __SANITIZE_ADDRESS__
+    const char *full = getenv("CSC_FULL");
+    if (!full || !*full) n = 10;
+#endif
+    return run_tests(argc, argv, cases, n);
+}
