@@ -172,11 +172,15 @@ static TestModel *open(const char *text, const char *sets, int64_t batch, bool (
     return m;
 }
 
-TestModel *model_open(const char *text, const char *sets, int64_t batch) {
+TestModel *model_open_unstarted(const char *text, const char *sets, int64_t batch) {
     TestModel *m = open(text, sets, batch, build);
-    if (!m) return NULL;
-    make_numbers(m);
-    model_restart(m);
+    if (m) make_numbers(m);
+    return m;
+}
+
+TestModel *model_open(const char *text, const char *sets, int64_t batch) {
+    TestModel *m = model_open_unstarted(text, sets, batch);
+    if (m) model_restart(m);
     return m;
 }
 

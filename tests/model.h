@@ -19,6 +19,7 @@ typedef struct TestModel {
    backward, and with a recipe eval and step. Parameters get numbers that depend on their names and initialisers alone. NULL: diagnostics
    were printed. */
 TestModel *model_open(const char *text, const char *sets, int64_t batch);
+TestModel *model_open_unstarted(const char *text, const char *sets, int64_t batch); /* the init entry has not run: states are numbers too */
 TestModel *model_declare(const char *text, const char *sets); /* only c.program: no numbers, no entries */
 void model_close(TestModel *m);
 /* The text of a program of the source tree with pairs of replacements ("from", "to", ..., NULL); each `from` must occur. Free it. */

@@ -133,5 +133,5 @@ if __name__ == "__main__":
     paper("msd_csc_fista_4", 4, 3, 4, compiled=1e-3)
     public("msd_public_1", 3, 2, 4, 1, seed=2, compiled=3e-3)
     public("msd_public_2", 7, 2, 3, 2, image=(12, 13), compiled=3e-3)
-    paper("full_msd_csc_12", 12, 32, 2, image=(32, 32), compiled=1e-2)
-    public("full_msd_public", 12, 12, 16, 1, image=(32, 32), batch=2, compiled=1e-2)
+    paper("full_msd_csc_12", 12, 32, 2, image=(32, 32), compiled=1e-2, evaluated=0)
+    public("full_msd_public", 12, 12, 16, 1, image=(32, 32), compiled=1e-2, evaluated=0)

@@ -73,3 +73,5 @@ if __name__ == "__main__":
     for activation, gamma in (("relu", 0.25), ("elu", 0.5), ("mish", 0.125)):
         lenet("lenet_" + activation, activation, gamma, sanitized=activation == "relu")
         vgg("vgg_" + activation, activation, gamma, batch=3, compiled=2e-3)
+    lenet("full_lenet", "relu", 1e-3, (6, 16, 120, 84), (32, 32), compiled=1e-2, evaluated=0)
+    vgg("full_vgg_11", "relu", 1e-3, 64, (32, 32), compiled=1e-2, evaluated=0)

@@ -207,3 +207,6 @@ if __name__ == "__main__":
     resnet("sdnet_stem_imagenet", form="stem", stem="imagenet", image=(37, 37))
     resnet("sdnet_all", form="all", image=(13, 14), width=3)
     resnet("sdnet_all_plain", form="all_plain", image=(9, 9), width=3, iterations=3)
+    res_csc("full_res_csc_20", 3, "res_csc", 16, (32, 32), compiled=1e-2, evaluated=0)
+    resnet("full_resnet_18", 18, width=64, image=(32, 32), compiled=1e-2, evaluated=0)
+    resnet("full_sdnet_18", 18, width=64, image=(32, 32), form="stem", compiled=1e-2, evaluated=0)

@@ -66,7 +66,7 @@ static TestModel *golden_open(const Golden *g) {
         if (!strcmp(l->field[0], "set")) sets = arena_printf(g->a, "%s%s%s", sets, *sets ? " " : "", l->field[1]);
     }
     char *text = model_program(golden_get(g, "program", ""), pairs);
-    TestModel *m = model_open(text, sets, atoi(golden_get(g, "batch", "1")));
+    TestModel *m = model_open_unstarted(text, sets, atoi(golden_get(g, "batch", "1")));
     free(text);
     if (!m) FAIL("it does not build");
     return m;
