@@ -1,6 +1,7 @@
 /* For experiments on grey pictures:
      bench_pictures noise SIGMA FROM TO     adds normal noise (deviation SIGMA of 255, seeded by the file's place), writes PNGs
      bench_pictures psnr A B                prints the PSNR of each pair of files of one name, and the mean
+     bench_pictures crop SIDE FROM TO       cuts the middle square of SIDE pixels out of each
      bench_pictures beside OUT.png A B ...  puts pictures of one height side by side */
 #include "csc.h"
 #include <dirent.h>
@@ -42,9 +43,9 @@ static int beside(const char *out, char **path, int n) {
 
 int main(int argc, char **argv) {
     if (argc > 3 && !strcmp(argv[1], "beside")) return beside(argv[2], argv + 3, argc - 3);
-    bool noise = argc == 5 && !strcmp(argv[1], "noise");
-    if (!noise && (argc != 4 || strcmp(argv[1], "psnr"))) return fprintf(stderr, "usage: %s noise SIGMA FROM TO | psnr A B | beside OUT A B ...\n", argv[0]), 1;
-    const char *from = noise ? argv[3] : argv[2], *to = noise ? argv[4] : argv[3];
+    bool crop = argc == 5 && !strcmp(argv[1], "crop"), noise = argc == 5 && !strcmp(argv[1], "noise");
+    if (!crop && !noise && (argc != 4 || strcmp(argv[1], "psnr"))) return fprintf(stderr, "usage: %s noise SIGMA FROM TO | crop SIDE FROM TO | psnr A B | beside OUT A B ...\n", argv[0]), 1;
+    const char *from = argv[argc - 2], *to = argv[argc - 1];
     struct dirent **list;
     int n = scandir(from, &list, picture, alphasort);
     if (n < 1) return fprintf(stderr, "%s: no pictures\n", from), 1;
@@ -57,7 +58,14 @@ int main(int argc, char **argv) {
         csc_image x, y;
         if (csc_image_read(cx, a, 1, &x)) return fprintf(stderr, "%s\n", csc_error(cx)), 1;
         size_t pixels = (size_t)x.height * (size_t)x.width;
-        if (noise) {
+        if (crop) {
+            int side = atoi(argv[2]), top = (x.height - side) / 2, left = (x.width - side) / 2;
+            if (side < 1 || top < 0 || left < 0) return fprintf(stderr, "%s has no square of %s pixels\n", a, argv[2]), 1;
+            csc_image part = {1, side, side, malloc(sizeof(float) * (size_t)side * (size_t)side)};
+            for (int v = 0; v < side; v++) memcpy(part.at + v * side, x.at + (top + v) * x.width + left, sizeof(float) * (size_t)side);
+            if (csc_image_write_png(cx, b, &part)) return fprintf(stderr, "%s\n", csc_error(cx)), 1;
+            csc_image_free(&part);
+        } else if (noise) {
             for (size_t k = 0; k < pixels; k++) x.at[k] += (float)atof(argv[2]) / 255 * normal((uint32_t)i, (uint32_t)k);
             if (csc_image_write_png(cx, b, &x)) return fprintf(stderr, "%s\n", csc_error(cx)), 1;
         } else {
@@ -72,6 +80,6 @@ int main(int argc, char **argv) {
         }
         csc_image_free(&x);
     }
-    if (!noise) printf("mean of %-16d %.2f dB\n", n, all / n);
+    if (!crop && !noise) printf("mean of %-16d %.2f dB\n", n, all / n);
     return 0;
 }
