@@ -1,6 +1,6 @@
 /* Runs one entry of a library as a program without the compiler would: bench_library FOLDER ENTRY BATCH SECONDS [threads]. The folder is what
    bench_entry left (CSC_LIBRARY). Prints milliseconds a call (median, best; processor time at one thread), and by how much resident memory
-   grew from before the library was loaded to the end of the third call, in bytes; leaves grads.f32 and out0.f32, ... of the first call.
+   grew from before the library was loaded to the end of the third call, in bytes; leaves grads.f32, out0.f32, ... and the new states.f32 of the first call.
    A measurement, not a test. */
 #include "csc.h"
 #include "csc_model.h"
@@ -59,7 +59,33 @@ static void write_floats(const char *folder, const char *name, const float *p, s
     if (!f || fwrite(p, sizeof *p, n, f) != n || fclose(f)) exit(1);
 }
 
+/* Multiply-adds a second from registers, 10^9 operations: the best of a few tries. 0: another processor. */
+#if defined __x86_64__
+typedef float V16 __attribute__((vector_size(64)));
+__attribute__((target("avx512f,fma"), optimize("fp-contract=fast"))) static double peak(void) {
+    if (!__builtin_cpu_supports("avx512f")) return 0;
+    enum { ACC = 16, TURNS = 200000 };
+    double best = 0;
+    for (int t = 0; t < 7; t++) {
+        V16 acc[ACC], a = (V16){0} + 0.999f, b = (V16){0} + 0.001f;
+        for (int i = 0; i < ACC; i++) acc[i] = b;
+        double start = seconds(CLOCK_PROCESS_CPUTIME_ID);
+        for (int n = 0; n < TURNS; n++) {
+#pragma GCC unroll 16
+            for (int i = 0; i < ACC; i++) acc[i] = acc[i] * a + b;
+        }
+        double rate = 2.0 * 16 * ACC * TURNS / (seconds(CLOCK_PROCESS_CPUTIME_ID) - start) * 1e-9;
+        for (int i = 1; i < ACC; i++) acc[0] += acc[i];
+        if (acc[0][0] > 0 && rate > best) best = rate;
+    }
+    return best;
+}
+#else
+static double peak(void) { return 0; }
+#endif
+
 int main(int argc, char **argv) {
+    if (argc > 1 && !strcmp(argv[1], "peak")) return printf("%.1f\n", peak()), 0;
     if (argc < 5) return fprintf(stderr, "usage: %s FOLDER ENTRY BATCH SECONDS [threads]\n", argv[0]), 1;
     const char *folder = argv[1];
     size_t batch = (size_t)atoll(argv[3]), n;
@@ -85,10 +111,10 @@ int main(int argc, char **argv) {
         if (!strcmp(m->entries[i].name, argv[2])) e = &m->entries[i];
     if (!e) return fprintf(stderr, "no entry %s\n", argv[2]), 1;
     csc_pool *pool = threads > 1 ? csc_pool_new(threads) : NULL;
-    float *grads = block(m->param_floats * 4), *states_out = block(m->state_floats * 4);
+    float *grads = block(m->param_floats * 4);
     for (uint32_t i = 0; i < e->nout; i++) out[i] = block(batch * 4096 * 4);
     csc_call call = {.size = sizeof call, .batch = (uint32_t)batch, .in = (const float *const *)in, .out = out, .params = params, .grads = grads,
-                     .state = states, .state_out = states_out, .tunables = m->tunable_defaults, .pool = pool,
+                     .state = states, .state_out = states, .tunables = m->tunable_defaults, .pool = pool,
                      .parallel_for = pool ? csc_pool_parallel_for : NULL};
     call.workspace = block(e->fixed_bytes + batch * e->batch_bytes + e->thread_bytes);
     clockid_t clock = threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
@@ -102,6 +128,7 @@ int main(int argc, char **argv) {
         if (calls == 3) grown = resident() - before;
         if (calls > 1) continue;
         write_floats(folder, "grads.f32", grads, m->param_floats);
+        write_floats(folder, "states.f32", states, m->state_floats);
         for (uint32_t i = 0; i < e->nout; i++) {
             snprintf(name, sizeof name, "out%u.f32", i);
             write_floats(folder, name, out[i], 1);
