@@ -449,6 +449,7 @@ static void lower_entry(Sched *s, const Entry *y) {
     e->group = q->size;
     group_describe(e, q);
     Gx *x = gx_new(e, g, NULL, q->sum);
+    x->minus = q->minus;
     size_t n = g->outs.len;
     Result *r = ARENA_ARRAY(a, Result, n + 1);
     int32_t nout = 0;

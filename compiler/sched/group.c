@@ -254,7 +254,7 @@ static void put_in_order(Groups *q, const Body *b) {
     q->graph = to;
 }
 
-/* Sums of sums that nobody else reads are one: its parts are added to it as they are made. */
+/* Sums and differences of sums that nobody else reads are one: its parts are added to it as they are made. */
 static void join_sums(Groups *q, Arena *a) {
     const Graph *g = q->graph;
     Body *b = body_new(a, g);
@@ -262,13 +262,18 @@ static void join_sums(Groups *q, Arena *a) {
     for (NodeId i = 0; i < g->nodes.len; i++) {
         const Node *n = graph_at(g, i);
         q->sum[i] = i >= q->each && i < q->after && b->sums[i] && !b->whole[i] ? i : NO_NODE;
-        if (i < q->after || n->op != OP_add || n->in[0] == n->in[1]) continue;
+        if (i < q->after || (n->op != OP_add && n->op != OP_sub) || n->in[0] == n->in[1]) continue;
         bool parts = true;
         for (int k = 0; k < 2; k++) parts &= q->sum[n->in[k]] != NO_NODE && b->uses[n->in[k]] == 1;
         if (parts) q->sum[i] = i;
     }
+    q->minus = ARENA_ARRAY(a, bool, g->nodes.len + 1);
     for (NodeId i = (NodeId)g->nodes.len; i-- > q->after;)
-        for (uint32_t k = 0; q->sum[i] != NO_NODE && k < 2; k++) q->sum[graph_at(g, i)->in[k]] = q->sum[i];
+        for (uint32_t k = 0; q->sum[i] != NO_NODE && k < 2; k++) {
+            NodeId part = graph_at(g, i)->in[k];
+            q->sum[part] = q->sum[i];
+            q->minus[part] = q->minus[i] != (k == 1 && graph_at(g, i)->op == OP_sub);
+        }
 }
 
 Groups *groups_of(Arena *a, const Graph *g, int64_t wanted) {
@@ -324,27 +329,31 @@ void group_close(Gx *x) {
 void group_add(Gx *x, NodeId id, NodeId sum) {
     Ent *e = x->e;
     View to = x->val[sum].view;
-    if (graph_at(x->g, id)->op == OP_add) return; /* its parts have been added */
+    if (graph_at(x->g, id)->op == OP_add || graph_at(x->g, id)->op == OP_sub)
+        return; /* its parts have been added */
     Ex *was = ex_leaf(e, &to, NULL);
-    OpKind op = graph_at(x->g, id)->op;
-    if (op == OP_batch_sum) {
+    OpKind op = graph_at(x->g, id)->op, join = x->minus[id] ? OP_sub : OP_add;
+    if (op == OP_batch_sum && join == OP_add) {
         lower_reduce(x, id, &to);
         return;
     }
     if (op == OP_conv_grad || op == OP_dense_grad) {
         Ex *acc = ex_op(e, op, NULL, NULL, NULL);
-        if (lower_product(x, id, (Ending){sum, ex_op(e, OP_add, was, acc, NULL), acc})) return;
+        if (lower_product(x, id, (Ending){sum, ex_op(e, join, was, acc, NULL), acc})) return;
     }
     View part = op == OP_proj ? x->val[graph_at(x->g, id)->in[0]].results[graph_at(x->g, id)->a.index]
                               : view_new(e, to.shape, false, NULL, graph_at(x->g, id)->span);
     if (op != OP_proj) {
         Val had = x->val[id];
         x->val[id].has_target = true, x->val[id].view = part;
-        MUST(lower_product(x, id, (Ending){.into = id}));
+        if (op == OP_batch_sum)
+            lower_reduce(x, id, NULL);
+        else
+            MUST(lower_product(x, id, (Ending){.into = id}));
         x->val[id] = had;
     }
     Dom d = dom_of(to.shape, false);
-    lower_map(e, &d, FOLD_NONE, ex_op(e, OP_add, was, ex_leaf(e, &part, NULL), NULL), &to, to.stride, "add");
+    lower_map(e, &d, FOLD_NONE, ex_op(e, join, was, ex_leaf(e, &part, NULL), NULL), &to, to.stride, "add");
 }
 
 void group_describe(Ent *e, const Groups *q) {

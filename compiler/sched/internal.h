@@ -306,6 +306,7 @@ typedef struct Gx { /* one graph being lowered: an entry's, or a body's in it */
     bool *fits;  /* is computed inside the first that reads it */
     bool *aside; /* ... and stored from there for others */
     const NodeId *sum; /* group.c: the sum over groups that a node is a part of; NULL: there are none */
+    const bool *minus;
     bool hold;   /* gx_expr: leave a held product as it is, and say so in `held` */
     Ex *held;
     NodeId held_node;
@@ -336,6 +337,7 @@ typedef struct Groups {
     const Graph *graph; /* what the batch has no say in, what is made for each sample, what needs their sums */
     int64_t size;       /* samples of a group; 0: the whole batch */
     NodeId each, after; /* the first nodes of the second and third part */
+    bool *minus;        /* [node] it is taken from its sum */
     NodeId *sum;        /* the sum over all groups that a node is a part of (its own number: it is that sum); NO_NODE */
     double each_cost, once; /* estimated cycles: of a sample, of a group by itself */
     NodeId reader;      /* why there are no groups: a value per sample (of the graph as given) that sums lead to; NO_NODE */

@@ -172,7 +172,7 @@ def row(name, program, options, batch, net):
     grads = tensors(folder, "params", "grads.f32")
     for k, v in peers[0].p.items():
         worst = max(worst, float((grads[k] - v.grad).norm() / (v.grad.norm() + 1e-12)))
-    if not abs(loss - want) <= 1e-4 * (1 + abs(want)) or worst > 1e-3:
+    if not abs(loss - want) <= 1e-4 * (1 + abs(want)) or worst > 5e-3:
         print("%s: not the same: loss %.6f, theirs %.6f; gradients differ by %.2g" % (name, loss, want, worst), file=sys.stderr, flush=True)
         return
     times = [p.time() for p in peers]
