@@ -56,11 +56,8 @@ def msd_csc(p, s, x, o):
     return F.linear(x.mean((2, 3)), p["logits.weight"], p["logits.bias"])
 
 
-def same(v, w, stride):  # padding so that the result has ceil(size / stride) positions
-    k = w.shape[-1]
-    total = max(((v.shape[-1] + stride - 1) // stride - 1) * stride + k - v.shape[-1], 0)
-    lo = total // 2
-    return F.conv2d(v, w, stride=stride, padding=lo) if total == 2 * lo else F.conv2d(F.pad(v, (lo, total - lo, lo, total - lo)), w, stride=stride)
+def same(v, w, stride):
+    return F.conv2d(v, w, stride=stride, padding=w.shape[-1] // 2)
 
 
 def res_csc(p, s, x, o):
