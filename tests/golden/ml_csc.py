@@ -134,7 +134,7 @@ def cifar(name, solver, unfold, image=(17, 19), widths=(3, 4, 5, 6, 7), **more):
 
 
 for unfold in (0, 1, 6):
-    mnist("ml_ista_%d" % unfold, "ml_ista", unfold, sanitized=unfold == 1)
+    mnist("ml_ista_%d" % unfold, "ml_ista", unfold)
 mnist("ml_fista_4", "ml_fista", 4)
 mnist("ml_layered_3", "layered", 3, image=(14, 17))
 cifar("ml_csc_cifar_ista_2", "ml_ista", 2)

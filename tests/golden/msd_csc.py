@@ -128,7 +128,7 @@ class Norms:
 
 if __name__ == "__main__":
     paper("msd_net", 3, 4, 0)
-    paper("msd_csc_ista_1", 3, 4, 1, "ista", sanitized=True)
+    paper("msd_csc_ista_1", 3, 4, 1, "ista")
     paper("msd_csc_fista_2", 6, 3, 2, classes=4, image=(13, 12))
     paper("msd_csc_fista_4", 4, 3, 4, compiled=1e-3)
     public("msd_public_1", 3, 2, 4, 1, seed=2, compiled=3e-3)

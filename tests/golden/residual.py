@@ -199,7 +199,7 @@ def csc_block(g, path, c, m, stride, size, out, iterations, skip, tunable):
 
 if __name__ == "__main__":
     for form in ("plain", "resnet", "res_csc", "simplified"):
-        res_csc("res_csc_%s" % form, 1, form, sanitized=form == "res_csc")
+        res_csc("res_csc_%s" % form, 1, form)
     res_csc("res_csc_deep", 3, "res_csc", 2, (9, 11))
     resnet("resnet_10")
     resnet("resnet_10_imagenet", stem="imagenet", image=(33, 38))
