@@ -142,7 +142,7 @@ class Golden:
 
     def gradients(self, entry, total, inputs):
         leaves = [("grad:" + k, v) for k, v in self.params.items()] + ([("input:" + k, v) for k, v in self.inputs.items()] if inputs else [])
-        grads = torch.autograd.grad(total, [v for _, v in leaves], allow_unused=True)
+        grads = torch.autograd.grad(total, [v for _, v in leaves], allow_unused=True, retain_graph=True)
         for (k, v), g in zip(leaves, grads):
             self.want(entry, k, torch.zeros_like(v) if g is None else g)
 

@@ -1,4 +1,4 @@
-"""Multi-layer convolutional sparse coding (Papyan et al. 2017; Sulam et al. 2019): ML-ISTA, ML-FISTA, layered pursuit."""
+"""Multi-layer convolutional sparse coding (Papyan et al. 2017; Sulam et al. 2019): ML-ISTA, ML-FISTA, layered pursuit, ML-LISTA, all-free."""
 from torch.nn.functional import conv2d, conv_transpose2d, max_pool2d
 
 from golden import *
@@ -18,14 +18,14 @@ class Chain:
         for m, c, k, s, p in layers:
             self.size.append(tuple((n + 2 * p - k) // s + 1 for n in self.size[-1]))
 
-    def up(self, i, x):                                                         # D_i' x
+    def up(self, i, x, W=None):                                                 # D_i' x
         m, c, k, s, p = self.layers[i]
-        return conv2d(x, self.W[i], stride=s, padding=p)
+        return conv2d(x, self.W[i] if W is None else W, stride=s, padding=p)
 
-    def down(self, i, z):                                                       # D_i z
+    def down(self, i, z, W=None):                                               # D_i z
         m, c, k, s, p = self.layers[i]
         rest = [n - ((o - 1) * s + k - 2 * p) for n, o in zip(self.size[i], self.size[i + 1])]
-        return conv_transpose2d(z, self.W[i], stride=s, padding=p, output_padding=rest)
+        return conv_transpose2d(z, self.W[i] if W is None else W, stride=s, padding=p, output_padding=rest)
 
     def P(self, i, v):
         return relu(v + self.b[i].reshape(1, -1, 1, 1))
@@ -76,11 +76,21 @@ class Chain:
             G.append(z)
         return G
 
+    def learned(self, X, updates, W, B):                                        # G_i = P_i(G_i - c_i W_i'W_i G_i + B_i' G_{i-1}), from zero
+        z = [torch.zeros(len(X), l[0], *n) for l, n in zip(self.layers, self.size[1:])]
+        for t in range(updates):
+            for i in range(len(z) - 1, 0, -1):
+                z[i - 1] = self.down(i, z[i], W[t][i])
+            for i in range(len(z)):
+                z[i] = self.P(i, z[i] - self.c[i] * self.up(i, self.down(i, z[i], W[t][i]), W[t][i]) + self.up(i, z[i - 1] if i else X, B[t][i]))
+        return z
+
 
 def mnist(name, solver, unfold, image=(15, 14), widths=(4, 5, 6), kernels=(3, 3, 2), **more):
     small = image != (28, 28)
     n = len(widths)
-    replace = [("output logits", "output G1 = G[1]\n    output G2 = G[2]\n    output G3 = G[3]\n    output logits")]
+    replace = [("form == \"ml_ista\" ? ml_ista", "form != \"\" ? " + solver)] if solver in ("ml_lista", "all_free") else []
+    replace += [("output logits", "output G1 = G[1]\n    output G2 = G[2]\n    output G3 = G[3]\n    output logits")]
     channels = (1,) + widths
     if small:
         replace.append(("real[1, 28, 28]", "real[1, %d, %d]" % image))
@@ -89,11 +99,17 @@ def mnist(name, solver, unfold, image=(15, 14), widths=(4, 5, 6), kernels=(3, 3,
     g = Golden(name, MNIST, replace, "unfold=%d form=%s" % (unfold, solver), **more)
     X, y = g.input("X", (1,) + image, 0.5, 0.5), g.label("y", 10)
     chain = Chain(g, image, [(widths[i], channels[i], kernels[i], (2, 2, 1)[i], 0) for i in range(n)])
+    like = lambda letter, more=(): [g.param("G.%s.%s.%d" % (solver, letter, i + 1), more + tuple(W.shape), 0, 0.8 / math.sqrt(W[0].numel())) for i, W in enumerate(chain.W)]
+    if solver == "ml_lista":
+        W, B = [chain.W] * (unfold + 1), [like("B")] * (unfold + 1)
+    if solver == "all_free":                                                    # each update has its own
+        W, B = (list(zip(*like(letter, (unfold + 1,)))) for letter in "WB")
     size = widths[-1] * math.prod(chain.size[-1])
     A, b = g.param("logits.weight", (10, size), 0, 1 / math.sqrt(size)), g.param("logits.bias", (10,), 0, 0.2)
 
     def model(training):
-        G = {"ml_ista": chain.ml_ista, "ml_fista": chain.ml_fista, "layered": lambda X, u: chain.layered(X, u + 1)}[solver](X, unfold)
+        G = {"ml_ista": chain.ml_ista, "ml_fista": chain.ml_fista, "layered": lambda X, u: chain.layered(X, u + 1)}.get(
+            solver, lambda X, u: chain.learned(X, u + 1, W, B))(X, unfold)
         logits = G[-1].flatten(1) @ A.T + b
         r = {"G%d" % (i + 1): z for i, z in enumerate(G)}
         r.update(logits=logits, loss=cross_entropy(logits, y))
@@ -137,6 +153,8 @@ for unfold in (0, 1, 6):
     mnist("ml_ista_%d" % unfold, "ml_ista", unfold)
 mnist("ml_fista_4", "ml_fista", 4)
 mnist("ml_layered_3", "layered", 3, image=(14, 17))
+mnist("ml_lista_2", "ml_lista", 2)
+mnist("ml_all_free_2", "all_free", 2, sanitized=True)
 cifar("ml_csc_cifar_ista_2", "ml_ista", 2)
 cifar("ml_csc_cifar_fista_3", "ml_fista", 3)
 mnist("full_ml_ista_6", "ml_ista", 6, (28, 28), (32, 64, 512), (6, 6, 4), compiled=1e-2, evaluated=0)
