@@ -154,7 +154,7 @@ for unfold in (0, 1, 6):
 mnist("ml_fista_4", "ml_fista", 4)
 mnist("ml_layered_3", "layered", 3, image=(14, 17))
 mnist("ml_lista_2", "ml_lista", 2)
-mnist("ml_all_free_2", "all_free", 2, sanitized=True)
+mnist("ml_all_free_2", "all_free", 2)
 cifar("ml_csc_cifar_ista_2", "ml_ista", 2)
 cifar("ml_csc_cifar_fista_3", "ml_fista", 3)
 mnist("full_ml_ista_6", "ml_ista", 6, (28, 28), (32, 64, 512), (6, 6, 4), compiled=1e-2, evaluated=0)

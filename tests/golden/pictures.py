@@ -94,8 +94,8 @@ def super_resolution(name, times, image, **more):
 
 
 if __name__ == "__main__":
-    double_sparsity("dct", 7, sanitized=True)
+    double_sparsity("dct", 7)
     double_sparsity("haar", 8)
-    inpainting("inpainting", (9, 11), sanitized=True)
+    inpainting("inpainting", (9, 11))
     super_resolution("super_resolution_2", 2, (8, 14))
     super_resolution("super_resolution_3", 3, (9, 12))

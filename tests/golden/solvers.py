@@ -224,8 +224,7 @@ def alista(p):                                                                  
 
 def weights():
     """The W of ALISTA: column by column the w of least |A' w| with <w, a> = 1, here by the equations of its Lagrangian."""
-    g = Golden("solve_alista_weights", "tests/golden/vector.csc", [("output z\n", "output z\n    output W = analytic_weights(A * one_hot(tensor(0..n - 1), n))\n")],
-               sanitized=True)
+    g = Golden("solve_alista_weights", "tests/golden/vector.csc", [("output z\n", "output z\n    output W = analytic_weights(A * one_hot(tensor(0..n - 1), n))\n")])
     p = Problem(g, "vector")
 
     def model(training):
@@ -242,13 +241,13 @@ def weights():
 if __name__ == "__main__":
     for kind, tag in (("vector", ""), ("picture", "_pictures")):
         s = kind == "vector"
-        make("ista" + tag, kind, plain(ista, soft_t, 3), "", sanitized=not s)
+        make("ista" + tag, kind, plain(ista, soft_t, 3), "")
         make("fista" + tag, kind, plain(fista, soft_t, 5), "fista(iterations: 5)")
-        make("fista_iterate" + tag, kind, plain(fista, soft_t, 5, True), 'fista(iterations: 5, momentum_at: "iterate")', sanitized=s)
+        make("fista_iterate" + tag, kind, plain(fista, soft_t, 5, True), 'fista(iterations: 5, momentum_at: "iterate")')
         make("coordinate" + tag, kind, plain(coordinate_descent, soft_t, 6), "coordinate_descent(iterations: 6)")
         make("omp" + tag, kind, plain(omp, 3), "omp(iterations: 3)", sanitized=s)
         make("iht" + tag, kind, plain(ista, largest(4), 3), "iht(iterations: 3, k: 4)")
-        make("lista_cp" + tag, kind, lista_cp, "lista_cp(iterations: 3)", sanitized=not s)
+        make("lista_cp" + tag, kind, lista_cp, "lista_cp(iterations: 3)")
         make("lista_cpss" + tag, kind, lista_cpss(15, 40), "lista_cpss(iterations: 3, percent: 15, most: 40)")
         make("lista_conv" + tag, kind, lista_conv, "lista_conv(iterations: 3)")
         make("hard" + tag, kind, plain(ista, hard, 3), "", "hard")
@@ -258,5 +257,5 @@ if __name__ == "__main__":
     weights()
     make("nonneg", "picture", plain(fista, nonneg, 4), "fista(iterations: 4)", "soft_nonneg")
     make("elastic", "picture", plain(ista, elastic, 3), "", "elastic(mu: 0.6)")
-    make("group", "picture", plain(ista, group, 3), "", "group(size: 2)", sanitized=True)
+    make("group", "picture", plain(ista, group, 3), "", "group(size: 2)")
     make("top_k", "picture", plain(ista, largest(7), 3), "", "top_k(k: 7)")
