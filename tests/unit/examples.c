@@ -164,6 +164,7 @@ TEST(double_sparsity_haar) { agrees("double_sparsity", "--set atoms=24 --set sid
 TEST(inpainting) { agrees("inpainting", "--set atoms=6 --set k=5 --set H=14 --set W=13", "fes", 2, 1e-2); }
 TEST(super_resolution) { agrees("super_resolution", "--set atoms=5 --set H=14 --set W=12 --set updates=3", "fes", 2, 2e-3); }
 
+TEST(reconstruction) { agrees("reconstruction", "--set d=2 --set w=3 --set unfold=2", "fes", 2, 2e-3); }
 TEST(crate) { agrees("crate", "--set depth=2 --set width=8 --set heads=2 --set p=4 --set updates=2", "fbes", 3, 2e-3); }
 TEST(scale_groups) { agrees("scale_groups", "--set w=4", "fes", 3, 2e-3); }
 TEST(sparse_wavelets) { agrees("sparse_wavelets", "--set w=4", "fes", 3, 2e-3); }
@@ -175,7 +176,7 @@ int main(int argc, char **argv) {
                     /* these take minutes where the generated code is sanitized */
                     T(digits_unfolded_20), T(ml_ista_mnist), T(msd_csc), T(res_csc), T(res_csc_simplified), T(res_csc_plain),
                     T(new_structure_pyramid), T(new_structure_separable), T(sdnet), T(unet), T(lista), T(lista_cpss), T(alista),
-                    T(crate), T(scale_groups), T(sparse_wavelets), T(coarse_to_fine), T(mirrored_atoms),
+                    T(crate), T(reconstruction), T(scale_groups), T(sparse_wavelets), T(coarse_to_fine), T(mirrored_atoms),
                     T(dictionary_learning_patch), T(dictionary_learning_convolutional), T(multilayer_dictionary),
                     T(double_sparsity_dct), T(double_sparsity_haar), T(inpainting), T(super_resolution)};
     size_t n = sizeof cases / sizeof *cases;
