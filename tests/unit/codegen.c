@@ -108,8 +108,14 @@ TEST(every_operator) {
     }
 }
 
+#ifdef __SANITIZE_ADDRESS__ /* making sanitized code is slow */
+enum { PROGRAMS = 9 };
+#else
+enum { PROGRAMS = 300 };
+#endif
+
 TEST(random_programs) {
-    for (uint64_t seed = 0; seed < 9; seed++) {
+    for (uint64_t seed = 0; seed < PROGRAMS; seed++) {
         Arena *a = arena_new();
         compare(optest_program(a, seed), cpu_of(seed), "program", seed);
         arena_free(a);
