@@ -124,20 +124,25 @@ static Val call_def(Build *b, Fn *fn, const Val *pos, const Span *pos_span, uint
     return v;
 }
 
+Frame frame_within(Build *b, const Frame *of, Env *env, Name path) {
+    Frame f = *of;
+    f.env = env_new(b, env);
+    f.path = path;
+    f.pending = NULL;
+    f.turns.len = f.turns.cap = f.used.len = f.used.cap = 0;
+    f.turns.at = NULL;
+    f.used.at = NULL;
+    return f;
+}
+
 static Val call_option(Build *b, Fn *fn, const Val *pos, uint32_t npos, Span at) {
     const Option *o = fn->option;
     if (npos != o->nparams) {
         diag_error(b->cx, E_ARGS, at, "'%s' takes %u arguments, found %u", o->name, o->nparams, npos);
         return v_bad();
     }
-    Frame *caller = b->frame, f = *fn->frame;
+    Frame *caller = b->frame, f = frame_within(b, fn->frame, fn->env, fn->path);
     GCtx *home = b->home;
-    f.env = env_new(b, fn->env);
-    f.path = fn->path;
-    f.pending = NULL;
-    f.turns.len = f.turns.cap = f.used.len = f.used.cap = 0;
-    f.turns.at = NULL;
-    f.used.at = NULL;
     if (!o->untied) b->home = fn->home;
     for (uint32_t i = 0; i < npos; i++) env_bind(b, f.env, o->params[i], pos[i], false, o->param_spans[i]);
     b->frame = &f;

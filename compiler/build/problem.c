@@ -47,14 +47,8 @@ bool problem_untied(Build *b, Problem *p, const char *name, int layer) {
 }
 
 static Val option_value(Build *b, Problem *p, const Option *o, Name binder, int layer) {
-    Frame *was = b->frame, f = *p->frame;
+    Frame *was = b->frame, f = frame_within(b, p->frame, p->env, p->path);
     GCtx *home = b->home, *ctx = b->ctx;
-    f.env = env_new(b, p->env);
-    f.path = p->path;
-    f.pending = NULL;
-    f.turns.len = f.turns.cap = f.used.len = f.used.cap = 0;
-    f.turns.at = NULL;
-    f.used.at = NULL;
     if (binder) env_bind(b, f.env, binder, v_int(layer), false, o->span);
     if (!o->untied) { /* one for all turns: made where the lasso stands */
         b->home = p->home;

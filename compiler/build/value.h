@@ -240,6 +240,8 @@ bool v_known_number(Val v, double *out); /* INT or REAL */
 
 Binding *env_find(Env *e, Name n);
 Env *env_new(Build *b, Env *parent);
+/* For an option: the frame where the lasso stands, with local names and a path of its own. */
+Frame frame_within(Build *b, const Frame *of, Env *env, Name path);
 void env_bind(Build *b, Env *e, Name n, Val v, bool var, Span span);
 
 /* graph.c: tensors of the current graph */

@@ -39,13 +39,9 @@ static int64_t work_of(const Graph *g) {
     int64_t sum = 0;
     for (size_t i = 0; i < g->nodes.len; i++) {
         const Node *n = &g->nodes.at[i];
-        int64_t size = shape_size(n->shape);
         if (n->op == OP_loop || n->op == OP_fixed_point) return INT64_MAX;
-        if (n->op == OP_conv || n->op == OP_conv_adj) {
-            const ConvGeom *c = n->a.conv;
-            size = shape_size(graph_shape(g, n->in[1])) * c->out[0] * c->out[1];
-        } else if (n->op == OP_dense) size *= graph_shape(g, n->in[0]).dim[n->a.flag ? 0 : 1];
-        sum += size;
+        int64_t product = (int64_t)(graph_product_flops(g, n) / 2);
+        sum += product ? product : shape_size(n->shape);
     }
     return sum;
 }

@@ -61,7 +61,9 @@ static void run_simplify(Compile *c) {
 }
 static void run_unfold(Compile *c) {
     for (size_t i = 0; i < c->entries.len; i++) c->entries.at[i].graph = op_unfold(c->cx->keep, c->entries.at[i].graph, 0);
-    run_simplify(c); /* equal products are one before they are joined */
+    run_simplify(c);
+}
+static void run_factor(Compile *c) { /* after a simplification: equal products are one before they are joined */
     for (size_t i = 0; i < c->entries.len; i++) c->entries.at[i].graph = op_factor(c->cx->keep, c->entries.at[i].graph);
     run_simplify(c);
 }
@@ -132,6 +134,7 @@ static const Pass table[] = {
     {"build", NOUN_OP, run_build},
     {"simplify", NOUN_OP, run_simplify},
     {"unfold", NOUN_OP, run_unfold},
+    {"factor", NOUN_OP, run_factor},
     {"ad", NOUN_OP, run_ad},
     {"tidy", NOUN_OP, run_simplify},
     {"cache", NOUN_NONE, run_cache},

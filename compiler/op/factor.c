@@ -81,10 +81,7 @@ static NodeId joined(Factor *f, const Node *n) {
 
 Graph *op_factor(Arena *a, const Graph *g) {
     size_t n = g->nodes.len + 1;
-    Factor f = {g, graph_new(a), ARENA_ARRAY(a, uint32_t, n), ARENA_ARRAY(a, NodeId, n)};
-    for (size_t i = 0; i < g->outs.len; i++) f.uses[g->outs.at[i].node]++;
-    for (size_t i = g->nodes.len; i-- > 0;)
-        for (uint32_t k = 0; f.uses[i] && k < g->nodes.at[i].nin; k++) f.uses[g->nodes.at[i].in[k]]++;
+    Factor f = {g, graph_new(a), graph_uses(a, g), ARENA_ARRAY(a, NodeId, n)};
     for (NodeId i = 0; i < g->nodes.len; i++) {
         const Node *x = graph_at(g, i);
         if (!f.uses[i]) continue;

@@ -17,6 +17,24 @@ const Node *graph_at(const Graph *g, NodeId n) {
 Shape graph_shape(const Graph *g, NodeId n) { return graph_at(g, n)->shape; }
 bool graph_batched(const Graph *g, NodeId n) { return graph_at(g, n)->batched; }
 
+uint32_t *graph_uses(Arena *a, const Graph *g) {
+    uint32_t *uses = ARENA_ARRAY(a, uint32_t, g->nodes.len + 1);
+    for (size_t i = 0; i < g->outs.len; i++) uses[g->outs.at[i].node]++;
+    for (size_t i = g->nodes.len; i-- > 0;)
+        for (uint32_t k = 0; uses[i] && k < g->nodes.at[i].nin; k++) uses[g->nodes.at[i].in[k]]++;
+    return uses;
+}
+
+double graph_product_flops(const Graph *g, const Node *n) {
+    if (n->op == OP_conv || n->op == OP_conv_adj || n->op == OP_conv_grad) {
+        const ConvGeom *c = n->a.conv;
+        return 2.0 * (double)(c->out_ch * c->out[0] * c->out[1] * (c->in_ch / c->groups)) * c->kernel[0] * c->kernel[1];
+    }
+    if (n->op != OP_dense && n->op != OP_dense_grad) return 0;
+    Shape x = graph_shape(g, n->in[1]), y = n->op == OP_dense ? n->shape : graph_shape(g, n->in[0]);
+    return 2.0 * (double)shape_size(x) * (double)y.dim[0];
+}
+
 /* The small things an attribute points to move into the graph; bodies are shared, tables stay where they are. */
 static Attr attr_keep(Arena *a, const Attr *from) {
     Attr t = from ? *from : (Attr){0};

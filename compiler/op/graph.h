@@ -74,6 +74,10 @@ void graph_out(Graph *g, OutRole role, int32_t index, NodeId node, Name name);
 const Node *graph_at(const Graph *g, NodeId n);
 Shape graph_shape(const Graph *g, NodeId n);
 bool graph_batched(const Graph *g, NodeId n);
+/* How many outputs and living nodes read each node: 0 is dead. One entry more than nodes. */
+uint32_t *graph_uses(Arena *a, const Graph *g);
+/* Floating-point operations of a product (convolution, dense, their gradients), for each sample; 0: it is none. */
+double graph_product_flops(const Graph *g, const Node *n);
 
 /* Shorthands; span is that of the first input unless it is a leaf. */
 NodeId op_const(Graph *g, double v, Shape s);

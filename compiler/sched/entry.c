@@ -13,7 +13,7 @@ Gx *gx_new(Ent *e, const Graph *g, const View *args, const NodeId *sum) {
     Gx *x = ARENA_NEW(e->a, Gx);
     *x = (Gx){.e = e, .a = e->a, .g = g, .args = args, .sum = sum};
     x->val = ARENA_ARRAY(e->a, Val, g->nodes.len + 1);
-    x->uses = ARENA_ARRAY(e->a, uint32_t, g->nodes.len + 1);
+    x->uses = graph_uses(e->a, g);
     x->fits = ARENA_ARRAY(e->a, bool, g->nodes.len + 1);
     x->aside = ARENA_ARRAY(e->a, bool, g->nodes.len + 1);
     fuse_decide(x);

@@ -6,16 +6,6 @@
 
 enum { LEAVES_MOST = 14, OPS_MOST = 60 }; /* of one fused expression */
 
-static void count_uses(Gx *x) {
-    const Graph *g = x->g;
-    for (size_t i = 0; i < g->outs.len; i++) x->uses[g->outs.at[i].node]++;
-    for (size_t i = g->nodes.len; i-- > 0;) {
-        if (!x->uses[i]) continue;
-        const Node *n = &g->nodes.at[i];
-        for (uint32_t k = 0; k < n->nin; k++) x->uses[n->in[k]]++;
-    }
-}
-
 static bool is_product(const Node *n) {
     return n->op == OP_conv || n->op == OP_conv_adj || n->op == OP_dense ||
            ((n->op == OP_conv_grad || n->op == OP_dense_grad) && !n->batched);
@@ -100,7 +90,6 @@ void fuse_decide(Gx *x) {
     NodeId *root = ARENA_ARRAY(x->a, NodeId, n), *first = ARENA_ARRAY(x->a, NodeId, n),
            *held = ARENA_ARRAY(x->a, NodeId, n);
     int32_t *leaves = ARENA_ARRAY(x->a, int32_t, n), *ops = ARENA_ARRAY(x->a, int32_t, n);
-    count_uses(x);
     for (size_t i = 0; i < g->nodes.len; i++)
         x->fits[i] = x->uses[i] && (!x->sum || x->sum[i] == NO_NODE) &&
                      (op_is_elementwise(g->nodes.at[i].op) || is_product(&g->nodes.at[i]));

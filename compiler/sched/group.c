@@ -14,13 +14,6 @@ typedef struct Body { /* one graph: which of its values the batch has a say in *
     uint32_t *uses;
 } Body;
 
-static void count_uses(Body *b) {
-    const Graph *g = b->g;
-    for (size_t i = 0; i < g->outs.len; i++) b->uses[g->outs.at[i].node]++;
-    for (size_t i = g->nodes.len; i-- > 0;)
-        for (uint32_t k = 0; b->uses[i] && k < g->nodes.at[i].nin; k++) b->uses[g->nodes.at[i].in[k]]++;
-}
-
 static bool sees_batch(const Node *n) { /* a loop: does anything in it differ from sample to sample? */
     const Graph *g = n->a.loop->body;
     for (size_t i = 0; i < g->nodes.len; i++)
@@ -137,8 +130,7 @@ static Body *body_new(Arena *a, const Graph *g) {
                 ARENA_ARRAY(a, bool, n),
                 ARENA_ARRAY(a, bool, n),
                 ARENA_ARRAY(a, bool, n),
-                ARENA_ARRAY(a, uint32_t, n)};
-    count_uses(b);
+                graph_uses(a, g)};
     for (size_t i = 0; i < g->nodes.len; i++) {
         const Node *x = &g->nodes.at[i];
         if (x->batched || !b->uses[i]) continue;
@@ -171,15 +163,8 @@ static bool only_counts(const Body *b, NodeId id) {
 }
 
 static double flops_of(const Graph *g, const Node *n) {
-    if (n->op == OP_conv || n->op == OP_conv_adj || n->op == OP_conv_grad) {
-        const ConvGeom *c = n->a.conv;
-        return 2.0 * (double)(c->out_ch * c->out[0] * c->out[1] * (c->in_ch / c->groups)) * c->kernel[0] *
-               c->kernel[1];
-    }
-    if (n->op == OP_dense || n->op == OP_dense_grad) {
-        Shape x = graph_shape(g, n->in[1]), y = n->op == OP_dense ? n->shape : graph_shape(g, n->in[0]);
-        return 2.0 * (double)shape_size(x) * (double)y.dim[0];
-    }
+    double product = graph_product_flops(g, n);
+    if (product > 0) return product;
     double all = n->op == OP_loop ? 0 : (double)shape_size(n->shape);
     if (n->op == OP_loop)
         for (size_t i = 0; i < n->a.loop->body->nodes.len; i++)

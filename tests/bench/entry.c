@@ -17,14 +17,8 @@ static double seconds(clockid_t c) {
 }
 
 static double node_flops(const Graph *g, const Node *n) { /* for each sample */
-    double all = 0;
-    if (n->op == OP_conv || n->op == OP_conv_adj || n->op == OP_conv_grad) {
-        const ConvGeom *c = n->a.conv;
-        all = 2.0 * (double)(c->out_ch * c->out[0] * c->out[1] * (c->in_ch / c->groups)) * c->kernel[0] * c->kernel[1];
-    } else if (n->op == OP_dense || n->op == OP_dense_grad) {
-        Shape x = graph_shape(g, n->in[1]), y = n->op == OP_dense ? n->shape : graph_shape(g, n->in[0]);
-        all = 2.0 * (double)shape_size(x) * (double)y.dim[0];
-    } else if (n->op == OP_loop)
+    double all = graph_product_flops(g, n);
+    if (n->op == OP_loop)
         for (size_t i = 0; i < n->a.loop->body->nodes.len; i++)
             all += (double)n->a.loop->turns * node_flops(n->a.loop->body, &n->a.loop->body->nodes.at[i]);
     return all;
