@@ -273,6 +273,7 @@ typedef struct TileWork { /* what is to be computed, and which packing of the we
     bool no_dots, dots_free, vectors_free;
 } TileWork;
 Shape2 tile_choose(const SchedTarget *t, const TileWork *w);
+Shape2 tune_tile(Sched *s, const TileWork *w); /* the measured one, else tile_choose; tune.c */
 
 /* Weights in the order in which a tile reads them; made once for all uses. [vector of K][tap][C][lanes],
  * dots: [K][tap][C]. */

@@ -4,10 +4,20 @@
 #include "loop/loop.h"
 #include "op/program.h"
 
+/* A product as the register tile sees it (the key), and a tile for it. */
+typedef struct SchedTile {
+    int64_t out_ch, rows, cols, entries, run; /* of the result; table entries, floats of each */
+    bool no_dots, dots_free, vectors_free;
+    bool dots;                                /* lanes run along the sum */
+    int32_t kv, tile_rows, tile_cols;         /* vectors (dots: outputs) x rows x columns */
+} SchedTile;
+
 typedef struct SchedTarget {
     int32_t lanes;     /* float32 lanes of a vector: 4, 8, 16 */
     int32_t registers; /* vector registers: 16 or 32 */
     int32_t group;     /* samples computed at a time where the graph allows; 0: sched chooses */
+    const SchedTile *tuned; /* tiles to take instead of the model's choice; one that is no tile of its product is left */
+    size_t ntuned;
 } SchedTarget;
 
 /* "native" (this machine), "x86-64-v2", "x86-64-v3", "x86-64-v4". False: there is no such processor. */
@@ -21,7 +31,12 @@ typedef struct SchedRemark {
 typedef struct SchedResult {
     LpModule *module;         /* one entry each, in the order given */
     Vec(SchedRemark) remarks; /* what was fused, what was not and why, peak memory of each entry */
+    Vec(SchedTile) tiles;     /* different products of the register tile, and what was taken */
 } SchedResult;
+
+/* Tiles worth measuring for a product: how many were written to `out`. */
+size_t sched_tile_choices(const SchedTarget *t, const SchedTile *work, SchedTile *out, size_t most);
+bool sched_tile_same_work(const SchedTile *x, const SchedTile *y);
 
 /* Entries have the face that op/program.h gives them. An OUT_VALUE or OUT_INGRAD is written as [batch,
    shape], also where the value is the same for every sample; other results have no batch. */

@@ -15,7 +15,10 @@ bool sched_target(const char *cpu, SchedTarget *out) {
     static const struct {
         const char *cpu;
         SchedTarget t;
-    } known[] = {{"x86-64", {4, 16, 0}}, {"x86-64-v2", {4, 16, 0}}, {"x86-64-v3", {8, 16, 0}}, {"x86-64-v4", {16, 32, 0}}};
+    } known[] = {{"x86-64", {.lanes = 4, .registers = 16}},
+                 {"x86-64-v2", {.lanes = 4, .registers = 16}},
+                 {"x86-64-v3", {.lanes = 8, .registers = 16}},
+                 {"x86-64-v4", {.lanes = 16, .registers = 32}}};
     if (!strcmp(cpu, "native")) cpu = native_level();
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(cpu, known[i].cpu)) return *out = known[i].t, true;

@@ -239,7 +239,7 @@ static void geometry(Tile *q) {
                   .no_dots = q->xch != 1,
                   .dots_free = one && t->w.stride[1] == 1,
                   .vectors_free = one && t->w.stride[0] == 1};
-    q->s = tile_choose(&q->e->s->t, &w);
+    q->s = tune_tile(q->e->s, &w);
     q->wtail = false;
     if (one && (q->s.dots ? w.dots_free : w.vectors_free)) {
         q->weights = t->w;

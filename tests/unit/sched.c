@@ -20,6 +20,7 @@ typedef struct Rig {
     float **in, **out;
     float *params, *state;
     Value *want; /* one per output */
+    unsigned choice; /* not 0: which of the tiles to be measured is forced on each product */
 } Rig;
 
 static float *floats(Arena *a, int64_t n) {
@@ -140,8 +141,23 @@ static void compare(const Rig *r, const char *how, const char *what, uint64_t se
 }
 
 static SchedResult *schedule(Rig *r, int lanes, int group) {
-    SchedTarget target = {lanes, lanes == 16 ? 32 : 16, group};
+    SchedTarget target = {.lanes = lanes, .registers = lanes == 16 ? 32 : 16, .group = group};
     SchedResult *s = sched_program(r->cx, r->a, &r->p, &r->entry, 1, &target);
+    if (r->choice && s->tiles.len) { /* every product by another tile than the model's */
+        SchedTile *tuned = ARENA_ARRAY(r->a, SchedTile, s->tiles.len), choice[16];
+        size_t n = 0;
+        for (size_t i = 0; i < s->tiles.len; i++) {
+            size_t most = sched_tile_choices(&target, &s->tiles.at[i], choice, 16);
+            if (most) tuned[n++] = choice[r->choice % most];
+        }
+        target.tuned = tuned, target.ntuned = n;
+        s = sched_program(r->cx, r->a, &r->p, &r->entry, 1, &target);
+        for (size_t i = 0, k = 0; i < s->tiles.len && k < n; i++)
+            if (sched_tile_same_work(&s->tiles.at[i], &tuned[k])) {
+                CHECK(s->tiles.at[i].kv == tuned[k].kv && s->tiles.at[i].tile_cols == tuned[k].tile_cols);
+                k++;
+            }
+    }
     const char *why = "";
     if (!loop_check(r->a, s->module, &why)) {
         if (getenv("CSC_SHOW")) loop_print(s->module, stdout);
@@ -176,9 +192,10 @@ static void run_compiled(Rig *r, const SchedResult *s, int lanes, const char *wh
 #endif
 }
 
-static void run_one(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t batch) {
+static void run_choice(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t batch, unsigned choice) {
     Rig r;
     rig_open(&r, t);
+    r.choice = choice;
     rig_set_batch(&r, batch);
     rig_fill(&r);
     if (getenv("CSC_SHOW")) {
@@ -196,6 +213,10 @@ static void run_one(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t
     compare(&r, "loop_eval", what, seed);
     if (seed % 13 == 0 && seed < 200) run_compiled(&r, s, lanes, what, seed);
     cx_free(r.cx);
+}
+
+static void run_one(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t batch) {
+    run_choice(t, a, what, seed, batch, 0);
 }
 
 static uint64_t many(uint64_t n) { /* more seeds */
@@ -304,6 +325,18 @@ TEST(products) {
                         seed, batch);
                 arena_free(a);
             }
+}
+
+TEST(measured_tiles) { /* what cscc autotune may find is as right as what the model chooses */
+    uint64_t seed = 0;
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+        for (unsigned choice = 1; choice < 8; choice += 2, seed++) {
+            Arena *a = arena_new();
+            Rng r = {seed};
+            OpKind op = choice & 2 ? OP_conv_adj : OP_conv;
+            run_choice(product_graph(a, &r, &products[i], op, true, 3), a, "tuned", seed, 3, choice);
+            arena_free(a);
+        }
 }
 
 static OpTest dense_graph(Arena *a, Rng *r, int64_t m, int64_t n, int64_t rest, int form, int64_t batch) {
@@ -425,7 +458,7 @@ TEST(statistics_of_the_batch_forbid_groups) {
 
 int main(int argc, char **argv) {
     static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
-                                 T(products),       T(dense_products),  T(large_sums),
+                                 T(products), T(measured_tiles),       T(dense_products),  T(large_sums),
                                  T(groups),         T(statistics_of_the_batch_forbid_groups)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
