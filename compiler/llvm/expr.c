@@ -276,6 +276,13 @@ static Val noise_of(Emit *e, const Lx *x) {
     return emit_noise(e, x->f != 0, args, x->width);
 }
 
+static Val pack_of(Emit *e, const Lx *x) {
+    Val r = LLVMGetPoison(emit_vec(e, x->width));
+    for (int i = 0; i < x->width; i++)
+        r = LLVMBuildInsertElement(e->b, r, emit_float(e, x->list[i]), LLVMConstInt(e->i32, (uint64_t)i, 0), "");
+    return r;
+}
+
 static Val float_of(Emit *e, const Lx *x) {
     int w = x->width;
     switch ((int)x->kind) {
@@ -283,6 +290,8 @@ static Val float_of(Emit *e, const Lx *x) {
     case LX_LOAD: return load_of(e, x, x->b);
     case LX_GATHER: return gather_of(e, x);
     case LX_SPLAT: return emit_splat(e, emit_float(e, x->a), w);
+    case LX_LANE: return LLVMBuildExtractElement(e->b, emit_float(e, x->a), LLVMConstInt(e->i32, (uint64_t)x->i, 0), "");
+    case LX_PACK: return pack_of(e, x);
     case LX_I2F: return emit_splat(e, LLVMBuildSIToFP(e->b, emit_int(e, x->a), e->f32, ""), w);
     case LX_NEG: return LLVMBuildFNeg(e->b, emit_float(e, x->a), "");
     case LX_ABS: return unary(e, x, "llvm.fabs");

@@ -1,5 +1,6 @@
 /* Kernels: void k(void *arg, int64_t index, void *scratch). arg is a block of 8-byte slots on the entry's stack: the batch, the integers, the
    pointers; all are read at the start. Equal kernels are written once. */
+#include "base/trouble.h"
 #include "llvm/pure.h"
 
 static Val declare(Emit *e, const LpKernel *k, int32_t number) {
@@ -9,6 +10,7 @@ static Val declare(Emit *e, const LpKernel *k, int32_t number) {
 }
 
 static Val emit_kernel(Emit *e, const LpKernel *k, int32_t number) {
+    MUST(k->threads == 0); /* block kernels are for a GPU */
     e->fn = declare(e, k, number);
     e->k = k;
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, ""));

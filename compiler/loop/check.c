@@ -36,7 +36,7 @@ static void check_x(Check *c, const Lx *x, int width);
 static const LpParam *param(Check *c, int64_t i, bool is_int) {
     if (!c->k) wrong(c, "an entry reads memory in an expression");
     if (i < 0 || i >= c->k->nptr) wrong(c, "no pointer %lld", (long long)i);
-    if (c->k->ptr[i].is_int != is_int) wrong(c, "pointer %lld is %s", (long long)i, is_int ? "not to integers" : "to integers");
+    if ((c->k->ptr[i].elem == LP_I32) != is_int) wrong(c, "pointer %lld is %s", (long long)i, is_int ? "not to integers" : "to integers");
     return &c->k->ptr[i];
 }
 
@@ -71,6 +71,14 @@ static void check_float(Check *c, const Lx *x) {
         if (x->c) check_x(c, x->c, 0);
         return;
     case LX_SPLAT: check_x(c, x->a, 1); return;
+    case LX_LANE:
+        if (w != 1 || !x->a || x->i < 0 || x->i >= x->a->width) wrong(c, "no lane %lld", (long long)x->i);
+        check_x(c, x->a, x->a->width);
+        return;
+    case LX_PACK:
+        if (!x->list) wrong(c, "a vector without its lanes");
+        for (int i = 0; i < w; i++) check_x(c, x->list[i], 1);
+        return;
     case LX_I2F: check_x(c, x->a, 0); return;
     case LX_HSUM: case LX_HMAX:
         if (w != 1) wrong(c, "a sum across lanes is a scalar");
@@ -209,7 +217,7 @@ static void check_launch(Check *c, const Ls *s) {
     if (s->kernel < 0 || (size_t)s->kernel >= c->m->kernels.len) wrong(c, "launches no kernel (%d)", (int)s->kernel);
     const LpKernel *k = &c->m->kernels.at[s->kernel];
     check_x(c, s->grid, 0);
-    for (int32_t i = 0; i < lp_launch_ptrs(k); i++) check_lptr(c, &s->ptrs[i], k->ptr[i].is_int, k->ptr[i].writes);
+    for (int32_t i = 0; i < lp_launch_ptrs(k); i++) check_lptr(c, &s->ptrs[i], k->ptr[i].elem == LP_I32, k->ptr[i].writes);
     for (int32_t i = 0; i < k->nint; i++) check_x(c, s->ints[i], 0);
     if (lp_thread_bytes(k) > c->e->thread_bytes)
         wrong(c, "kernel %s needs %lld bytes of scratch", k->name ? k->name : "?", (long long)lp_thread_bytes(k));
@@ -260,7 +268,7 @@ static void check_one(Check *c, const Ls *s) {
         check_lptr(c, s->ptrs, false, false);
         check_var(c, s->var);
         return;
-    case LS_KINDS: break;
+    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: case LS_KINDS: break;
     }
     wrong(c, "a statement of kind %d", (int)s->kind);
 }
@@ -287,8 +295,8 @@ static void check_kernel(Check *c, const LpKernel *k) {
         const LpParam *p = &k->ptr[i];
         if (scratch && !p->thread) wrong(c, "thread scratch comes last");
         scratch |= p->thread;
-        if (p->thread && (p->bytes < 0 || p->is_int)) wrong(c, "thread scratch of %lld bytes", (long long)p->bytes);
-        if (p->is_int && p->writes) wrong(c, "writes to a table");
+        if (p->thread && (p->bytes < 0 || p->elem == LP_I32)) wrong(c, "thread scratch of %lld bytes", (long long)p->bytes);
+        if (p->elem == LP_I32 && p->writes) wrong(c, "writes to a table");
         c->seen.turn++;
         if (p->extent) check_x(c, p->extent, 0);
     }

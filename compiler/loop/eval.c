@@ -237,6 +237,11 @@ static void float_op(Ev *e, const Lx *x, float *r) {
         for (int i = 0; i < w; i++) r[i] = f;
         return;
     }
+    case LX_LANE:
+        ev_float(e, x->a, a);
+        r[0] = a[x->i];
+        return;
+    case LX_PACK: for (int i = 0; i < w; i++) r[i] = scalar(e, x->list[i]); return;
     case LX_SPLAT: {
         float f = scalar(e, x->a);
         for (int i = 0; i < w; i++) r[i] = f;
@@ -406,7 +411,7 @@ static bool run_one(Ev *e, const Ls *s) {
     case LS_STORE: case LS_STORE_STRIDED: run_store(e, s); return false;
     case LS_LAUNCH: run_launch(e, s); return false;
     case LS_F2VAR: e->var[s->var] = to_int(float_at(e, s->ptrs)); return false;
-    case LS_KINDS: break;
+    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: case LS_KINDS: break;
     }
     BUG("statement of kind %d", (int)s->kind);
 }

@@ -11,7 +11,14 @@
    nothing is assumed about which pointers overlap: statements happen in order.
 
    Variables (integers) and registers (floats) are numbered per kernel or entry, mutable, and live for the whole run of one grid point (or
-   entry). Before they are set they are 0. The variable of an LS_FOR may be read in its body only, and only the loop sets it. */
+   entry). Before they are set they are 0. The variable of an LS_FOR may be read in its body only, and only the loop sets it.
+
+   Block kernels (LpKernel.threads > 0) are for a GPU: a grid point is a block of that many threads (a multiple of 32, a warp). The body is
+   at block level: its variables, conditions and bounds are the same for all threads. What differs between threads stands in regions,
+   LS_THREADS: each thread runs the region's body by itself, in no order. Registers and thread scratch are each thread's own and live across
+   regions; they are touched in regions and by the collectives (LS_MMA, LS_WARP) only. A variable is set at block level or in regions, never
+   both; the latter belongs to the thread and is 0 where the region starts. What a thread wrote to shared or other memory is seen by the
+   other threads of its block after the next LS_SYNC; until then they touch it neither way. At block level no statement writes memory. */
 #ifndef CSC_LOOP_LOOP_H
 #define CSC_LOOP_LOOP_H
 #include "base/diag.h"
@@ -28,15 +35,19 @@ typedef enum LxKind {
     LX_ILT, LX_IEQ,      /* a, b: 0 or 1 */
     LX_IAND, LX_IOR, LX_INOT, /* truth: a nonzero, b nonzero; 0 or 1. Both sides are evaluated */
     LX_ISELECT,          /* a nonzero ? b : c; both are evaluated */
-    LX_ITAB,             /* int32 entry a of the table that pointer parameter i (is_int) points to. Kernels only */
+    LX_ITAB,             /* int32 entry a of the table that pointer parameter i (LP_I32) points to. Kernels only */
     LX_F2I,              /* scalar float a, toward zero; NaN gives 0, outside of int64 the nearest. Kernels only */
+    LX_THREAD,           /* number of this thread in its block: in regions. In the places of LS_MMA: of the first thread of the warp */
     /* floats: kernels only. Operands have the width of the result unless said */
     LX_FLOAT,  /* f (rounded to float32) in all lanes */
     LX_LANES,  /* 0, 1, 2, ... */
     LX_REG,    /* register i + a (a: NULL, or an integer that is constant once loops are unrolled) */
-    LX_LOAD,   /* pointer parameter i at index a: `width` neighbours; b: NULL, or how many of them exist (an integer, any; the others read as 0) */
+    LX_LOAD,   /* pointer parameter i at index a: `width` neighbours; b: NULL, or how many of them exist (an integer, any; the others read as 0).
+                  f nonzero: the address is a multiple of their size (and b is NULL) */
     LX_GATHER, /* pointer parameter i at index a, a + b, a + 2b, ...; c: NULL, or how many exist, as in LOAD */
     LX_SPLAT,  /* scalar a in all lanes */
+    LX_LANE,   /* lane i of the vector a */
+    LX_PACK,   /* list: the lanes, scalars */
     LX_I2F,    /* integer a in all lanes */
     LX_NEG, LX_ABS, LX_SQRT, LX_FLOOR,          /* a */
     LX_EXP, LX_LOG, LX_TANH, LX_SIN, LX_COS,    /* a */
@@ -58,8 +69,9 @@ typedef struct Lx {
     int64_t i;
     double f;
     const struct Lx *a, *b, *c;
-    const struct Lx *const *list; /* LX_NOISE: 5 */
+    const struct Lx *const *list; /* lx_list_len of them */
 } Lx;
+static inline int lx_list_len(const Lx *x) { return x->kind == LX_NOISE ? 5 : x->kind == LX_PACK ? x->width : 0; }
 
 /* ---- statements ---- */
 typedef enum LsKind {
@@ -73,6 +85,18 @@ typedef enum LsKind {
     LS_SET,    /* register reg + reg_at = value (of the register's width) */
     LS_STORE,  /* pointer parameter ptr at index: value, to neighbours; count: NULL, or how many lanes exist (the others are not touched) */
     LS_STORE_STRIDED, /* the same to index, index + stride, ... */
+    /* block kernels only */
+    LS_THREADS, /* body for each thread */
+    LS_SYNC,    /* barrier of the block */
+    LS_MMA,     /* acc += A * B for each warp: see LsMma */
+    LS_WARP,    /* register reg of all 32 threads of a warp = their sum (op LX_ADD) or maximum (LX_MAX): five times x = op(x, that of thread
+                   t ^ h), h = 16, 8, 4, 2, 1 */
+    LS_COPY,    /* in regions: LS_STORE to shared memory of a `value` that is an aligned LX_LOAD, or one with a count, of 4, 8 or 16 bytes
+                   (the address is a multiple of that) from a parameter of the same elements; happens at some time before the LS_WAIT for
+                   its group ends */
+    LS_GROUP,   /* each thread's LS_COPYs since the last LS_GROUP are a group */
+    LS_WAIT,    /* until at most `cond` (constant) of each thread's groups, the youngest, may be under way. Other threads see after an LS_SYNC
+                   what was copied */
     /* entries only */
     LS_LAUNCH, /* kernel for grid points 0 .. grid-1, with pointers and integers; all are done when the next statement runs */
     LS_F2VAR,  /* variable var = the float at ptrs[0], converted as by LX_F2I */
@@ -85,7 +109,7 @@ typedef enum LpSpace {
     SP_BATCH,   /* workspace, grows with the batch: float fixed_floats + offset * batch */
     SP_IN, SP_OUT, /* input, output `which` of the entry */
     SP_PARAM, SP_GRAD, SP_STATE, SP_STATE_OUT, SP_TUNABLE, /* blocks of the call; SP_STATE_OUT may be the same memory as SP_STATE */
-    SP_TABLE,   /* LpModule.tables[which], int32; offset and plus count its entries. For parameters with is_int */
+    SP_TABLE,   /* LpModule.tables[which], int32; offset and plus count its entries. For parameters of LP_I32 */
     SP_FTABLE,  /* LpModule.tables[which], floats */
     SP_KINDS
 } LpSpace;
@@ -97,24 +121,50 @@ typedef struct Lptr {
     const Lx *plus;   /* NULL or a further offset in floats, over the entry's variables (turn of a loop, batch) */
 } Lptr;
 
+/* A collective of all warps, at block level. A warp's tile has 16 m rows and 8 n columns; register reg + 4 (i n + j) + e of lane l (thread
+   modulo 32) is its entry in row 16 i + l / 4 + 8 (e / 2), column 8 j + 2 (l % 4) + e % 2. The tile's A(row, d) is at a_at + row a_row + d a_col
+   of pointer a, its B(d, column) at b_at + d b_row + column b_col of pointer b, both shared, floats or bf16. Both are rounded to the
+   precision; the entry is acc + A(row, 0) B(0, column) + ..., in the order of d, each sum rounded to float32 (on a GPU: in an order of its
+   own). */
+typedef enum LpPrecision {
+    LP_TF32, /* 10 bits of fraction, to nearest, ties away from zero; depth is a multiple of 8 */
+    LP_BFLOAT16, /* 7 bits, to nearest, ties to even; a multiple of 16 */
+} LpPrecision;
+
+typedef struct LsMma {
+    LpPrecision precision;
+    int32_t m, n, depth;
+    int32_t a, b; /* pointer parameters */
+    const Lx *a_at, *b_at;
+    int64_t a_row, a_col, b_row, b_col;
+} LsMma;
+
 typedef struct Ls {
     LsKind kind;
     bool unroll;
+    bool aligned;           /* STORE: as LX_LOAD's; no count */
+    LxKind op;              /* WARP */
     int32_t var, reg, ptr;
     int32_t kernel;         /* LAUNCH: index into LpModule.kernels */
     const Lx *lo, *hi, *step, *cond, *index, *value, *count, *stride, *reg_at, *grid;
-    const Lptr *ptrs;       /* LAUNCH: one per pointer parameter that is not thread scratch; BREAK_IF, F2VAR: one */
+    const LsMma *mma;
+    const Lptr *ptrs;       /* LAUNCH: one per pointer parameter that is neither shared nor thread scratch; BREAK_IF, F2VAR: one */
     const Lx *const *ints;  /* LAUNCH: one per integer parameter, over the entry's variables */
     const struct Ls *body, *orelse; /* first statement of a list */
     struct Ls *next;
 } Ls;
 
-typedef struct LpParam { /* pointer parameter of a kernel */
+typedef enum LpElem { LP_F32, LP_BF16 /* loads widen, stores round to nearest even */, LP_I32 /* a table, read by LX_ITAB */ } LpElem;
+static inline int lp_elem_bytes(LpElem e) { return e == LP_BF16 ? 2 : 4; }
+
+typedef struct LpParam { /* pointer parameter of a kernel. Indices count elements */
     Name name;
-    bool is_int, writes; /* int32 table? stored to? */
+    LpElem elem;
+    bool writes;         /* stored to? */
     bool thread;         /* scratch of this thread, `bytes` large, 64-byte aligned; not passed by the launch. Holds anything at the start */
+    bool shared;         /* the same of a block */
     int64_t bytes;
-    const Lx *extent;    /* floats (entries) that may be touched, from the pointer on, over the integer parameters and the batch; NULL: unknown */
+    const Lx *extent;    /* elements that may be touched, from the pointer on, over the integer parameters and the batch; NULL: unknown */
 } LpParam;
 
 /* Variables of a kernel: 0 .. nint-1 its integer parameters, nint the grid index, nint+1 the batch (both free: no launch passes them), the
@@ -122,7 +172,8 @@ typedef struct LpParam { /* pointer parameter of a kernel */
 typedef struct LpKernel {
     Name name;          /* need not be unique */
     LpParam *ptr;
-    int32_t nptr;       /* thread scratch last */
+    int32_t nptr;       /* what launches pass first, then shared memory, then thread scratch */
+    int32_t threads;    /* of a block; 0: not a block kernel */
     int32_t nint;
     int32_t nvar;       /* variables in all, >= nint + 2 */
     int32_t nreg;       /* float registers */
@@ -177,6 +228,7 @@ const Lx *lx_mulk(Arena *a, const Lx *x, int64_t k);
 const Lx *lx_iselect(Arena *a, const Lx *cond, const Lx *x, const Lx *y);
 const Lx *lx_itab(Arena *a, int32_t ptr, const Lx *index);
 const Lx *lx_f2i(Arena *a, const Lx *x);
+const Lx *lx_thread(Arena *a);
 bool lx_is_const(const Lx *x, int64_t *v); /* v may be NULL */
 
 const Lx *lx_float(Arena *a, double v, int width);
@@ -184,7 +236,10 @@ const Lx *lx_lanes(Arena *a, int width);
 const Lx *lx_reg(Arena *a, int32_t reg, const Lx *at, int width); /* at may be NULL */
 const Lx *lx_load(Arena *a, int32_t ptr, const Lx *index, int width, const Lx *count);
 const Lx *lx_gather(Arena *a, int32_t ptr, const Lx *index, const Lx *stride, int width, const Lx *count); /* LX_LOAD when stride is 1 */
+const Lx *lx_load_aligned(Arena *a, int32_t ptr, const Lx *index, int width);
 const Lx *lx_splat(Arena *a, const Lx *x, int width); /* x itself when width is 1 */
+const Lx *lx_lane(Arena *a, const Lx *x, int lane);
+const Lx *lx_pack(Arena *a, const Lx *const *lanes, int width); /* copies */
 const Lx *lx_i2f(Arena *a, const Lx *x, int width);
 const Lx *lx_f1(Arena *a, LxKind k, const Lx *x); /* HSUM, HMAX of a scalar: itself */
 const Lx *lx_f2(Arena *a, LxKind k, const Lx *x, const Lx *y);
@@ -206,12 +261,21 @@ Ls *ls_break_if_at(Arena *a, Lptr at);
 Ls *ls_set(Arena *a, int32_t reg, const Lx *at, const Lx *value);
 Ls *ls_store(Arena *a, int32_t ptr, const Lx *index, const Lx *value, const Lx *count);
 Ls *ls_store_strided(Arena *a, int32_t ptr, const Lx *index, const Lx *stride, const Lx *value, const Lx *count);
+Ls *ls_store_aligned(Arena *a, int32_t ptr, const Lx *index, const Lx *value);
+Ls *ls_threads(Arena *a, const Ls *body);
+Ls *ls_sync(Arena *a);
+Ls *ls_mma(Arena *a, int32_t reg, LsMma mma);
+Ls *ls_warp(Arena *a, LxKind op, int32_t reg);
+Ls *ls_copy(Arena *a, int32_t ptr, const Lx *index, const Lx *load);
+Ls *ls_group(Arena *a);
+Ls *ls_wait(Arena *a, int under_way);
 Ls *ls_launch(Arena *a, int32_t kernel, const Lx *grid, const Lptr *ptrs, size_t nptrs, const Lx *const *ints, size_t nints); /* copies */
 Ls *ls_f2var(Arena *a, int32_t var, Lptr at);
 
 /* ---- the noun's tools ---- */
 int32_t lp_launch_ptrs(const LpKernel *k);  /* pointers that a launch passes */
 int64_t lp_thread_bytes(const LpKernel *k); /* scratch it needs: each rounded up to 64 */
+int64_t lp_shared_bytes(const LpKernel *k); /* shared memory of a block: each rounded up to 128 */
 
 bool loop_check(Arena *a, const LpModule *m, const char **why);
 void loop_print(const LpModule *m, FILE *out);

@@ -136,6 +136,8 @@ const Lx *lx_f2i(Arena *a, const Lx *x) {
     return r;
 }
 
+const Lx *lx_thread(Arena *a) { return lx_new(a, LX_THREAD, 0); }
+
 const Lx *lx_float(Arena *a, double v, int width) {
     Lx *x = lx_new(a, LX_FLOAT, width);
     x->f = (float)v;
@@ -165,6 +167,14 @@ const Lx *lx_load(Arena *a, int32_t ptr, const Lx *index, int width, const Lx *c
     return x;
 }
 
+const Lx *lx_load_aligned(Arena *a, int32_t ptr, const Lx *index, int width) {
+    Lx *x = lx_new(a, LX_LOAD, width);
+    x->i = ptr;
+    x->a = index;
+    x->f = width > 1;
+    return x;
+}
+
 const Lx *lx_gather(Arena *a, int32_t ptr, const Lx *index, const Lx *stride, int width, const Lx *count) {
     int64_t n;
     if (width == 1 || (lx_is_const(stride, &n) && n == 1)) return lx_load(a, ptr, index, width, count);
@@ -180,6 +190,22 @@ const Lx *lx_splat(Arena *a, const Lx *x, int width) {
     if (x->width == width) return x;
     if (x->kind == LX_FLOAT) return lx_float(a, x->f, width);
     return lx_binary(a, LX_SPLAT, width, x, NULL);
+}
+
+const Lx *lx_lane(Arena *a, const Lx *x, int lane) {
+    if (x->width == 1) return x;
+    if (x->kind == LX_PACK) return x->list[lane];
+    Lx *r = lx_new(a, LX_LANE, 1);
+    r->i = lane;
+    r->a = x;
+    return r;
+}
+
+const Lx *lx_pack(Arena *a, const Lx *const *lanes, int width) {
+    if (width == 1) return lanes[0];
+    Lx *r = lx_new(a, LX_PACK, width);
+    r->list = arena_copy(a, lanes, (size_t)width * sizeof(const Lx *));
+    return r;
 }
 
 const Lx *lx_i2f(Arena *a, const Lx *x, int width) {
@@ -303,6 +329,50 @@ Ls *ls_store_strided(Arena *a, int32_t ptr, const Lx *index, const Lx *stride, c
     return s;
 }
 
+Ls *ls_store_aligned(Arena *a, int32_t ptr, const Lx *index, const Lx *value) {
+    Ls *s = ls_store(a, ptr, index, value, NULL);
+    s->aligned = value->width > 1;
+    return s;
+}
+
+Ls *ls_threads(Arena *a, const Ls *body) {
+    Ls *s = ls_new(a, LS_THREADS);
+    s->body = body;
+    return s;
+}
+
+Ls *ls_sync(Arena *a) { return ls_new(a, LS_SYNC); }
+
+Ls *ls_mma(Arena *a, int32_t reg, LsMma mma) {
+    Ls *s = ls_new(a, LS_MMA);
+    s->reg = reg;
+    s->mma = arena_copy(a, &mma, sizeof mma);
+    return s;
+}
+
+Ls *ls_warp(Arena *a, LxKind op, int32_t reg) {
+    Ls *s = ls_new(a, LS_WARP);
+    s->op = op;
+    s->reg = reg;
+    return s;
+}
+
+Ls *ls_copy(Arena *a, int32_t ptr, const Lx *index, const Lx *load) {
+    Ls *s = ls_new(a, LS_COPY);
+    s->ptr = ptr;
+    s->index = index;
+    s->value = load;
+    return s;
+}
+
+Ls *ls_group(Arena *a) { return ls_new(a, LS_GROUP); }
+
+Ls *ls_wait(Arena *a, int under_way) {
+    Ls *s = ls_new(a, LS_WAIT);
+    s->cond = lx_int(a, under_way);
+    return s;
+}
+
 Ls *ls_launch(Arena *a, int32_t kernel, const Lx *grid, const Lptr *ptrs, size_t nptrs, const Lx *const *ints, size_t nints) {
     Ls *s = ls_new(a, LS_LAUNCH);
     s->kernel = kernel;
@@ -322,7 +392,7 @@ Ls *ls_f2var(Arena *a, int32_t var, Lptr at) {
 /* ---- sizes ---- */
 int32_t lp_launch_ptrs(const LpKernel *k) {
     int32_t n = 0;
-    for (int32_t i = 0; i < k->nptr; i++) n += !k->ptr[i].thread;
+    for (int32_t i = 0; i < k->nptr; i++) n += !k->ptr[i].thread && !k->ptr[i].shared;
     return n;
 }
 
@@ -330,5 +400,12 @@ int64_t lp_thread_bytes(const LpKernel *k) {
     int64_t n = 0;
     for (int32_t i = 0; i < k->nptr; i++)
         if (k->ptr[i].thread) n += (k->ptr[i].bytes + 63) / 64 * 64;
+    return n;
+}
+
+int64_t lp_shared_bytes(const LpKernel *k) {
+    int64_t n = 0;
+    for (int32_t i = 0; i < k->nptr; i++)
+        if (k->ptr[i].shared) n += (k->ptr[i].bytes + 127) / 128 * 128;
     return n;
 }

@@ -17,6 +17,7 @@ static void indent(Printer *p) { fprintf(p->out, "%*s", 4 * p->depth, ""); }
 
 static const char *word_of(const Lx *x) {
     if (x->kind == LX_NOISE) return x->f != 0 ? "normal" : "noise";
+    if (x->kind == LX_LOAD) return x->f != 0 ? "aligned" : "load";
     for (int i = 0; i < LOOP_WORDS; i++)
         if (loop_words[i].kind == x->kind) return loop_words[i].name;
     return NULL;
@@ -29,7 +30,7 @@ static const char *sign_of(const Lx *x) {
 }
 
 static bool leaf(const Lx *x) {
-    return x->kind == LX_INT || x->kind == LX_VAR || x->kind == LX_FLOAT || x->kind == LX_LANES || (x->kind == LX_REG && !x->a);
+    return x->kind == LX_INT || x->kind == LX_VAR || x->kind == LX_FLOAT || x->kind == LX_LANES || x->kind == LX_THREAD || (x->kind == LX_REG && !x->a);
 }
 
 /* ---- names for what is shared ---- */
@@ -43,7 +44,7 @@ static void count(Printer *p, const Lx *x) {
     count(p, x->a);
     count(p, x->b);
     count(p, x->c);
-    for (int i = 0; x->list && i < 5; i++) count(p, x->list[i]);
+    for (int i = 0; i < lx_list_len(x); i++) count(p, x->list[i]);
 }
 
 static void print_x(Printer *p, const Lx *x);
@@ -56,7 +57,7 @@ static void let(Printer *p, const Lx *x) { /* innermost first */
     let(p, x->a);
     let(p, x->b);
     let(p, x->c);
-    for (int i = 0; x->list && i < 5; i++) let(p, x->list[i]);
+    for (int i = 0; i < lx_list_len(x); i++) let(p, x->list[i]);
     if (how != 2) return;
     indent(p);
     fprintf(p->out, "t%" PRId64 " = ", p->lets);
@@ -77,6 +78,7 @@ static void print_node(Printer *p, const Lx *x) {
     const char *sign = sign_of(x);
     if (x->kind == LX_INT) fprintf(out, "%" PRId64, x->i);
     else if (x->kind == LX_VAR) fprintf(out, "v%" PRId64, x->i);
+    else if (x->kind == LX_THREAD) fputs("thread", out);
     else if (x->kind == LX_FLOAT) print_float(out, x->f, x->width);
     else if (x->kind == LX_LANES) fprintf(out, "lanes:%d", x->width);
     else if (x->kind == LX_REG && x->a) {
@@ -95,13 +97,15 @@ static void print_node(Printer *p, const Lx *x) {
         fputs(")", out);
     } else {
         const char *comma = "";
-        bool wide = x->kind == LX_LOAD || x->kind == LX_GATHER || x->kind == LX_SPLAT || x->kind == LX_I2F || x->kind == LX_NOISE;
+        bool wide = x->kind == LX_LOAD || x->kind == LX_GATHER || x->kind == LX_SPLAT || x->kind == LX_I2F || x->kind == LX_NOISE ||
+                    x->kind == LX_PACK;
         fputs(word_of(x), out);
         if (wide) fprintf(out, ":%d", x->width);
         fputs("(", out);
         if (x->kind == LX_LOAD || x->kind == LX_GATHER || x->kind == LX_ITAB) fprintf(out, "p%" PRId64, x->i), comma = ", ";
         const Lx *args[] = {x->a, x->b, x->c};
-        for (int i = 0; i < (x->list ? 5 : 3); i++) {
+        if (x->kind == LX_LANE) fprintf(out, "%" PRId64, x->i), comma = ", ";
+        for (int i = 0; i < (x->list ? lx_list_len(x) : 3); i++) {
             const Lx *y = x->list ? x->list[i] : args[i];
             if (!y) continue;
             fputs(comma, out);
@@ -121,12 +125,16 @@ static void print_x(Printer *p, const Lx *x) {
 /* ---- statements ---- */
 
 typedef struct Need { /* the expressions of a statement */
-    const Lx *x[9];
+    const Lx *x[11];
     int32_t nptr, nint;
 } Need;
 
 static Need needs(const Ls *s, const LpModule *m) {
     Need n = {.x = {s->lo, s->hi, s->cond, s->index, s->value, s->count, s->stride, s->reg_at, s->grid}};
+    if (s->mma) {
+        n.x[9] = s->mma->a_at;
+        n.x[10] = s->mma->b_at;
+    }
     if (s->kind == LS_LAUNCH) {
         n.nptr = lp_launch_ptrs(&m->kernels.at[s->kernel]);
         n.nint = m->kernels.at[s->kernel].nint;
@@ -162,6 +170,19 @@ static void print_args(Printer *p, const Lx *const *x, size_t n) {
         fputs(", ", p->out);
         print_x(p, x[i]);
     }
+}
+
+static void print_operand(Printer *p, int32_t ptr, const Lx *at, int64_t row, int64_t col) {
+    fprintf(p->out, " p%d[", (int)ptr);
+    print_x(p, at);
+    fprintf(p->out, ", %" PRId64 ", %" PRId64 "]", row, col);
+}
+
+static void print_mma(Printer *p, const Ls *s) {
+    const LsMma *m = s->mma;
+    fprintf(p->out, "mma %s r%d %d %d %d", m->precision == LP_TF32 ? "tf32" : "bf16", (int)s->reg, (int)m->m, (int)m->n, (int)m->depth);
+    print_operand(p, m->a, m->a_at, m->a_row, m->a_col);
+    print_operand(p, m->b, m->b_at, m->b_row, m->b_col);
 }
 
 static void print_body(Printer *p, const Ls *s, const LpModule *m);
@@ -215,7 +236,7 @@ static void print_one(Printer *p, const Ls *s, const LpModule *m) {
         print_x(p, s->value);
         break;
     case LS_STORE:
-        fprintf(out, "store(p%d", (int)s->ptr);
+        fprintf(out, "%s(p%d", s->aligned ? "store aligned" : "store", (int)s->ptr);
         print_args(p, (const Lx *const[]){s->index, s->value, s->count}, 3);
         fputs(")", out);
         break;
@@ -237,6 +258,20 @@ static void print_one(Printer *p, const Ls *s, const LpModule *m) {
         }
         fprintf(out, ") # %s", m->kernels.at[s->kernel].name ? m->kernels.at[s->kernel].name : "");
         break;
+    case LS_THREADS:
+        fputs("threads", out);
+        print_body(p, s->body, m);
+        break;
+    case LS_SYNC: fputs("sync", out); break;
+    case LS_GROUP: fputs("group", out); break;
+    case LS_WAIT: fprintf(out, "wait %" PRId64, s->cond->i); break;
+    case LS_WARP: fprintf(out, "warp %s r%d", s->op == LX_ADD ? "add" : "max", (int)s->reg); break;
+    case LS_COPY:
+        fprintf(out, "copy(p%d", (int)s->ptr);
+        print_args(p, (const Lx *const[]){s->index, s->value}, 2);
+        fputs(")", out);
+        break;
+    case LS_MMA: print_mma(p, s); break;
     case LS_KINDS: BUG("statement of kind %d", (int)s->kind);
     }
 }
@@ -269,6 +304,7 @@ static void print_kernel(Printer *p, const LpModule *m, size_t number) {
     fprintf(out, "# %d\nkernel ", (int)number);
     print_text(out, k->name);
     fprintf(out, " ints %d vars %d", (int)k->nint, (int)k->nvar);
+    if (k->threads) fprintf(out, " threads %d", (int)k->threads);
     if (k->remark) {
         fputs(" remark ", out);
         print_text(out, k->remark);
@@ -278,9 +314,9 @@ static void print_kernel(Printer *p, const LpModule *m, size_t number) {
         const LpParam *q = &k->ptr[i];
         fprintf(out, "  ptr p%d ", (int)i);
         print_text(out, q->name);
-        if (q->is_int) fputs(" int", out);
+        if (q->elem != LP_F32) fputs(q->elem == LP_BF16 ? " bf16" : " int", out);
         if (q->writes) fputs(" writes", out);
-        if (q->thread) fprintf(out, " thread %" PRId64, q->bytes);
+        if (q->thread || q->shared) fprintf(out, " %s %" PRId64, q->thread ? "thread" : "shared", q->bytes);
         if (q->extent) {
             Printer plain = {.a = p->a, .out = out, .uses.turn = 1};
             count(&plain, q->extent);

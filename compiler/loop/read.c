@@ -154,8 +154,17 @@ static const Lx *floats(Reader *r, LxKind k, int n) {
     return n == 1 ? lx_f1(r->a, k, x[0]) : n == 2 ? lx_f2(r->a, k, x[0], x[1]) : lx_f3(r->a, k, x[0], x[1], x[2]);
 }
 
+static const Lx *pack(Reader *r, int w) {
+    const Lx *x[LOOP_MAX_WIDTH];
+    for (int i = 0; i < w; i++) {
+        if (i) need(r, ",");
+        x[i] = of_width(r, 1, 1);
+    }
+    return lx_pack(r->a, x, w);
+}
+
 static const Lx *word(Reader *r, const Word *d) {
-    bool wide = strchr("mgpcnl", d->form) != NULL, normal = !strcmp(d->name, "normal");
+    bool wide = strchr("mgpcnlak", d->form) != NULL, normal = !strcmp(d->name, "normal");
     int w = wide ? width(r) : 0;
     if (d->form == 'l') return lx_lanes(r->a, w);
     need(r, "(");
@@ -168,6 +177,9 @@ static const Lx *word(Reader *r, const Word *d) {
     case 't': p = pointer(r), x = lx_itab(r->a, p, comma_integer(r)); break;
     case 'f': x = lx_f2i(r->a, of_width(r, 1, 1)); break;
     case 'm': p = pointer(r), y = comma_integer(r), x = lx_load(r->a, p, y, w, optional_integer(r)); break;
+    case 'a': p = pointer(r), x = lx_load_aligned(r->a, p, comma_integer(r), w); break;
+    case 'e': p = small(r, LOOP_MAX_WIDTH - 1), need(r, ","), x = lx_lane(r->a, of_width(r, p + 1, LOOP_MAX_WIDTH), p); break;
+    case 'k': x = pack(r, w); break;
     case 'g': p = pointer(r), y = comma_integer(r), z = comma_integer(r), x = lx_gather(r->a, p, y, z, w, optional_integer(r)); break;
     case 'p': x = lx_splat(r->a, of_width(r, 1, 1), w); break;
     case 'c': x = lx_i2f(r->a, integer(r), w); break;
@@ -209,6 +221,7 @@ static const Lx *primary(Reader *r) {
         }
         expected(r, "expected an operation on integers");
     }
+    if (take(r, "thread")) return lx_thread(r->a);
     if (take(r, "!")) return lx_i2(r->a, LX_INOT, integer(r), NULL);
     if (take(r, "-")) return number(r, true);
     if (r->len && (isdigit((unsigned char)*r->word) || is(r, "inf") || is(r, "nan"))) return number(r, false);
@@ -284,18 +297,59 @@ static Ls *for_loop(Reader *r) {
 }
 
 static Ls *store(Reader *r, bool strided) {
+    bool aligned = !strided && take(r, "aligned");
     need(r, "(");
     int32_t p = pointer(r);
     const Lx *index = comma_integer(r), *stride = strided ? comma_integer(r) : NULL;
     need(r, ",");
     const Lx *value = floating(r), *count = optional_integer(r);
     need(r, ")");
+    if (aligned && count) expected(r, "an aligned store has no count");
+    if (aligned) return ls_store_aligned(r->a, p, index, value);
     return strided ? ls_store_strided(r->a, p, index, stride, value, count) : ls_store(r->a, p, index, value, count);
 }
 
 static Ls *set_reg(Reader *r, int32_t reg, const Lx *at) {
     need(r, "=");
     return ls_set(r->a, reg, at, floating(r));
+}
+
+static int32_t reg_number(Reader *r) {
+    int32_t n;
+    if (!numbered(r, 'r', &n)) expected(r, "expected a register (r0, r1, ...)");
+    return n;
+}
+
+static Ls *copy(Reader *r) {
+    need(r, "(");
+    int32_t p = pointer(r);
+    const Lx *index = comma_integer(r);
+    need(r, ",");
+    const Lx *load = floating(r);
+    need(r, ")");
+    return ls_copy(r->a, p, index, load);
+}
+
+static const Lx *operand(Reader *r, int32_t *ptr, int64_t *row, int64_t *col) {
+    *ptr = pointer(r);
+    need(r, "[");
+    const Lx *at = integer(r);
+    need(r, ",");
+    *row = whole(r);
+    need(r, ",");
+    *col = whole(r);
+    need(r, "]");
+    return at;
+}
+
+static Ls *mma(Reader *r) {
+    LsMma m = {.precision = take(r, "tf32") ? LP_TF32 : LP_BFLOAT16};
+    if (m.precision == LP_BFLOAT16) need(r, "bf16");
+    int32_t reg = reg_number(r);
+    m.m = small(r, 1000), m.n = small(r, 1000), m.depth = small(r, 100000);
+    m.a_at = operand(r, &m.a, &m.a_row, &m.a_col);
+    m.b_at = operand(r, &m.b, &m.b_row, &m.b_col);
+    return ls_mma(r->a, reg, m);
 }
 
 static Ls *statement(Reader *r) {
@@ -313,6 +367,17 @@ static Ls *statement(Reader *r) {
         const Ls *yes = list(r), *no = take(r, "else") ? list(r) : NULL;
         return ls_if(r->a, c, yes, no);
     }
+    if (take(r, "threads")) return ls_threads(r->a, list(r));
+    if (take(r, "sync")) return ls_sync(r->a);
+    if (take(r, "group")) return ls_group(r->a);
+    if (take(r, "wait")) return ls_wait(r->a, small(r, 1000));
+    if (take(r, "mma")) return mma(r);
+    if (take(r, "warp")) {
+        LxKind op = take(r, "add") ? LX_ADD : LX_MAX;
+        if (op == LX_MAX) need(r, "max");
+        return ls_warp(r->a, op, reg_number(r));
+    }
+    if (take(r, "copy")) return copy(r);
     if (take(r, "break")) {
         need(r, "if");
         if (take(r, "@")) return ls_break_if_at(r->a, place(r));
@@ -371,7 +436,9 @@ static LpParam param(Reader *r, int32_t number) {
     if (pointer(r) != number) expected(r, "pointers are numbered in order");
     p.name = name_of(r->cx, text(r));
     for (;;) {
-        if (take(r, "int")) p.is_int = true;
+        if (take(r, "int")) p.elem = LP_I32;
+        else if (take(r, "bf16")) p.elem = LP_BF16;
+        else if (take(r, "shared")) p.shared = true, p.bytes = whole(r);
         else if (take(r, "writes")) p.writes = true;
         else if (take(r, "thread")) p.thread = true, p.bytes = whole(r);
         else if (take(r, "extent")) p.extent = integer(r);
@@ -387,6 +454,7 @@ static void kernel(Reader *r) {
     k.nint = small(r, 1000);
     need(r, "vars");
     k.nvar = small(r, 1000000);
+    if (take(r, "threads")) k.threads = small(r, 1024);
     if (take(r, "remark")) k.remark = text(r);
     while (take(r, "ptr")) {
         LpParam p = param(r, (int32_t)ptr.len);

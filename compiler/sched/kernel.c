@@ -45,7 +45,7 @@ int kb_table(Kb *k, const int32_t *list, int64_t n) {
         vec_push(a, &m->tables,
                  ((LpTable){.is_int = true, .i = arena_copy(a, list, (size_t)n * sizeof *list), .len = n}));
     int32_t b = buf_external(k->e, SP_TABLE, (int32_t)t, 0, n);
-    LpParam p = {.name = name_fmt(k->e->s->cx, "p%zu", k->ptr.len), .is_int = true, .extent = INT(n)};
+    LpParam p = {.name = name_fmt(k->e->s->cx, "p%zu", k->ptr.len), .elem = LP_I32, .extent = INT(n)};
     View v = {.buf = b, .shape = shape_of(1, n), .stride = {1}};
     vec_push(a, &k->ptr, p);
     vec_push(a, &k->arg, v);

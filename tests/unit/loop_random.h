@@ -126,7 +126,7 @@ static inline LpModule *random_kernels(Arena *a, int n, uint64_t seed) {
         LpKernel *k = sample_kernel(m, "random", 3, 1, RK_VARS, 2 * RK_REGS, 1);
         k->ptr[0] = (LpParam){.name = "x", .extent = lx_int(a, RK_IN)};
         k->ptr[1] = (LpParam){.name = "y", .writes = true, .extent = lx_int(a, RK_OUT)};
-        k->ptr[2] = (LpParam){.name = "t", .is_int = true, .extent = lx_int(a, RK_TAB)};
+        k->ptr[2] = (LpParam){.name = "t", .elem = LP_I32, .extent = lx_int(a, RK_TAB)};
         for (int q = RK_REGS; q < 2 * RK_REGS; q++) k->reg_width[q] = RK_WIDTH;
         Rk r = {.a = a, .s = seed + (uint64_t)i * 77, .readable = {0, 2, 3, 4, 5, 6}, .nreadable = 6, .settable = {3, 4, 5, 6}, .next_var = 7};
         LsList l = {0};

@@ -75,7 +75,7 @@ static inline LpModule *sample_tile(Arena *a, int width, int kv, int pw, int64_t
     enum { N, CI, GRID, BATCH, E, C, P, V };
     enum { X, TAB, W, Y };
     k->ptr[X] = (LpParam){.name = "x"};
-    k->ptr[TAB] = (LpParam){.name = "tab", .is_int = true, .extent = lx_var(a, N)};
+    k->ptr[TAB] = (LpParam){.name = "tab", .elem = LP_I32, .extent = lx_var(a, N)};
     k->ptr[W] = (LpParam){.name = "w", .extent = lx_mulk(a, lx_i2(a, LX_IMUL, lx_var(a, N), lx_var(a, CI)), kv * width)};
     k->ptr[Y] = (LpParam){.name = "y", .writes = true};
     int acc = 0, wreg = pw * kv, xreg = wreg + kv;
