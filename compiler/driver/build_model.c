@@ -49,6 +49,17 @@ static bool refuse_free(Cx *cx, Compile *c) {
     return true;
 }
 
+/* The memory plan: what a caller of each entry must bring. */
+static void print_memory(const Compile *c) {
+    for (size_t i = 0; i < c->sched->module->entries.len; i++) {
+        const LpEntry *e = &c->sched->module->entries.at[i];
+        if (e->kind == ENTRY_INIT) continue;
+        printf("  %s: workspace %.2f MB", e->name, 4e-6 * (double)e->fixed_floats);
+        if (e->batch_floats) printf(" and %.3f MB for each sample", 4e-6 * (double)e->batch_floats);
+        printf(", %.2f MB for each thread\n", 1e-6 * (double)e->thread_bytes);
+    }
+}
+
 int command_build(Cx *cx, const Options *o) {
     Compile c;
     if (!compile_read(&c, cx, o)) return 1;
@@ -74,6 +85,6 @@ int command_build(Cx *cx, const Options *o) {
     if (!link_write(cx, h, text, strlen(text))) return 1;
     if (!o->json) printf("%s, %s: model %s for %s, %lld parameters%s\n", so, h, c.program->model, c.cpu, (long long)header_count(c.program), o->embed_weights ? ", weights inside" : "");
     else fputs(c.info, stdout);
+    if (!o->json) print_memory(&c);
     return 0;
-
 }

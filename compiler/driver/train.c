@@ -207,6 +207,28 @@ static bool best_atoms(Cx *cx, const Options *o, const Compile *c, Model *m, con
     return atoms_of_net(cx, c->program, m->net, m->rt, o->atoms);
 }
 
+/* The memory plan of training: the largest workspace of its entries, and the blocks. */
+static void say_memory(const Compile *c, const Recipe *r, const Model *m) {
+    const csc_model *t = csc_net_model(m->net);
+    size_t workspace = 0, thread = 0;
+    int moments = 0;
+    for (int i = 0; i < r->nstages; i++) {
+        const csc_stage *s = &r->stages[i];
+        const char *names[2] = {s->step_entry, s->eval_entry};
+        for (int k = 0; k < 2; k++) {
+            const csc_entry *e = csc_net_entry(m->net, names[k]);
+            size_t n = e ? csc_net_workspace_bytes(m->net, e, s->batch) : 0;
+            if (n > workspace) workspace = n;
+            if (e && e->thread_bytes > thread) thread = e->thread_bytes;
+        }
+        int need = s->optimizer.kind == CSC_SGD ? 1 : 2;
+        if (need > moments) moments = need;
+    }
+    double params = 4e-6 * (double)t->param_floats;
+    fprintf(stderr, "memory: workspace %.2f MB at batch %lld (the plan's peak), %.2f MB for each thread, parameters %.2f, gradients %.2f, moments %.2f, states %.2f MB\n",
+            1e-6 * (double)workspace, (long long)r->stages[0].batch, 1e-6 * (double)thread, params, params, moments * params, 4e-6 * (double)c->program->state_floats);
+}
+
 static int train(Cx *cx, const Options *o, Compile *c, Recipe *r, Model *m) {
     const char *dir = o->runs ? o->runs : arena_printf(cx->keep, "runs/%s", c->program->model);
     if (!make_folders(cx, dir)) return 1;
@@ -223,6 +245,7 @@ static int train(Cx *cx, const Options *o, Compile *c, Recipe *r, Model *m) {
     if (!o->json)
         fprintf(stderr, "training %s on %lld samples, %d threads; results go to %s/\n", c->program->model, (long long)csc_data_count(r->stages[0].data),
                 csc_pool_threads(m->pool), dir);
+    if (!o->json) say_memory(c, r, m);
     Probe *probes = watch(cx, c, r);
     csc_status s = csc_train(m->net, &t);
     unwatch(probes, r->nstages);

@@ -105,12 +105,14 @@ static bool alive(const Buf *b, LpSpace space, int32_t pos) {
     return b->space == space && b->first >= 0 && b->first <= pos && pos <= b->last;
 }
 
+/* Where the workspace is fullest; of what grows with the batch, or of a group's where nothing does. */
 void plan_describe(Ent *e) {
     enum { MOST = 6 };
+    LpSpace space = e->out->batch_floats ? SP_BATCH : SP_FIXED;
     int64_t *at = ARENA_ARRAY(e->a, int64_t, e->pos + 2), all = 0;
     for (size_t i = 0; i < e->bufs.len; i++) { /* differences, then their sums */
         const Buf *b = &e->bufs.at[i];
-        if (b->space != SP_BATCH || b->first < 0) continue;
+        if (b->space != space || b->first < 0) continue;
         at[b->first] += b->floats, at[b->last + 1] -= b->floats;
         all += b->floats;
     }
@@ -124,7 +126,7 @@ void plan_describe(Ent *e) {
     size_t live = 0;
     for (size_t i = 0; i < e->bufs.len; i++) {
         const Buf *b = &e->bufs.at[i];
-        if (!alive(b, SP_BATCH, top)) continue;
+        if (!alive(b, space, top)) continue;
         live++;
         for (int k = 0; k < MOST; k++)
             if (!big[k] || b->floats > big[k]->floats) {
@@ -137,8 +139,9 @@ void plan_describe(Ent *e) {
     for (int k = 0; k < MOST && big[k]; k++)
         list = arena_printf(e->a, "%s%s%s", list, k ? ", " : "", big[k]->what ? big[k]->what : "a temporary");
     remark(e, big[0]->span,
-           "entry %s: fullest at launch %d of %d: %zu values, %.1f KB for each sample (without sharing "
+           "entry %s: fullest at launch %d of %d: %zu values, %.1f KB%s (without sharing "
            "memory all would take "
            "%.1f KB); the largest: %s",
-           e->out->name, top + 1, e->pos, live, (double)at[top] / 256, (double)all / 256, list);
+           e->out->name, top + 1, e->pos, live, (double)at[top] / 256,
+           space == SP_BATCH ? " for each sample" : "", (double)all / 256, list);
 }

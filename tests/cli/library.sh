@@ -28,6 +28,7 @@ case_library_from_c() {
 case_header_stands_alone() {
     needs_code
     expect 0 "$CSCC" build "$digits"
+    has out "backward: workspace" # the memory plan
     [ -s digits.so ] && [ -s digits.h ]
     printf '#include "digits.h"\nint main(void) { return DIGITS_IN_X != 64 || DIGITS_OUT_LOGITS != 10 || DIGITS_AT_LOGITS_BIAS < 0; }\n' >t.c
     expect 0 cc -std=c99 -Wall -Wextra -Werror -pedantic t.c -o t ./digits.so -lm
