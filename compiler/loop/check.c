@@ -14,6 +14,9 @@ typedef struct Check {
     int32_t nvar;
     int64_t statements; /* of the kernel, unrolled */
     int loops;          /* around, not unrolled */
+    enum Level { PLAIN, BLOCK, THREAD, WARP } level; /* of code: a kernel without threads or an entry; a block, a thread, a warp's places */
+    bool *of_thread;    /* variables that are set in regions */
+    int most_lanes;
     LxMap seen;
     jmp_buf leave;
     const char *why;
@@ -37,6 +40,7 @@ static const LpParam *param(Check *c, int64_t i, bool is_int) {
     if (!c->k) wrong(c, "an entry reads memory in an expression");
     if (i < 0 || i >= c->k->nptr) wrong(c, "no pointer %lld", (long long)i);
     if ((c->k->ptr[i].elem == LP_I32) != is_int) wrong(c, "pointer %lld is %s", (long long)i, is_int ? "not to integers" : "to integers");
+    if (c->k->ptr[i].thread && (c->level == BLOCK || c->level == WARP)) wrong(c, "a thread's scratch outside of threads");
     return &c->k->ptr[i];
 }
 
@@ -48,13 +52,14 @@ static void check_reg(Check *c, int64_t reg, const Lx *at, int width) {
     }
     reg += plus;
     if (reg < 0 || reg >= c->k->nreg) wrong(c, "no register %lld", (long long)reg);
+    if (c->level == BLOCK || c->level == WARP) wrong(c, "uses register %lld outside of threads", (long long)reg);
     if (c->k->reg_width[reg] != width)
         wrong(c, "register %lld has %d lanes, not %d", (long long)reg, (int)c->k->reg_width[reg], width);
 }
 
 static void check_float(Check *c, const Lx *x) {
     int w = x->width;
-    if (w > LOOP_MAX_WIDTH || (w & (w - 1))) wrong(c, "a vector of %d lanes", w);
+    if (w > c->most_lanes || (w & (w - 1))) wrong(c, "a vector of %d lanes", w);
     if (!c->k) wrong(c, "an entry computes with floats");
     switch ((int)x->kind) {
     case LX_FLOAT: case LX_LANES: return;
@@ -62,6 +67,7 @@ static void check_float(Check *c, const Lx *x) {
     case LX_LOAD:
         param(c, x->i, false);
         check_x(c, x->a, 0);
+        if (x->b && x->f != 0) wrong(c, "an aligned load with a count");
         if (x->b) check_x(c, x->b, 0);
         return;
     case LX_GATHER:
@@ -110,11 +116,15 @@ static void check_int(Check *c, const Lx *x) {
     case LX_INT: return;
     case LX_VAR:
         if (x->i < 0 || x->i >= c->nvar) wrong(c, "no variable %lld", (long long)x->i);
+        if (c->of_thread[x->i] && c->level != THREAD) wrong(c, "reads variable %lld, which threads set, outside of them", (long long)x->i);
         if (c->over[x->i]) wrong(c, "reads variable %lld after its loop", (long long)x->i);
         return;
     case LX_ITAB:
         param(c, x->i, true);
         check_x(c, x->a, 0);
+        return;
+    case LX_THREAD:
+        if (c->level != THREAD && c->level != WARP) wrong(c, "asks for the thread where there is none");
         return;
     case LX_F2I:
         if (!c->k) wrong(c, "an entry computes with floats");
@@ -176,6 +186,7 @@ static void check_var(Check *c, int32_t var) {
     int32_t first = c->k ? c->k->nint + 2 : LP_VARS;
     bool samples = !c->k && (var == LP_VAR_BATCH || var == LP_VAR_FIRST_SAMPLE);
     if ((var < first && !samples) || var >= c->nvar) wrong(c, "sets variable %d", (int)var);
+    if (c->of_thread[var] && c->level == BLOCK) wrong(c, "sets variable %d both in threads and outside", (int)var);
     if (c->set_by_loop[var]) wrong(c, "sets variable %d, which a loop around it sets", (int)var);
     c->known.known[var] = false;
     c->over[var] = false;
@@ -224,12 +235,81 @@ static void check_launch(Check *c, const Ls *s) {
 }
 
 static void check_store(Check *c, const Ls *s) {
+    if (c->level == BLOCK) wrong(c, "a block stores; its threads do");
     if (!s->value || s->value->width < 1) wrong(c, "stores no float");
     if (!param(c, s->ptr, false)->writes) wrong(c, "stores to pointer %d, which it does not write", (int)s->ptr);
     check_x(c, s->value, s->value->width);
     check_x(c, s->index, 0);
     if (s->count) check_x(c, s->count, 0);
     if (s->kind == LS_STORE_STRIDED) check_x(c, s->stride, 0);
+    if (s->aligned && (s->count || s->kind != LS_STORE)) wrong(c, "an aligned store with a count or a stride");
+}
+
+/* ---- blocks ---- */
+static void check_level(Check *c, enum Level l, const char *what) {
+    if (c->level != l) wrong(c, "%s %s", what, l == BLOCK ? "stands at block level only" : "stands in threads only");
+}
+
+static void check_threads(Check *c, const Ls *s) {
+    int loops = c->loops;
+    c->level = THREAD;
+    c->loops = 0;
+    check_list(c, s->body);
+    c->loops = loops;
+    c->level = BLOCK;
+}
+
+static void check_operand(Check *c, int32_t ptr, const Lx *at, LpPrecision precision) {
+    if (!param(c, ptr, false)->shared) wrong(c, "multiplies pointer %d, which is not shared memory", (int)ptr);
+    if (precision == LP_TF32 && c->k->ptr[ptr].elem != LP_F32) wrong(c, "multiplies short floats in tf32");
+    c->level = WARP;
+    check_x(c, at, 0);
+    c->level = BLOCK;
+}
+
+static void check_mma(Check *c, const Ls *s) {
+    const LsMma *m = s->mma;
+    if (!m || m->m < 1 || m->n < 1 || m->m > 8 || m->n > 32) wrong(c, "a product without tiles");
+    if (m->depth < 1 || m->depth % (m->precision == LP_TF32 ? 8 : 16)) wrong(c, "a product of depth %d", (int)m->depth);
+    for (int32_t i = 0; i < 4 * m->m * m->n; i++) {
+        if (s->reg < 0 || s->reg + i >= c->k->nreg) wrong(c, "no register %d", (int)(s->reg + i));
+        if (c->k->reg_width[s->reg + i] != 1) wrong(c, "adds up products in register %d, a vector", (int)(s->reg + i));
+    }
+    check_operand(c, m->a, m->a_at, m->precision);
+    check_operand(c, m->b, m->b_at, m->precision);
+}
+
+static void check_warp(Check *c, const Ls *s) {
+    if (s->op != LX_ADD && s->op != LX_MAX) wrong(c, "a warp joins with operation %d", (int)s->op);
+    if (s->reg < 0 || s->reg >= c->k->nreg || c->k->reg_width[s->reg] != 1) wrong(c, "a warp joins register %d", (int)s->reg);
+}
+
+static void check_copy(Check *c, const Ls *s) {
+    const LpParam *to = param(c, s->ptr, false), *from;
+    if (!s->value || s->value->kind != LX_LOAD) wrong(c, "copies what is no load");
+    from = param(c, s->value->i, false);
+    int bytes = s->value->width * lp_elem_bytes(to->elem);
+    if (!to->shared || from->shared || from->thread) wrong(c, "copies from pointer %d to %d", (int)s->value->i, (int)s->ptr);
+    if (!to->writes) wrong(c, "copies to pointer %d, which it does not write", (int)s->ptr);
+    if (to->elem != from->elem || (bytes != 4 && bytes != 8 && bytes != 16)) wrong(c, "copies %d bytes", bytes);
+    c->most_lanes = 8;
+    check_x(c, s->value, s->value->width);
+    c->most_lanes = 4;
+    check_x(c, s->index, 0);
+}
+
+static void check_block_statement(Check *c, const Ls *s) {
+    int64_t n;
+    if (s->kind == LS_COPY) {
+        check_level(c, THREAD, "a copy");
+        check_copy(c, s);
+        return;
+    }
+    check_level(c, BLOCK, s->kind == LS_THREADS ? "threads" : s->kind == LS_SYNC ? "a barrier" : "what threads do together");
+    if (s->kind == LS_THREADS) check_threads(c, s);
+    else if (s->kind == LS_MMA) check_mma(c, s);
+    else if (s->kind == LS_WARP) check_warp(c, s);
+    else if (s->kind == LS_WAIT && (!lx_is_const(s->cond, &n) || n < 0 || n > 7)) wrong(c, "waits for too many copies");
 }
 
 static void check_one(Check *c, const Ls *s) {
@@ -257,6 +337,7 @@ static void check_one(Check *c, const Ls *s) {
         return;
     case LS_SET:
         if (!c->k) wrong(c, "an entry sets a register");
+        check_level(c, c->level == BLOCK ? THREAD : c->level, "a register");
         if (!s->value || s->value->width < 1) wrong(c, "sets a register to no float");
         check_x(c, s->value, s->value->width);
         check_reg(c, s->reg, s->reg_at, s->value->width);
@@ -268,7 +349,8 @@ static void check_one(Check *c, const Ls *s) {
         check_lptr(c, s->ptrs, false, false);
         check_var(c, s->var);
         return;
-    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: case LS_KINDS: break;
+    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: check_block_statement(c, s); return;
+    case LS_KINDS: break;
     }
     wrong(c, "a statement of kind %d", (int)s->kind);
 }
@@ -283,6 +365,17 @@ static void open_vars(Check *c, int32_t nvar) {
     c->known.value = ARENA_ARRAY(c->a, int64_t, nvar);
     c->set_by_loop = ARENA_ARRAY(c->a, bool, nvar);
     c->over = ARENA_ARRAY(c->a, bool, nvar);
+    c->of_thread = ARENA_ARRAY(c->a, bool, nvar);
+    c->level = PLAIN;
+    c->most_lanes = LOOP_MAX_WIDTH;
+}
+
+static void find_thread_vars(Check *c, const Ls *s, bool in) {
+    for (; s; s = s->next) {
+        if (in && (s->kind == LS_FOR || s->kind == LS_SETVAR) && s->var >= 0 && s->var < c->nvar) c->of_thread[s->var] = true;
+        find_thread_vars(c, s->body, in || s->kind == LS_THREADS);
+        find_thread_vars(c, s->orelse, in || s->kind == LS_THREADS);
+    }
 }
 
 static void check_kernel(Check *c, const LpKernel *k) {
@@ -290,19 +383,27 @@ static void check_kernel(Check *c, const LpKernel *k) {
     c->statements = 0;
     if (k->nint < 0 || k->nvar < k->nint + 2) wrong(c, "%d variables for %d integer parameters", (int)k->nvar, (int)k->nint);
     open_vars(c, k->nvar);
-    bool scratch = false;
+    if (k->threads < 0 || k->threads % 32 || k->threads > 1024) wrong(c, "blocks of %d threads", (int)k->threads);
+    if (k->threads) {
+        find_thread_vars(c, k->body, false);
+        c->level = BLOCK;
+        c->most_lanes = 4;
+    }
+    int rank = 0; /* what is passed, shared memory, scratch */
     for (int32_t i = 0; i < k->nptr; i++) {
         const LpParam *p = &k->ptr[i];
-        if (scratch && !p->thread) wrong(c, "thread scratch comes last");
-        scratch |= p->thread;
-        if (p->thread && (p->bytes < 0 || p->elem == LP_I32)) wrong(c, "thread scratch of %lld bytes", (long long)p->bytes);
+        int r = p->thread ? 2 : p->shared ? 1 : 0;
+        if (r < rank) wrong(c, "shared memory comes after what is passed, thread scratch last");
+        rank = r;
+        if (r && (p->bytes < 0 || p->bytes % 4 || p->elem == LP_I32 || p->thread == p->shared)) wrong(c, "scratch of %lld bytes", (long long)p->bytes);
+        if (!k->threads && (p->shared || p->elem == LP_BF16)) wrong(c, "shared memory or short floats without a block");
         if (p->elem == LP_I32 && p->writes) wrong(c, "writes to a table");
         c->seen.turn++;
         if (p->extent) check_x(c, p->extent, 0);
     }
     for (int32_t i = 0; i < k->nreg; i++) {
         int w = k->reg_width[i];
-        if (w < 1 || w > LOOP_MAX_WIDTH || (w & (w - 1))) wrong(c, "register %d has %d lanes", (int)i, w);
+        if (w < 1 || w > c->most_lanes || (w & (w - 1))) wrong(c, "register %d has %d lanes", (int)i, w);
     }
     check_list(c, k->body);
     c->k = NULL;

@@ -1,58 +1,12 @@
-/* Runs an entry in float32 on plain memory, every access checked: bounds, extents, and grid points that touch each other's memory. */
+/* Runs an entry in float32 on plain memory, every access checked: bounds, extents, grid points and threads that touch each other's memory. */
+#include "loop/eval.h"
 #include "base/trouble.h"
-#include "csc_model.h"
-#include "loop/lxmap.h"
 #include "loop/noise.h"
 #include "loop/scalar.h"
 #include <math.h>
-#include <setjmp.h>
 #include <string.h>
 
-typedef struct Mark { /* who touched a float last, in the launch it names */
-    uint32_t wrote_in, read_in;
-    int64_t writer, reader;
-} Mark;
-
-typedef struct Region {
-    const char *name;
-    char *base;
-    int64_t len;    /* floats (entries); UNKNOWN: not checked */
-    bool writable;
-    Mark *marks;    /* [len], of memory that can be written */
-} Region;
-
-typedef struct Mem { /* a pointer: entry i is at region entry `at + i`, which must lie in [lo, hi) */
-    const Region *r;
-    Name name;
-    int64_t at, lo, hi;
-} Mem;
-
-typedef union Known { /* value of an expression in one statement */
-    int64_t i;
-    float v[LOOP_MAX_WIDTH];
-} Known;
-
-typedef struct Ev {
-    Arena *a;
-    const LpModule *m;
-    const csc_call *call;
-    const LpEntry *entry;
-    const LpKernel *k; /* NULL: in the entry itself */
-    Region work, params, grads, state, state_out, tunables, *in, *out, *tables;
-    int64_t *var;
-    float (*reg)[LOOP_MAX_WIDTH];
-    Mem *ptr;
-    uint32_t launch;
-    int64_t point, batch; /* of the launch */
-    LxMap memo;
-    jmp_buf leave;
-    const char *why;
-} Ev;
-
-enum { MANY = -2 };
-#define UNKNOWN (INT64_MAX / 4)
-
-static _Noreturn __attribute__((format(printf, 2, 3))) void fail(Ev *e, const char *fmt, ...) {
+void eval_fail(Ev *e, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     const char *text = arena_vprintf(e->a, fmt, ap);
@@ -63,54 +17,99 @@ static _Noreturn __attribute__((format(printf, 2, 3))) void fail(Ev *e, const ch
 }
 
 /* ---- memory ---- */
-static int64_t locate(Ev *e, const Mem *p, int64_t index) {
+int64_t eval_locate(Ev *e, const Mem *p, int64_t index) {
     int64_t at = p->at + index;
     if (at < p->lo || at >= p->hi)
-        fail(e, "index %lld of %s (%s + %lld) is outside of %lld .. %lld", (long long)index, p->name ? p->name : "a pointer", p->r->name,
+        eval_fail(e, "index %lld of %s (%s + %lld) is outside of %lld .. %lld", (long long)index, p->name ? p->name : "a pointer", p->r->name,
              (long long)p->at, (long long)(p->lo - p->at), (long long)(p->hi - p->at));
     return at;
 }
 
-static float read_float(Ev *e, const Mem *p, int64_t index) {
-    int64_t at = locate(e, p, index);
-    if (p->r->marks && e->k) {
-        Mark *k = &p->r->marks[at];
-        if (k->wrote_in == e->launch && k->writer != e->point)
-            fail(e, "reads entry %lld of %s that point %lld of this launch writes", (long long)at, p->r->name, (long long)k->writer);
-        k->reader = k->read_in == e->launch && k->reader != e->point ? MANY : e->point;
-        k->read_in = e->launch;
+void eval_aligned(Ev *e, const Mem *p, int64_t index, int bytes) {
+    if ((p->at + index) * lp_elem_bytes(p->elem) % bytes)
+        eval_fail(e, "index %lld of %s (%s + %lld) is not aligned to %d bytes", (long long)index, p->name ? p->name : "a pointer", p->r->name,
+             (long long)p->at, bytes);
+}
+
+static const char *other_thread(Ev *e, int thread) {
+    return thread < 0 ? "several threads" : arena_printf(e->a, "thread %d", thread);
+}
+
+/* The last write of a cell, seen from who touches it now. */
+static void after_write(Ev *e, const Mem *p, int64_t at, Mark *k, const char *how) {
+    if (k->copy) {
+        if (k->copy > e->arrived) eval_fail(e, "%s entry %lld of %s, which a copy may not have brought yet", how, (long long)at, p->r->name);
+        k->write_epoch = e->arrival.at[k->copy - 1];
+        k->copy = 0;
     }
+    if (k->wrote_in != e->launch) return;
+    if (k->writer != e->point)
+        eval_fail(e, "%s entry %lld of %s that point %d of this launch writes%s", how, (long long)at, p->r->name, (int)k->writer,
+                  *how == 'w' ? " too" : "");
+    if (k->write_thread != e->thread && k->write_epoch == e->epoch)
+        eval_fail(e, "%s entry %lld of %s that %s writes before the next barrier", how, (long long)at, p->r->name,
+                  other_thread(e, k->write_thread));
+}
+
+static Mark *marks_of(const Ev *e, const Mem *p, int64_t at, int *n) {
+    *n = p->elem == LP_BF16 ? 1 : e->marks_per_float;
+    return p->r->marks + (p->elem == LP_BF16 ? at : at * e->marks_per_float);
+}
+
+float eval_read(Ev *e, const Mem *p, int64_t index) {
+    int64_t at = eval_locate(e, p, index);
+    if (p->r->marks && e->k) {
+        int n;
+        for (Mark *k = marks_of(e, p, at, &n); n > 0; n--, k++) {
+            after_write(e, p, at, k, "reads");
+            bool again = k->read_in == e->launch;
+            bool here = again && k->reader == e->point && k->read_epoch == e->epoch;
+            k->read_thread = here && k->read_thread != e->thread ? MANY : (int16_t)e->thread;
+            k->reader = again && k->reader != e->point ? MANY : (int32_t)e->point;
+            k->read_in = e->launch;
+            k->read_epoch = e->epoch;
+        }
+    }
+    uint32_t u = 0;
+    if (p->elem == LP_BF16) memcpy((char *)&u + 2, p->r->base + at * 2, 2);
+    else memcpy(&u, p->r->base + at * 4, 4);
     float f;
-    memcpy(&f, p->r->base + at * 4, 4);
+    memcpy(&f, &u, 4);
     return f;
 }
 
-static void write_float(Ev *e, const Mem *p, int64_t index, float f) {
-    int64_t at = locate(e, p, index);
-    if (!p->r->writable) fail(e, "writes to %s", p->r->name);
+void eval_write(Ev *e, const Mem *p, int64_t index, float f) {
+    int64_t at = eval_locate(e, p, index);
+    if (!p->r->writable) eval_fail(e, "writes to %s", p->r->name);
     if (p->r->marks) {
-        Mark *k = &p->r->marks[at];
-        if (k->wrote_in == e->launch && k->writer != e->point)
-            fail(e, "writes entry %lld of %s that point %lld of this launch writes too", (long long)at, p->r->name, (long long)k->writer);
-        if (k->read_in == e->launch && k->reader != e->point)
-            fail(e, "writes entry %lld of %s that another point of this launch reads", (long long)at, p->r->name);
-        k->wrote_in = e->launch;
-        k->writer = e->point;
+        int n;
+        for (Mark *k = marks_of(e, p, at, &n); n > 0; n--, k++) {
+            after_write(e, p, at, k, "writes");
+            if (k->read_in == e->launch && k->reader != e->point)
+                eval_fail(e, "writes entry %lld of %s that another point of this launch reads", (long long)at, p->r->name);
+            if (k->read_in == e->launch && k->read_thread != e->thread && k->read_epoch == e->epoch)
+                eval_fail(e, "writes entry %lld of %s that %s reads before the next barrier", (long long)at, p->r->name,
+                          other_thread(e, k->read_thread));
+            k->wrote_in = e->launch;
+            k->writer = (int32_t)e->point;
+            k->write_thread = (int16_t)e->thread;
+            k->write_epoch = e->epoch;
+        }
     }
-    memcpy(p->r->base + at * 4, &f, 4);
+    if (p->elem == LP_BF16) {
+        uint16_t h = loop_bf16_bits(f);
+        memcpy(p->r->base + at * 2, &h, 2);
+    } else memcpy(p->r->base + at * 4, &f, 4);
 }
 
 static int32_t read_int(Ev *e, const Mem *p, int64_t index) {
-    int64_t at = locate(e, p, index);
+    int64_t at = eval_locate(e, p, index);
     int32_t v;
     memcpy(&v, p->r->base + at * 4, 4);
     return v;
 }
 
 /* ---- expressions ---- */
-static int64_t ev_int(Ev *e, const Lx *x);
-static void ev_float(Ev *e, const Lx *x, float *r);
-
 /* Where the value of x is kept; *known: it is there already. */
 static Known *known_of(Ev *e, const Lx *x, bool *known) {
     LxCell *c = lx_map_cell(e->a, &e->memo, x);
@@ -122,7 +121,7 @@ static Known *known_of(Ev *e, const Lx *x, bool *known) {
 
 static float scalar(Ev *e, const Lx *x) {
     float v[LOOP_MAX_WIDTH];
-    ev_float(e, x, v);
+    eval_float(e, x, v);
     return v[0];
 }
 
@@ -134,15 +133,15 @@ static int64_t to_int(float f) {
 }
 
 static int64_t int_op(Ev *e, const Lx *x) {
-    int64_t p = x->kind == LX_F2I ? 0 : ev_int(e, x->a);
-    int64_t q = x->b && x->kind != LX_ISELECT ? ev_int(e, x->b) : 0;
+    int64_t p = x->kind == LX_F2I ? 0 : eval_int(e, x->a);
+    int64_t q = x->b && x->kind != LX_ISELECT ? eval_int(e, x->b) : 0;
     uint64_t up = (uint64_t)p, uq = (uint64_t)q;
     switch ((int)x->kind) {
     case LX_IADD: return (int64_t)(up + uq);
     case LX_ISUB: return (int64_t)(up - uq);
     case LX_IMUL: return (int64_t)(up * uq);
     case LX_IDIV: case LX_IMOD:
-        if (p < 0 || q <= 0) fail(e, "%lld divided by %lld", (long long)p, (long long)q);
+        if (p < 0 || q <= 0) eval_fail(e, "%lld divided by %lld", (long long)p, (long long)q);
         return x->kind == LX_IDIV ? p / q : p % q;
     case LX_IMIN: return p < q ? p : q;
     case LX_IMAX: return p > q ? p : q;
@@ -152,7 +151,7 @@ static int64_t int_op(Ev *e, const Lx *x) {
     case LX_IOR: return p || q;
     case LX_INOT: return !p;
     case LX_ISELECT: {
-        int64_t t = ev_int(e, x->b), f = ev_int(e, x->c);
+        int64_t t = eval_int(e, x->b), f = eval_int(e, x->c);
         return p ? t : f;
     }
     case LX_ITAB: return read_int(e, &e->ptr[x->i], p);
@@ -161,9 +160,10 @@ static int64_t int_op(Ev *e, const Lx *x) {
     }
 }
 
-static int64_t ev_int(Ev *e, const Lx *x) {
+int64_t eval_int(Ev *e, const Lx *x) {
     if (x->kind == LX_INT) return x->i;
     if (x->kind == LX_VAR) return e->var[x->i];
+    if (x->kind == LX_THREAD) return e->thread;
     bool known;
     Known *k = known_of(e, x, &known);
     if (!known) k->i = int_op(e, x);
@@ -204,22 +204,23 @@ static float op2(LxKind k, float a, float b) {
     }
 }
 
-static int64_t lanes_there(Ev *e, const Lx *count, int width) {
+int64_t eval_lanes(Ev *e, const Lx *count, int width) {
     if (!count) return width;
-    int64_t n = ev_int(e, count);
+    int64_t n = eval_int(e, count);
     return n < 0 ? 0 : n < width ? n : width;
 }
 
 static void ev_memory(Ev *e, const Lx *x, float *r) {
     bool strided = x->kind == LX_GATHER;
-    int64_t at = ev_int(e, x->a), step = strided ? ev_int(e, x->b) : 1;
-    int64_t n = lanes_there(e, strided ? x->c : x->b, x->width);
-    for (int i = 0; i < x->width; i++) r[i] = i < n ? read_float(e, &e->ptr[x->i], at + i * step) : 0.0f;
+    int64_t at = eval_int(e, x->a), step = strided ? eval_int(e, x->b) : 1;
+    int64_t n = eval_lanes(e, strided ? x->c : x->b, x->width);
+    if (!strided && x->f != 0) eval_aligned(e, &e->ptr[x->i], at, x->width * lp_elem_bytes(e->ptr[x->i].elem));
+    for (int i = 0; i < x->width; i++) r[i] = i < n ? eval_read(e, &e->ptr[x->i], at + i * step) : 0.0f;
 }
 
 static void ev_across(Ev *e, const Lx *x, float *r) {
     float v[LOOP_MAX_WIDTH];
-    ev_float(e, x->a, v);
+    eval_float(e, x->a, v);
     for (int n = x->a->width / 2; n > 0; n /= 2)
         for (int i = 0; i < n; i++) v[i] = x->kind == LX_HSUM ? v[i] + v[i + n] : larger(v[i], v[i + n]);
     r[0] = v[0];
@@ -233,12 +234,12 @@ static void float_op(Ev *e, const Lx *x, float *r) {
     case LX_HSUM: case LX_HMAX: ev_across(e, x, r); return;
     case LX_LANES: for (int i = 0; i < w; i++) r[i] = (float)i; return;
     case LX_I2F: {
-        float f = (float)ev_int(e, x->a);
+        float f = (float)eval_int(e, x->a);
         for (int i = 0; i < w; i++) r[i] = f;
         return;
     }
     case LX_LANE:
-        ev_float(e, x->a, a);
+        eval_float(e, x->a, a);
         r[0] = a[x->i];
         return;
     case LX_PACK: for (int i = 0; i < w; i++) r[i] = scalar(e, x->list[i]); return;
@@ -249,31 +250,31 @@ static void float_op(Ev *e, const Lx *x, float *r) {
     }
     case LX_NOISE: {
         uint64_t v[5];
-        for (int i = 0; i < 5; i++) v[i] = (uint64_t)ev_int(e, x->list[i]);
+        for (int i = 0; i < 5; i++) v[i] = (uint64_t)eval_int(e, x->list[i]);
         for (int i = 0; i < w; i++) r[i] = loop_noise(x->f != 0, v[0], v[1], v[2], v[3], v[4] + (uint64_t)i);
         return;
     }
     case LX_FMA: case LX_SELECT:
-        ev_float(e, x->a, a);
-        ev_float(e, x->b, b);
-        ev_float(e, x->c, c);
+        eval_float(e, x->a, a);
+        eval_float(e, x->b, b);
+        eval_float(e, x->c, c);
         for (int i = 0; i < w; i++) r[i] = x->kind == LX_FMA ? fmaf(a[i], b[i], c[i]) : a[i] != 0.0f ? b[i] : c[i];
         return;
     default: break;
     }
-    ev_float(e, x->a, a);
-    if (x->b) ev_float(e, x->b, b);
+    eval_float(e, x->a, a);
+    if (x->b) eval_float(e, x->b, b);
     for (int i = 0; i < w; i++) r[i] = x->b ? op2(x->kind, a[i], b[i]) : op1(x->kind, a[i]);
 }
 
-static void ev_float(Ev *e, const Lx *x, float *r) {
+void eval_float(Ev *e, const Lx *x, float *r) {
     if (x->kind == LX_FLOAT) {
         for (int i = 0; i < x->width; i++) r[i] = (float)x->f;
         return;
     }
     if (x->kind == LX_REG) {
-        int64_t n = x->i + (x->a ? ev_int(e, x->a) : 0);
-        if (n < 0 || n >= e->k->nreg || e->k->reg_width[n] != x->width) fail(e, "reads register %lld as %d lanes", (long long)n, x->width);
+        int64_t n = x->i + (x->a ? eval_int(e, x->a) : 0);
+        if (n < 0 || n >= e->k->nreg || e->k->reg_width[n] != x->width) eval_fail(e, "reads register %lld as %d lanes", (long long)n, x->width);
         memcpy(r, e->reg[n], sizeof(float) * (size_t)x->width);
         return;
     }
@@ -284,9 +285,9 @@ static void ev_float(Ev *e, const Lx *x, float *r) {
 }
 
 /* ---- pointers of an entry ---- */
-static Mem point_to(Ev *e, const Lptr *p, Name name) {
+static Mem point_to(Ev *e, const Lptr *p, Name name, LpElem elem) {
     int64_t batch = e->call->batch, at = p->offset;
-    Mem m = {.name = name};
+    Mem m = {.name = name, .elem = elem};
     switch (p->space) {
     case SP_FIXED: m.r = &e->work; m.hi = e->entry->fixed_floats; break;
     case SP_BATCH:
@@ -307,33 +308,33 @@ static Mem point_to(Ev *e, const Lptr *p, Name name) {
     }
     if (p->space > SP_BATCH) m.hi = m.r->len;
     if (m.r->len == UNKNOWN) m.lo = -UNKNOWN;
-    m.at = at + (p->plus ? ev_int(e, p->plus) : 0);
-    if (!m.r->base && m.r->len) fail(e, "the call passes no %s", m.r->name);
+    m.at = at + (p->plus ? eval_int(e, p->plus) : 0);
+    if (elem == LP_BF16) m.at *= 2, m.lo *= 2, m.hi *= 2;
+    if (!m.r->base && m.r->len) eval_fail(e, "the call passes no %s", m.r->name);
     return m;
 }
 
 static float float_at(Ev *e, const Lptr *p) {
-    Mem m = point_to(e, p, NULL);
-    return read_float(e, &m, 0);
+    Mem m = point_to(e, p, NULL, LP_F32);
+    return eval_read(e, &m, 0);
 }
 
 /* ---- statements ---- */
-static bool run(Ev *e, const Ls *s); /* true: a break is on its way to its loop */
-
 static void run_store(Ev *e, const Ls *s) {
     float v[LOOP_MAX_WIDTH];
-    ev_float(e, s->value, v);
-    int64_t at = ev_int(e, s->index), step = s->kind == LS_STORE_STRIDED ? ev_int(e, s->stride) : 1;
-    int64_t n = lanes_there(e, s->count, s->value->width);
-    for (int64_t i = 0; i < n; i++) write_float(e, &e->ptr[s->ptr], at + i * step, v[i]);
+    eval_float(e, s->value, v);
+    int64_t at = eval_int(e, s->index), step = s->kind == LS_STORE_STRIDED ? eval_int(e, s->stride) : 1;
+    int64_t n = eval_lanes(e, s->count, s->value->width);
+    if (s->aligned) eval_aligned(e, &e->ptr[s->ptr], at, s->value->width * lp_elem_bytes(e->ptr[s->ptr].elem));
+    for (int64_t i = 0; i < n; i++) eval_write(e, &e->ptr[s->ptr], at + i * step, v[i]);
 }
 
 static void run_set(Ev *e, const Ls *s) {
     float v[LOOP_MAX_WIDTH];
-    ev_float(e, s->value, v);
-    int64_t n = s->reg + (s->reg_at ? ev_int(e, s->reg_at) : 0);
+    eval_float(e, s->value, v);
+    int64_t n = s->reg + (s->reg_at ? eval_int(e, s->reg_at) : 0);
     if (n < 0 || n >= e->k->nreg || e->k->reg_width[n] != s->value->width)
-        fail(e, "sets register %lld to %d lanes", (long long)n, s->value->width);
+        eval_fail(e, "sets register %lld to %d lanes", (long long)n, s->value->width);
     memcpy(e->reg[n], v, sizeof(float) * (size_t)s->value->width);
 }
 
@@ -348,20 +349,20 @@ static void run_point(Ev *e, const Mem *scratch) {
     }
     e->var[lp_grid_var(k)] = e->point;
     e->var[lp_batch_var(k)] = e->batch;
-    run(e, k->body);
+    eval_list(e, k->body);
 }
 
 static void run_launch(Ev *e, const Ls *s) {
     const LpKernel *k = &e->m->kernels.at[s->kernel];
     e->memo.turn++;
-    int64_t grid = ev_int(e, s->grid);
+    int64_t grid = eval_int(e, s->grid);
     if (grid <= 0) return;
     int64_t *var = ARENA_ARRAY(e->a, int64_t, k->nvar), *outer = e->var;
     Mem *ptr = ARENA_ARRAY(e->a, Mem, k->nptr);
-    for (int32_t i = 0; i < k->nint; i++) var[i] = ev_int(e, s->ints[i]);
+    for (int32_t i = 0; i < k->nint; i++) var[i] = eval_int(e, s->ints[i]);
     var[lp_batch_var(k)] = e->batch = outer[LP_VAR_BATCH];
     int32_t n = lp_launch_ptrs(k);
-    for (int32_t i = 0; i < n; i++) ptr[i] = point_to(e, &s->ptrs[i], k->ptr[i].name);
+    for (int32_t i = 0; i < n; i++) ptr[i] = point_to(e, &s->ptrs[i], k->ptr[i].name, k->ptr[i].elem);
     e->k = k;
     e->var = var;
     e->ptr = ptr;
@@ -369,23 +370,32 @@ static void run_launch(Ev *e, const Ls *s) {
     e->launch++;
     for (int32_t i = 0; i < k->nptr; i++) {
         const LpParam *p = &k->ptr[i];
-        if (i >= n) {
+        if (i >= n && k->threads) ptr[i] = (Mem){0}; /* eval_open_block */
+        else if (i >= n) {
             Region *r = ARENA_NEW(e->a, Region);
             *r = (Region){.name = "thread scratch", .base = arena_alloc(e->a, (size_t)p->bytes), .len = p->bytes / 4, .writable = true};
             ptr[i] = (Mem){.r = r, .name = p->name, .hi = r->len};
         } else if (p->extent) {
             e->memo.turn++; /* the variables are the kernel's now */
-            int64_t len = ev_int(e, p->extent), end = ptr[i].at + len;
+            int64_t len = eval_int(e, p->extent), end = ptr[i].at + len;
             if (len > 0 && (ptr[i].at < ptr[i].lo || end > ptr[i].hi))
-                fail(e, "%s is given %s + %lld, and needs %lld floats there: the end is at %lld", p->name ? p->name : "a pointer", ptr[i].r->name,
+                eval_fail(e, "%s is given %s + %lld, and needs %lld floats there: the end is at %lld", p->name ? p->name : "a pointer", ptr[i].r->name,
                      (long long)ptr[i].at, (long long)len, (long long)ptr[i].hi);
             ptr[i].lo = ptr[i].at;
             ptr[i].hi = len > 0 ? end : ptr[i].at;
         }
     }
     Mem *fresh = arena_copy(e->a, ptr, sizeof *ptr * (size_t)k->nptr);
-    e->reg = arena_alloc(e->a, sizeof *e->reg * (size_t)k->nreg);
-    for (e->point = 0; e->point < grid; e->point++) run_point(e, fresh);
+    if (grid > INT32_MAX) eval_fail(e, "%lld grid points", (long long)grid);
+    if (k->threads) {
+        eval_open_block(e);
+        for (e->point = 0; e->point < grid; e->point++) eval_block(e);
+    } else {
+        e->reg = arena_alloc(e->a, sizeof *e->reg * (size_t)k->nreg);
+        for (e->point = 0; e->point < grid; e->point++) run_point(e, fresh);
+    }
+    e->thread = 0;
+    e->epoch = 0;
     e->k = NULL;
     e->var = outer;
 }
@@ -394,29 +404,32 @@ static bool run_one(Ev *e, const Ls *s) {
     e->memo.turn++;
     switch (s->kind) {
     case LS_FOR: {
-        int64_t lo = ev_int(e, s->lo), hi = ev_int(e, s->hi), step = ev_int(e, s->step);
+        int64_t lo = eval_int(e, s->lo), hi = eval_int(e, s->hi), step = eval_int(e, s->step);
         for (int64_t i = lo; i < hi; i += step) {
             e->var[s->var] = i;
-            if (run(e, s->body)) {
+            if (eval_list(e, s->body)) {
                 if (s->unroll) return true;
                 break;
             }
         }
         return false;
     }
-    case LS_IF: return run(e, ev_int(e, s->cond) ? s->body : s->orelse);
-    case LS_SETVAR: e->var[s->var] = ev_int(e, s->cond); return false;
-    case LS_BREAK_IF: return s->cond ? ev_int(e, s->cond) != 0 : float_at(e, s->ptrs) != 0.0f;
+    case LS_IF: return eval_list(e, eval_int(e, s->cond) ? s->body : s->orelse);
+    case LS_SETVAR: e->var[s->var] = eval_int(e, s->cond); return false;
+    case LS_BREAK_IF: return s->cond ? eval_int(e, s->cond) != 0 : float_at(e, s->ptrs) != 0.0f;
     case LS_SET: run_set(e, s); return false;
     case LS_STORE: case LS_STORE_STRIDED: run_store(e, s); return false;
     case LS_LAUNCH: run_launch(e, s); return false;
     case LS_F2VAR: e->var[s->var] = to_int(float_at(e, s->ptrs)); return false;
-    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: case LS_KINDS: break;
+    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT:
+        eval_block_statement(e, s);
+        return false;
+    case LS_KINDS: break;
     }
     BUG("statement of kind %d", (int)s->kind);
 }
 
-static bool run(Ev *e, const Ls *s) {
+bool eval_list(Ev *e, const Ls *s) {
     for (; s; s = s->next)
         if (run_one(e, s)) return true;
     return false;
@@ -425,7 +438,7 @@ static bool run(Ev *e, const Ls *s) {
 /* ---- the call ---- */
 static Region region(Ev *e, const char *name, const void *base, int64_t len, bool writable) {
     Region r = {.name = name, .base = (char *)(uintptr_t)base, .len = len, .writable = writable};
-    if (writable && base && len != UNKNOWN) r.marks = ARENA_ARRAY(e->a, Mark, len);
+    if (writable && base && len != UNKNOWN) r.marks = ARENA_ARRAY(e->a, Mark, len * e->marks_per_float);
     return r;
 }
 
@@ -465,17 +478,24 @@ bool loop_eval(Arena *a, const LpModule *m, int entry, const struct csc_call *ca
     e->m = m;
     e->call = call;
     e->entry = &m->entries.at[entry];
+    e->blocks = arena_new();
     if (setjmp(e->leave)) {
         *why = e->why;
+        arena_free(e->blocks);
         return false;
     }
-    if (call->size < sizeof *call || call->batch < 1) fail(e, "the call's size or batch is wrong");
+    if (call->size < sizeof *call || call->batch < 1) eval_fail(e, "the call's size or batch is wrong");
+    e->marks_per_float = 1;
+    for (size_t i = 0; i < m->kernels.len; i++)
+        for (int32_t p = 0; p < m->kernels.at[i].nptr; p++)
+            if (m->kernels.at[i].ptr[p].elem == LP_BF16) e->marks_per_float = 2;
     open_regions(e);
     e->var = ARENA_ARRAY(a, int64_t, e->entry->nvar);
     e->var[LP_VAR_BATCH] = call->batch;
     e->var[LP_VAR_SEED] = (int64_t)call->seed;
     e->var[LP_VAR_STEP] = (int64_t)call->step;
     e->var[LP_VAR_FIRST_SAMPLE] = (int64_t)call->first_sample;
-    run(e, e->entry->body);
+    eval_list(e, e->entry->body);
+    arena_free(e->blocks);
     return true;
 }

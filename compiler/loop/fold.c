@@ -24,7 +24,7 @@ bool loop_fold(const Lx *x, const LoopKnown *k, int64_t *v) {
     int64_t p, q = 0;
     if (x->kind == LX_INT) return *v = x->i, true;
     if (x->kind == LX_VAR) return k->known[x->i] && (*v = k->value[x->i], true);
-    if (x->kind == LX_ITAB || x->kind == LX_F2I || x->width != 0) return false;
+    if (x->kind == LX_ITAB || x->kind == LX_F2I || x->kind == LX_THREAD || x->width != 0) return false;
     bool kp = loop_fold(x->a, k, &p);
     if (x->kind == LX_ISELECT) return kp && loop_fold(p ? x->b : x->c, k, v);
     bool kq = !x->b || loop_fold(x->b, k, &q);

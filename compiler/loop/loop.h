@@ -91,9 +91,8 @@ typedef enum LsKind {
     LS_MMA,     /* acc += A * B for each warp: see LsMma */
     LS_WARP,    /* register reg of all 32 threads of a warp = their sum (op LX_ADD) or maximum (LX_MAX): five times x = op(x, that of thread
                    t ^ h), h = 16, 8, 4, 2, 1 */
-    LS_COPY,    /* in regions: LS_STORE to shared memory of a `value` that is an aligned LX_LOAD, or one with a count, of 4, 8 or 16 bytes
-                   (the address is a multiple of that) from a parameter of the same elements; happens at some time before the LS_WAIT for
-                   its group ends */
+    LS_COPY,    /* in regions: LS_STORE to shared memory of a `value` that is an LX_LOAD of 4, 8 or 16 bytes (both addresses are multiples
+                   of that) from a parameter of the same elements; happens at some time before the LS_WAIT for its group ends */
     LS_GROUP,   /* each thread's LS_COPYs since the last LS_GROUP are a group */
     LS_WAIT,    /* until at most `cond` (constant) of each thread's groups, the youngest, may be under way. Other threads see after an LS_SYNC
                    what was copied */

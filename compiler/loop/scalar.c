@@ -46,6 +46,20 @@ float loop_exp(float x) { return poly_exp(x); }
 float loop_log(float x) { return poly_log(x); }
 float loop_tanh(float x) { return poly_tanh(x); }
 
+uint16_t loop_bf16_bits(float x) {
+    uint32_t u = (uint32_t)bits_of(x);
+    if (x != x) return 0x7fff;
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+float loop_bf16(float x) { return float_of((int32_t)((uint32_t)loop_bf16_bits(x) << 16)); }
+
+float loop_tf32(float x) {
+    if (x != x) return x;
+    uint32_t u = (uint32_t)bits_of(x);
+    return float_of((int32_t)((u & 0x7f800000) == 0x7f800000 ? u : (u + 0x1000) & ~0x1fffu));
+}
+
 void loop_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3], k0 = key[0], k1 = key[1];
     for (int round = 0; round < 10; round++) {

@@ -1,4 +1,4 @@
-/* exp, log, tanh in float as both back ends compute them (loop/poly.h). */
+/* exp, log, tanh in float as all back ends compute them (loop/poly.h); short floats. */
 #ifndef CSC_LOOP_SCALAR_H
 #define CSC_LOOP_SCALAR_H
 #include <stdint.h>
@@ -6,4 +6,7 @@
 float loop_exp(float x);
 float loop_log(float x);
 float loop_tanh(float x);
+uint16_t loop_bf16_bits(float x); /* to nearest, ties to even; any NaN is 0x7fff, as on a GPU */
+float loop_bf16(float x);
+float loop_tf32(float x);         /* 10 bits of fraction, to nearest, ties away from zero */
 #endif

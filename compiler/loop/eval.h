@@ -1,0 +1,83 @@
+/* State of the evaluator. */
+#ifndef CSC_LOOP_EVAL_H
+#define CSC_LOOP_EVAL_H
+#include "csc_model.h"
+#include "loop/lxmap.h"
+#include <setjmp.h>
+
+typedef struct Mark { /* who touched a float (or half of one) last, in the launch it names; thread and epoch: since which barrier */
+    uint32_t wrote_in, read_in;
+    int32_t writer, reader; /* points; MANY */
+    uint32_t write_epoch, read_epoch;
+    int16_t write_thread, read_thread; /* ALL, MANY */
+    uint32_t copy; /* 1 + the group of the LS_COPY that wrote it, until somebody found that it arrived */
+} Mark;
+
+typedef struct Region {
+    const char *name;
+    char *base;
+    int64_t len;    /* floats (entries); UNKNOWN: not checked */
+    bool writable;
+    Mark *marks;    /* [len * Ev.marks_per_float], of memory that can be written by several */
+} Region;
+
+typedef struct Mem { /* a pointer: element i is element `at + i` of the region, which must lie in [lo, hi) */
+    const Region *r;
+    Name name;
+    LpElem elem;
+    int64_t at, lo, hi;
+} Mem;
+
+typedef union Known { /* value of an expression in one statement */
+    int64_t i;
+    float v[LOOP_MAX_WIDTH];
+} Known;
+
+typedef float EvReg[LOOP_MAX_WIDTH];
+
+typedef struct Ev {
+    Arena *a;
+    const LpModule *m;
+    const csc_call *call;
+    const LpEntry *entry;
+    const LpKernel *k; /* NULL: in the entry itself */
+    Region work, params, grads, state, state_out, tunables, *in, *out, *tables;
+    int marks_per_float; /* 2 where halves of floats are written */
+    int64_t *var;
+    EvReg *reg; /* of the point, or of the thread */
+    Mem *ptr;
+    uint32_t launch;
+    int64_t point, batch; /* of the launch */
+    /* block kernels */
+    int32_t thread;     /* ALL: at block level */
+    uint32_t epoch;     /* barriers so far */
+    Arena *blocks;      /* what follows; emptied by each launch */
+    EvReg *regs;        /* [threads][nreg] */
+    Mem *scratch;       /* [threads][nptr - those before] */
+    float *tile;        /* of LS_MMA */
+    int64_t tile_len;
+    uint32_t groups, arrived;     /* LS_GROUPs of this block so far; the first ones, that have arrived */
+    Vec(uint32_t) arrival; /* the epoch in which each did */
+    LxMap memo;
+    jmp_buf leave;
+    const char *why;
+} Ev;
+
+enum { ALL = -1, MANY = -2 };
+#define UNKNOWN (INT64_MAX / 4)
+
+_Noreturn __attribute__((format(printf, 2, 3))) void eval_fail(Ev *e, const char *fmt, ...);
+int64_t eval_int(Ev *e, const Lx *x);
+void eval_float(Ev *e, const Lx *x, float *r);
+bool eval_list(Ev *e, const Ls *s); /* true: a break is on its way to its loop */
+float eval_read(Ev *e, const Mem *p, int64_t index);
+int64_t eval_locate(Ev *e, const Mem *p, int64_t index); /* the element's number in the region; fails outside of it */
+void eval_write(Ev *e, const Mem *p, int64_t index, float f);
+int64_t eval_lanes(Ev *e, const Lx *count, int width); /* how many of them exist */
+void eval_aligned(Ev *e, const Mem *p, int64_t index, int bytes); /* fails where the address is no multiple */
+
+/* eval_block.c */
+void eval_open_block(Ev *e);  /* memory of a launch's blocks */
+void eval_block(Ev *e);       /* one grid point */
+void eval_block_statement(Ev *e, const Ls *s);
+#endif

@@ -1,0 +1,161 @@
+/* Runs the blocks of a launch: regions thread by thread, collectives warp by warp. */
+#include "base/trouble.h"
+#include "loop/eval.h"
+#include "loop/scalar.h"
+#include <math.h>
+#include <string.h>
+
+enum { WARP = 32 };
+
+void eval_open_block(Ev *e) {
+    const LpKernel *k = e->k;
+    arena_reset(e->blocks);
+    e->tile_len = 0;
+    int32_t first = lp_launch_ptrs(k), local = 0;
+    for (int32_t i = first; i < k->nptr; i++) {
+        const LpParam *p = &k->ptr[i];
+        local += p->thread;
+        if (!p->shared) continue;
+        Region *r = ARENA_NEW(e->blocks, Region);
+        *r = (Region){.name = "shared memory", .base = arena_alloc(e->blocks, (size_t)p->bytes), .len = p->bytes / 4, .writable = true};
+        r->marks = ARENA_ARRAY(e->blocks, Mark, r->len * e->marks_per_float);
+        e->ptr[i] = (Mem){.r = r, .name = p->name, .elem = p->elem, .hi = p->bytes / lp_elem_bytes(p->elem)};
+    }
+    e->regs = arena_alloc(e->blocks, sizeof *e->regs * (size_t)k->nreg * (size_t)k->threads);
+    e->scratch = ARENA_ARRAY(e->blocks, Mem, local * k->threads);
+    for (int32_t t = 0; t < k->threads; t++)
+        for (int32_t i = 0; i < local; i++) {
+            const LpParam *p = &k->ptr[k->nptr - local + i];
+            Region *r = ARENA_NEW(e->blocks, Region);
+            *r = (Region){.name = "thread scratch", .base = arena_alloc(e->blocks, (size_t)p->bytes), .len = p->bytes / 4, .writable = true};
+            e->scratch[t * local + i] = (Mem){.r = r, .name = p->name, .elem = p->elem, .hi = p->bytes / lp_elem_bytes(p->elem)};
+        }
+}
+
+static void spoil(const Region *r, size_t marks) { /* what holds anything holds NaN */
+    float *f = (float *)r->base;
+    for (int64_t j = 0; j < r->len; j++) f[j] = NAN;
+    if (r->marks) memset(r->marks, 0, sizeof *r->marks * marks);
+}
+
+void eval_block(Ev *e) {
+    const LpKernel *k = e->k;
+    int32_t first = lp_launch_ptrs(k), local = 0;
+    for (int32_t i = first; i < k->nptr; i++) {
+        local += k->ptr[i].thread;
+        if (k->ptr[i].shared) spoil(e->ptr[i].r, (size_t)(e->ptr[i].r->len * e->marks_per_float));
+    }
+    for (int32_t i = 0; i < local * k->threads; i++) spoil(e->scratch[i].r, 0);
+    memset(e->regs, 0, sizeof *e->regs * (size_t)k->nreg * (size_t)k->threads);
+    memset(e->var + k->nint + 2, 0, sizeof *e->var * (size_t)(k->nvar - k->nint - 2));
+    e->var[lp_grid_var(k)] = e->point;
+    e->var[lp_batch_var(k)] = e->batch;
+    e->thread = ALL;
+    e->epoch = 1;
+    e->groups = e->arrived = 0;
+    e->arrival.len = 0;
+    eval_list(e, k->body);
+    if (e->arrived < e->groups) eval_fail(e, "ends while copies are under way");
+}
+
+static void clear_vars(Ev *e, const Ls *s) { /* those that the region sets */
+    for (; s; s = s->next) {
+        if (s->kind == LS_FOR || s->kind == LS_SETVAR) e->var[s->var] = 0;
+        clear_vars(e, s->body);
+        clear_vars(e, s->orelse);
+    }
+}
+
+static void run_threads(Ev *e, const Ls *s) {
+    const LpKernel *k = e->k;
+    int32_t local = 0;
+    while (local < k->nptr && k->ptr[k->nptr - 1 - local].thread) local++;
+    for (e->thread = 0; e->thread < k->threads; e->thread++) {
+        e->reg = e->regs + (size_t)e->thread * (size_t)k->nreg;
+        for (int32_t i = 0; i < local; i++) e->ptr[k->nptr - local + i] = e->scratch[e->thread * local + i];
+        clear_vars(e, s->body);
+        eval_list(e, s->body);
+    }
+    e->thread = ALL;
+}
+
+/* ---- collectives ---- */
+static EvReg *reg_of(Ev *e, int32_t thread, int32_t reg) { return &e->regs[(size_t)thread * (size_t)e->k->nreg + (size_t)reg]; }
+
+/* rows x cols entries of shared memory, rounded. Any thread of the block that wrote them since the last barrier may be another warp's. */
+static void read_tile(Ev *e, float *to, LpPrecision precision, int32_t ptr, int64_t at, int64_t rows, int64_t row, int64_t cols, int64_t col) {
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++) {
+            float f = eval_read(e, &e->ptr[ptr], at + r * row + c * col);
+            *to++ = precision == LP_TF32 ? loop_tf32(f) : loop_bf16(f);
+        }
+}
+
+static void run_mma(Ev *e, const Ls *s) {
+    const LsMma *m = s->mma;
+    int64_t rows = 16 * (int64_t)m->m, cols = 8 * (int64_t)m->n, depth = m->depth;
+    if ((rows + cols) * depth > e->tile_len) {
+        e->tile_len = (rows + cols) * depth;
+        e->tile = ARENA_ARRAY(e->blocks, float, e->tile_len);
+    }
+    float *a = e->tile, *b = a + rows * depth;
+    for (int32_t warp = 0; warp < e->k->threads; warp += WARP) {
+        e->memo.turn++;
+        e->thread = warp; /* in the places */
+        int64_t a_at = eval_int(e, m->a_at), b_at = eval_int(e, m->b_at);
+        e->thread = ALL;
+        read_tile(e, a, m->precision, m->a, a_at, rows, m->a_row, depth, m->a_col);
+        read_tile(e, b, m->precision, m->b, b_at, depth, m->b_row, cols, m->b_col);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = 0; c < cols; c++) {
+                int64_t lane = 4 * (r % 8) + c % 8 / 2, part = 2 * (r % 16 / 8) + c % 2;
+                float *acc = *reg_of(e, warp + (int32_t)lane, s->reg + (int32_t)(4 * (r / 16 * m->n + c / 8) + part));
+                for (int64_t d = 0; d < depth; d++) *acc = fmaf(a[r * depth + d], b[d * cols + c], *acc);
+            }
+    }
+}
+
+static float larger(float x, float y) { return y != y ? y : x < y ? y : x; }
+
+static void run_warp(Ev *e, const Ls *s) {
+    for (int32_t warp = 0; warp < e->k->threads; warp += WARP)
+        for (int32_t h = WARP / 2; h > 0; h /= 2) {
+            float v[WARP];
+            for (int32_t t = 0; t < WARP; t++) v[t] = **reg_of(e, warp + t, s->reg);
+            for (int32_t t = 0; t < WARP; t++) **reg_of(e, warp + t, s->reg) = s->op == LX_ADD ? v[t] + v[t ^ h] : larger(v[t], v[t ^ h]);
+        }
+}
+
+static void run_copy(Ev *e, const Ls *s) {
+    float v[LOOP_MAX_WIDTH];
+    const Lx *x = s->value;
+    Mem *to = &e->ptr[s->ptr];
+    int64_t at = eval_int(e, s->index);
+    int bytes = x->width * lp_elem_bytes(to->elem), n;
+    eval_aligned(e, to, at, bytes);
+    if (eval_lanes(e, x->b, x->width) > 0) eval_aligned(e, &e->ptr[x->i], eval_int(e, x->a), bytes);
+    eval_float(e, x, v);
+    for (int i = 0; i < x->width; i++) {
+        eval_write(e, to, at + i, v[i]);
+        int64_t cell = (to->at + at + i) * (to->elem == LP_BF16 ? 1 : e->marks_per_float);
+        n = to->elem == LP_BF16 ? 1 : e->marks_per_float;
+        for (int q = 0; q < n; q++) to->r->marks[cell + q].copy = e->groups + 1;
+    }
+}
+
+static void run_wait(Ev *e, const Ls *s) {
+    for (; (int64_t)e->arrived < (int64_t)e->groups - s->cond->i; e->arrived++) vec_push(e->a, &e->arrival, e->epoch);
+}
+
+void eval_block_statement(Ev *e, const Ls *s) {
+    switch ((int)s->kind) {
+    case LS_THREADS: run_threads(e, s); return;
+    case LS_SYNC: e->epoch++; return;
+    case LS_MMA: run_mma(e, s); return;
+    case LS_WARP: run_warp(e, s); return;
+    case LS_COPY: run_copy(e, s); return;
+    case LS_GROUP: e->groups++; return;
+    case LS_WAIT: run_wait(e, s); return;
+    default: BUG("statement of kind %d", (int)s->kind);
+    }
+}
