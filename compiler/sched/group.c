@@ -138,7 +138,7 @@ static Body *body_new(Arena *a, const Graph *g) {
         if (x->op == OP_proj && sees_batch(graph_at(g, x->in[0]))) {
             Kind k = result_kind(a, g, graph_at(g, x->in[0]), (uint32_t)x->a.index);
             b->sums[i] = k != RESULT_SAME, b->same[i] = k == RESULT_SAME, b->whole[i] = k == RESULT_WHOLE;
-        } else
+        } else if (x->op != OP_loop || !sees_batch(x)) /* of a loop over samples each result is judged by itself */
             for (uint32_t k = 0; k < x->nin; k++) {
                 b->sums[i] |= b->sums[x->in[k]];
                 b->same[i] |= b->same[x->in[k]];
