@@ -23,6 +23,7 @@ function self_attention(v) = dense(v)(softmax(dense(v)'(v) / sqrt(channels(v))))
 
 # Multi-head subspace self-attention: in each of `heads` learned subspaces of dimension p, and back
 layer subspace_attention(z, heads: int, p: int) {
+    require(heads >= 1, "heads: is 1 or more")
     param U[k in 1..heads] : real[p, channels(z)] = normal(1 / sqrt(channels(z)))
     return sum(dense(U[k])'(self_attention(dense(U[k])(z))) for k in 1..heads)
 }

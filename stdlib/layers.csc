@@ -11,6 +11,7 @@ layer linear(x, out: int, bias: bool = true) {
 }
 
 layer conv2d(x, width: int, k: int = 3, stride: int = 1, dilation: int = 1, groups: int = 1, pad = same, bias: bool = true) {
+    require(groups >= 1 && channels(x) % groups == 0 && width % groups == 0, "the channels and the width are to be multiples of groups:")
     param weight : real[width, channels(x) // groups, k, k] = he_normal
     let y = conv(weight, stride: stride, dilation: dilation, groups: groups, pad: pad)(x)
     if bias {
@@ -47,7 +48,10 @@ layer mish(x) { return x * tanh(softplus(x)) }
 layer leaky_relu(x, slope = 0.01) { return max(x, 0) + slope * min(x, 0) }
 
 # Each entry is kept with probability 1 - p, in training
-layer dropout(x, p = 0.5) { return training ? x * (random(shape(x)) >= p) / (1 - p) : x }
+layer dropout(x, p = 0.5) {
+    require(!known(p) || (p >= 0 && p < 1), "p: is a probability, from 0 to below 1")
+    return training ? x * (random(shape(x)) >= p) / (1 - p) : x
+}
 
 layer average_pool(x, k: int, stride: int = 0, pad: int = 0) { return sum_pool(x, k, stride: stride == 0 ? k : stride, pad: pad) / (k * k) }
 layer global_average(x) { return mean(reshape(x, [channels(x), size(x) // channels(x)]), axis: 2) }
@@ -63,12 +67,14 @@ layer layer_norm(x, epsilon = 1e-5) {
 
 # What is smooth in an image: the mean over a window of 2 r + 1 pixels a side
 layer low_pass(x, r: int = 4) {
+    require(r >= 0, "r: is the radius of the window, 0 or more")
     let k = fill(1 / (2 * r + 1)^2, [channels(x), 1, 2 * r + 1, 2 * r + 1])
     return conv(k, groups: channels(x), pad: same, boundary: "reflect")(x)
 }
 
 # The patch around each pixel as channels: [c k k, h, w]; channel by channel, row by row
 layer patches(x, k: int, stride: int = 1, pad = same) {
+    require(k >= 1, "k: is the side of a patch, 1 or more")
     let one = tensor([[[[(p - 1) % k^2 == (i - 1) * k + j - 1 ? 1 : 0 for j in 1..k] for i in 1..k]] for p in 1..channels(x) * k^2])
     return conv(one, groups: channels(x), stride: stride, pad: pad)(x)
 }

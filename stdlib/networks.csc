@@ -18,5 +18,8 @@ layer resnet_body(x, blocks: list, classes: int, width: int = 64) {
     return linear(global_average(y), classes)
 }
 
-# Blocks of each stage in a ResNet of so many layers: 10, 18 or 34
-function resnet_blocks(layers: int) = layers == 10 ? [1, 1, 1, 1] : layers == 18 ? [2, 2, 2, 2] : [3, 4, 6, 3]
+# Blocks of each stage in a ResNet of so many layers
+function resnet_blocks(layers: int) {
+    require(layers == 10 || layers == 18 || layers == 34, "layers: is 10, 18 or 34")
+    return layers == 10 ? [1, 1, 1, 1] : layers == 18 ? [2, 2, 2, 2] : [3, 4, 6, 3]
+}

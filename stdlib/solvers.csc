@@ -5,6 +5,7 @@
 
 # G <- P(G - t D'(D G - X), lambda t)
 solver ista(X ~ D * g, backtrack: real = 0) {
+    require(backtrack >= 0 && backtrack < 1, "backtrack: is what a step is multiplied with that was too long, below 1; 0: the step stays")
     var s = backtrack > 0 ? step : 0.0                      # a step of the lasso may be untied
     repeat updates until change(g) < tolerance {
         if backtrack > 0 { g, s = search(g, D'(D * g - X), D, prox, s, backtrack) }
@@ -15,6 +16,8 @@ solver ista(X ~ D * g, backtrack: real = 0) {
 
 # Beck and Teboulle (2009): the step is taken at the extrapolated point. momentum_at: "iterate" takes the gradient at the last code instead
 solver fista(X ~ D * g, momentum_at: string = "point", backtrack: real = 0) {
+    require(momentum_at == "point" || momentum_at == "iterate", "momentum_at: is \"point\" or \"iterate\"")
+    require(backtrack >= 0 && backtrack < 1, "backtrack: is what a step is multiplied with that was too long, below 1; 0: the step stays")
     var last, y, m, s = g, g, 1.0, backtrack > 0 ? step : 0.0
     repeat updates until change(g) < tolerance {
         let at = momentum_at == "iterate" ? last : y
@@ -172,6 +175,7 @@ solver lista_cp(X ~ D * z) {
 
 # The same with support selection: of what passes the threshold, the largest percent * k of all entries, `most` at the end, are not shrunk
 solver lista_cpss(X ~ D * z, percent: real = 1.2, most: real = 12) {
+    require(!known([percent, most]) || (percent >= 0 && most >= 0 && most <= 100), "percent: and most: are percents of the entries, from 0 to 100")
     var share = 0.0
     repeat updates {
         param W     : like(D) = D / lipschitz(D)

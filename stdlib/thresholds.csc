@@ -10,13 +10,17 @@ prox soft_nonneg(z, t) of abs(z) = relu(z - t)
 prox hard(z, t) of abs(sign(z)) = z * (z * z > 2 * t)
 
 # l1 and half the squared norm, mu times
-prox elastic(z, t, mu = 0.1) of abs(z) + mu / 2 * z * z = soft(z, t) / (1 + mu * max(t, 0))
+prox elastic(z, t, mu = 0.1) of abs(z) + mu / 2 * z * z {
+    require(!known(mu) || mu >= 0, "mu: is 0 or more")
+    return soft(z, t) / (1 + mu * max(t, 0))
+}
 
 # `size` neighbouring channels share their fate
 prox group(z, t, size: int = 2) of group_norms(z, size) = in_groups(z, size, relu(1 - t / max(group_norms(z, size), 1e-12)))
 
 function group_norms(z, n: int) {                                         # one norm a group: [c // n, ...]
     let s = shape(z)
+    require(n >= 1 && s[1] % n == 0, "the channels of the code are to be a multiple of size:")
     return sqrt(sum(reshape(z * z, [s[1] // n, n] + s[2..length(s)]), axis: 2))
 }
 
@@ -32,7 +36,10 @@ prox two_sided(z, t, rho) = rho(z - t) - rho(-z - t)
 # The k entries that are largest in size stay, with those that equal the smallest of them
 prox top_k(z, k: int) = largest(z, k)
 
-function largest(z, k: int) = z * (abs(z) >= sort(flatten(abs(z)))[k])
+function largest(z, k: int) {
+    require(k >= 1 && k <= size(z), "k: is from 1 to the number of entries of the code")
+    return z * (abs(z) >= sort(flatten(abs(z)))[k])
+}
 
 # Soft, but for the `percent` largest of all entries: what of them passes the threshold is not shrunk
 function soft_but_largest(z, t, percent) {

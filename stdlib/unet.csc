@@ -16,6 +16,7 @@ function cropped(x, rows: int, columns: int) {
 # `depth` encoders, each after a pooling but the first, of base, 2 base, ... channels; depth - 1 decoders, each of what comes from below, twice as
 # large, beside the code of its size. Returns `classes` scores a pixel for a picture of any size, and the list of the encoders' codes.
 layer unet(x, classes: int, base: int = 64, depth: int = 5) {
+    require(depth >= 1, "depth: is the number of encoders, 1 or more")
     var encoded = []
     for k in 1..depth {
         let encoder = double_conv(k == 1 ? padded(x, 2^(depth - 1)) : max_pool(encoded[k - 1], 2), base * 2^(k - 1))

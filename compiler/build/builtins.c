@@ -239,6 +239,15 @@ Val builtin_length(Build *b, const BArgs *a) {
     if (a->pos[0].kind != V_BAD) diag_error(b->cx, E_TYPE, a->span[0], "length is of a list, found %s", v_text(b, a->pos[0]));
     return v_bad();
 }
+static bool is_known(Val v) {
+    bool known = v.kind == V_INT || v.kind == V_REAL || v.kind == V_BOOL || v.kind == V_STRING || v.kind == V_LIST;
+    for (size_t i = 0; v.kind == V_LIST && i < v.list->item.len; i++) known &= is_known(v.list->item.at[i]);
+    return known;
+}
+Val builtin_known(Build *b, const BArgs *a) {
+    (void)b;
+    return v_bool(is_known(a->pos[0]));
+}
 Val builtin_reshape(Build *b, const BArgs *a) {
     NodeId n;
     Shape s;
@@ -386,6 +395,10 @@ Val builtin_running(Build *b, const BArgs *a) {
         diag_error(b->cx, E_ARGS, a->at, "running takes a name in quotes, a value, a start and a momentum");
         return v_bad();
     }
+    if (!(momentum >= 0 && momentum <= 1)) {
+        diag_error(b->cx, E_VALUE, a->span[3], "the momentum of a running mean is a number from 0 to 1, found %s", v_text(b, a->pos[3]));
+        return v_bad();
+    }
     if (!arg_tensor(b, a, 1, &now)) return v_bad();
     if (graph_batched(b->ctx->g, now)) {
         diag_error(b->cx, E_TYPE, a->span[1], "running keeps one value for all samples, this differs from sample to sample");
@@ -403,6 +416,10 @@ Val builtin_random(Build *b, const BArgs *a) {
     Shape s;
     if (!shape_arg(b, a->pos[0], a->span[0], &s)) return v_bad();
     const Val *normal = barg(a, "normal");
+    if (normal && normal->kind != V_BOOL) {
+        diag_error(b->cx, E_TYPE, a->at, "normal: is true or false, found %s", v_text(b, *normal));
+        return v_bad();
+    }
     Attr at = {.shape = s, .index = b->noises++, .flag = normal && normal->kind == V_BOOL && normal->i};
     return v_tensor(b, graph_add(b->ctx->g, OP_noise, NULL, 0, &at, a->at));
 }

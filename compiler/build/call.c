@@ -46,6 +46,14 @@ static bool type_fits(Build *b, const Param *p, Val v, Span at) {
     return ok;
 }
 
+bool argument_bind(Build *b, Frame *f, uint32_t i, Val v, Span at) {
+    const Param *p = &f->def->params[i];
+    if (!f->given) f->given = ARENA_ARRAY(b->a, Span, f->def->nparams);
+    f->given[i] = at;
+    env_bind(b, f->env, p->name, v, false, p->span);
+    return type_fits(b, p, v, at.file ? at : p->span);
+}
+
 static const Val *bound_value(const Fn *f, Name n, Span *at) {
     for (uint32_t i = 0; i < f->nbound; i++)
         if (f->bound_name[i] == n) return *at = f->bound_span[i], &f->bound[i];
@@ -85,7 +93,7 @@ static Val call_def(Build *b, Fn *fn, const Val *pos, const Span *pos_span, uint
         diag_error(b->cx, E_DEPTH, at, "calls go more than %d deep", DEPTH_MOST);
         return v_bad();
     }
-    Frame *caller = b->frame, f = {.def = d, .source = d->span.file};
+    Frame *caller = b->frame, f = {.def = d, .at = at, .source = d->span.file};
     GCtx *home = b->home;
     f.env = env_new(b, NULL);
     f.path = fn->path ? fn->path : scope_name(b, pending ? pending : d->name);
@@ -97,7 +105,7 @@ static Val call_def(Build *b, Fn *fn, const Val *pos, const Span *pos_span, uint
     bool ok = true;
     for (uint32_t i = 0; i < d->nparams && ok; i++) {
         const Param *p = &d->params[i];
-        Span vs = at;
+        Span vs = {0};
         const Val *given = bound_value(fn, p->name, &vs);
         Val v;
         if (given) v = *given;
@@ -108,8 +116,7 @@ static Val call_def(Build *b, Fn *fn, const Val *pos, const Span *pos_span, uint
             ok = false;
             break;
         }
-        ok = type_fits(b, p, v, vs);
-        env_bind(b, f.env, p->name, v, false, p->span);
+        ok = argument_bind(b, &f, i, v, vs);
     }
     if (ok && k < npos) {
         diag_error(b->cx, E_ARGS, at, "'%s' takes %u arguments, found %u", d->name, d->nparams, npos);

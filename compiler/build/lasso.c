@@ -131,7 +131,7 @@ static Val run_solver(Build *b, Problem *p, const Fn *solver, const Val *start) 
     }
     bool made_chain = chain && !p->chain; /* a chain of one */
     p->chain |= made_chain;
-    Frame *was = b->frame, f = {.def = d, .source = d->span.file, .problem = p, .env = env_new(b, NULL)};
+    Frame *was = b->frame, f = {.def = d, .at = problem_option_span(b, p, "solve", 0), .source = d->span.file, .problem = p, .env = env_new(b, NULL)};
     f.path = name_fmt(b->cx, "%s.%s", p->path, d->name);
     Val Dv = v_list(b, NULL, 0), g = v_list(b, NULL, 0);
     for (int i = 0; i < p->n; i++) vec_push(b->a, &Dv.list->item, v_op(p->D[i]));
@@ -147,12 +147,13 @@ static Val run_solver(Build *b, Problem *p, const Fn *solver, const Val *start) 
         const Param *q = &d->params[i];
         if (q->problem) continue;
         const Val *given = NULL;
+        Span said = {0};
         for (uint32_t k = 0; k < solver->nbound; k++)
-            if (solver->bound_name[k] == q->name) given = &solver->bound[k];
+            if (solver->bound_name[k] == q->name) given = &solver->bound[k], said = solver->bound_span[k];
         if (!given && !q->init) {
             diag_error(b->cx, E_ARGS, problem_option_span(b, p, "solve", 0), "the solver '%s' needs '%s'", d->name, q->name);
             ok = false;
-        } else env_bind(b, f.env, q->name, given ? *given : eval(b, q->init), false, q->span);
+        } else ok = argument_bind(b, &f, i, given ? *given : eval(b, q->init), said);
     }
     Val v = v_bad();
     size_t said = b->cx->diags.len;

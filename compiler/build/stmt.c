@@ -253,6 +253,49 @@ static void exec_return(Build *b, const Stmt *s) {
     b->frame->has_returned = true;
 }
 
+/* Where the caller says one of the arguments that a condition names; file 0: nowhere. Says what they are, for the note. */
+static Span blamed(Build *b, const Expr *e, const char **values) {
+    const Frame *f = b->frame;
+    Span at = {0};
+    if (!e) return at;
+    if (e->kind == EX_NAME) {
+        const Binding *x = env_find(f->env, e->name);
+        if (x && (x->value.kind == V_INT || x->value.kind == V_REAL || x->value.kind == V_STRING || x->value.kind == V_BOOL) && !strstr(*values, name_fmt(b->cx, "'%s'", e->name)))
+            *values = arena_printf(b->a, "%s%s '%s' is %s", *values, **values ? "," : "; here", e->name, v_text(b, x->value));
+        for (uint32_t i = 0; f->given && i < f->def->nparams; i++)
+            if (f->def->params[i].name == e->name) return f->given[i];
+        return at;
+    }
+    const Expr *part[] = {e->a, e->b, e->c};
+    for (int i = 0; i < 3; i++) {
+        Span s = blamed(b, part[i], values);
+        if (!at.file) at = s;
+    }
+    for (uint32_t i = 0; i < e->n && (e->args || e->items); i++) {
+        Span s = blamed(b, e->args ? e->args[i].value : e->items[i], values);
+        if (!at.file) at = s;
+    }
+    return at;
+}
+
+/* What is refused is said at the call, in the words of who wrote the definition; nothing more of it is evaluated. */
+static void exec_require(Build *b, const Stmt *s) {
+    Val c = eval(b, s->cond);
+    if (c.kind == V_BOOL && c.i) return;
+    b->frame->returned = v_bad();
+    b->frame->has_returned = true;
+    if (c.kind == V_BAD) return;
+    if (c.kind != V_BOOL) {
+        diag_error(b->cx, c.kind == V_TENSOR ? E_KNOWN : E_TYPE, s->cond->span, "`require` needs a condition that is known while compiling, found %s", v_text(b, c));
+        return;
+    }
+    const char *values = "";
+    Span at = blamed(b, s->cond, &values);
+    if (!at.file) at = b->frame->at;
+    Diag *d = diag_error(b->cx, E_REQUIRE, at.file ? at : s->span, "%s", s->text);
+    diag_note(b->cx, d, s->span, "'%s' requires it%s", b->frame->def->name, values);
+}
+
 void exec_block(Build *b, Stmt **list, uint32_t n) {
     for (uint32_t i = 0; i < n && !b->frame->has_returned && b->cx->errors < DIAG_MOST && build_step(b, 1, list[i]->span); i++) {
         const Stmt *s = list[i];
@@ -271,6 +314,7 @@ void exec_block(Build *b, Stmt **list, uint32_t n) {
         case ST_REPEAT: exec_repeat(b, s); break;
         case ST_IF: exec_if(b, s); break;
         case ST_RETURN: exec_return(b, s); break;
+        case ST_REQUIRE: exec_require(b, s); break;
         }
     }
 }

@@ -144,6 +144,8 @@ typedef struct Env {
 struct Frame {
     Env *env;
     const Def *def;
+    Span at;               /* of the call; file 0 at the model */
+    Span *given;           /* [def->nparams] where the caller says an argument; file 0: nowhere */
     uint32_t source;       /* where its names are looked up */
     Name path;             /* prefix of parameter names, "" at the model */
     Vec(int64_t) turns;    /* numbers of the `for` loops entered */
@@ -274,6 +276,7 @@ Val eval_named(Build *b, Expr *e, Name name);                  /* the value of a
 bool eval_int(Build *b, Expr *e, const char *what, int64_t *out);
 Val call_fn(Build *b, Fn *fn, const Val *pos, const Span *pos_span, uint32_t npos, const Name *label, const Val *lab, const Span *lab_span, uint32_t nlab, Span at);
 Val call_simple(Build *b, Fn *fn, const Val *pos, uint32_t npos, Span at);
+bool argument_bind(Build *b, Frame *f, uint32_t i, Val v, Span at);   /* argument i of the frame's definition, said at `at`; false after an error */
 int fn_arity(const Fn *fn);                                    /* positional parameters still open */
 Val eval_call(Build *b, Expr *e);
 void note_call(Build *b, size_t since, const Def *d, Span at); /* errors from number `since` on that lie inside d: who called it */

@@ -275,6 +275,9 @@ static void stmt_check(Checker *c, const Stmt *s, size_t mark) {
         block_check(c, s->body, s->nbody);
         block_check(c, s->orelse, s->norelse);
         break;
+    case ST_REQUIRE:
+        expr_check(c, s->cond);
+        break;
     case ST_RETURN:
         exprs_check(c, s->values, s->nvalues);
         if (c->def && c->def->kind == DEF_MODEL) {

@@ -100,6 +100,7 @@ typedef enum StmtKind {
     ST_REPEAT,     /* value times [until cond]: body */
     ST_IF,         /* cond: body, orelse */
     ST_RETURN,     /* values */
+    ST_REQUIRE,    /* cond, else text is said */
 } StmtKind;
 
 struct Stmt {
@@ -113,6 +114,7 @@ struct Stmt {
     Expr *over;
     TypeRef *type;
     Expr *value, *cond, *signal, *dict;
+    Name text; /* REQUIRE */
     uint32_t nnames;  /* VAR, LET */
     Name *names;
     Span *name_spans;

@@ -66,6 +66,7 @@ static const Slip at_start[] = {
     {"from", "write 'import std.networks' or 'import \"file.csc\"'"},
     {"include", "write 'import std.networks' or 'import \"file.csc\"'"},
     {"use", "write 'import std.networks' or 'import \"file.csc\"'"},
+    {"assert", "write 'require(condition, \"what to say\")'"},
     {"print", "nothing is printed by a model; 'report' in its train block lists what to show"},
 };
 static const char *find_slip(const Slip *list, size_t n, Name word) {
@@ -90,6 +91,7 @@ static bool begins_inside(int k) { /* statements, not definitions */
     case TOK_IF:
     case TOK_REPEAT:
     case TOK_RETURN:
+    case TOK_REQUIRE:
         return true;
     default:
         return false;
@@ -144,6 +146,8 @@ static const char *declares(int k) { /* the form of a statement whose first word
         return "for NAME in 1..n { ... }";
     case TOK_LASSO:
         return "lasso NAME : signal ~ dictionary * NAME { options }";
+    case TOK_REQUIRE:
+        return "require(condition, \"what to say\")";
     case TOK_MODEL:
         return "model NAME { ... }";
     case TOK_TRAIN:
@@ -236,11 +240,11 @@ static const char *list_expected(Reader *r, const bool *expected, bool top) {
     } else if (expected[TOK_UNTIED]) {
         return "an option as 'name = value', or '}'";
     } else {
-        static const struct {
+        const struct {
             int kind;
             const char *name;
         } order[] = {{TOK_NAME, "a name"},
-                     {TOK_STRING, "a file name in quotes"},
+                     {TOK_STRING, expected[TOK_NAME] ? "a file name in quotes" : "a string in quotes"},
                      {'=', "'='"},
                      {':', "':'"},
                      {'~', "'~'"},

@@ -40,7 +40,7 @@ static void syntax_yyerror(const Span *at, Reader *r, const char *msg) { (void)m
 %token <name> IMPORT "import" DICTIONARY "dictionary" PROX "prox" SOLVER "solver" LAYER "layer" FUNCTION "function" MODEL "model"
 %token <name> TRAIN "train" INPUT "input" LABEL "label" TARGET "target" OUTPUT "output" PARAM "param" TUNABLE "tunable"
 %token <name> VAR "var" LET "let" FOR "for" IN "in" BY "by" REPEAT "repeat" UNTIL "until" IF "if" ELSE "else" RETURN "return"
-%token <name> WHERE "where" LASSO "lasso" UNTIED "untied" OF "of"
+%token <name> WHERE "where" LASSO "lasso" UNTIED "untied" OF "of" REQUIRE "require"
 
 %right '?' ':'
 %nonassoc DOTDOT
@@ -91,7 +91,7 @@ p: name                                           { $$ = make_param(r, @1, $1->n
  | name '~' expr                                  { $$ = make_param(r, @1, $1->name, NULL, NULL, $3); } ;
 name: NAME { $$ = make_named(r, $1, @1); } | PROX { $$ = make_named(r, $1, @1); } ;
 label: NAME | PROX | BY | UNTIL | OF | SOLVER | LAYER | MODEL | TARGET | LABEL | INPUT | OUTPUT | LASSO | DICTIONARY | FUNCTION
-     | TRAIN | PARAM | TUNABLE | UNTIED | IN | REPEAT | WHERE | IMPORT | LET | VAR | IF | ELSE | RETURN ;
+     | TRAIN | PARAM | TUNABLE | UNTIED | IN | REPEAT | WHERE | IMPORT | LET | VAR | IF | ELSE | RETURN | REQUIRE ;
 word: NAME | PROX | LASSO | SOLVER ;
 type: tname                                       { $$ = make_type(r, @$, $1, NULL, NULL); }
     | tname '[' exprs ']'                         { $$ = make_type(r, @$, $1, $3, NULL); }
@@ -115,6 +115,7 @@ stmt: DICTIONARY NAME over '=' wexpr              { $$ = make_dictionary(r, @$, 
     | REPEAT expr UNTIL expr block                { $$ = make_repeat(r, @$, $2, $4, $5); }
     | ifs
     | RETURN exprs                                { $$ = make_return(r, @$, $2); }
+    | REQUIRE '(' expr ',' STRING ')'             { $$ = make_require(r, @$, $3, $5); }
     | error                                       { RECOVER; $$ = NULL; } ;
 port: INPUT { $$ = ST_INPUT; } | LABEL { $$ = ST_LABEL; } | TARGET { $$ = ST_TARGET; } ;
 ifs: IF expr block                                { $$ = make_if(r, @$, $2, $3, NULL); }

@@ -336,6 +336,12 @@ Stmt *make_return(Reader *r, Span at, List *values) {
     take_values(r, s, values);
     return stmt_done(r, s);
 }
+Stmt *make_require(Reader *r, Span at, Expr *cond, Name text) {
+    Stmt *s = stmt_new(r, at, ST_REQUIRE);
+    s->cond = cond;
+    s->text = text;
+    return stmt_done(r, s);
+}
 Option *make_option(Reader *r, Span at, int untied, Named *name, List *index, List *params, Expr *value) {
     Option *o = ARENA_NEW(r->cx->keep, Option);
     o->span = at;

@@ -384,6 +384,13 @@ static void print_stmt(Printer *p, const Stmt *s) {
         put(p, "return ");
         print_list(p, s->values, s->nvalues);
         break;
+    case ST_REQUIRE:
+        put(p, "require(");
+        print_expr(p, s->cond, AT_COND);
+        put(p, ", ");
+        print_string(p, s->text);
+        put(p, ")");
+        break;
     }
 }
 

@@ -131,6 +131,7 @@ Stmt *make_for(Reader *r, Span at, Name name, Span name_at, Expr *in, List *body
 Stmt *make_repeat(Reader *r, Span at, Expr *count, Expr *until, List *body);
 Stmt *make_if(Reader *r, Span at, Expr *cond, List *body, List *orelse);
 Stmt *make_return(Reader *r, Span at, List *values);
+Stmt *make_require(Reader *r, Span at, Expr *cond, Name text);
 Option *make_option(Reader *r, Span at, int untied, Named *name, List *index, List *params, Expr *value);
 Option *make_option_decl(Reader *r, Span at, int untied, Stmt *decl);
 

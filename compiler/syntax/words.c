@@ -23,6 +23,7 @@ static const struct {
     {"else", TOK_ELSE},     {"return", TOK_RETURN},
     {"where", TOK_WHERE},   {"lasso", TOK_LASSO},
     {"untied", TOK_UNTIED}, {"of", TOK_OF},
+    {"require", TOK_REQUIRE},
 };
 enum { NKEYWORDS = sizeof keywords / sizeof *keywords };
 
@@ -43,7 +44,7 @@ const char *const *syntax_keywords(size_t *n) {
     static const char *const tops[] = {"import", "dictionary", "prox",  "solver", "layer",  "function",
                                        "model",  "train",      "input", "label",  "target", "output",
                                        "param",  "tunable",    "var",   "let",    "for",    "repeat",
-                                       "if",     "return",     "lasso"};
+                                       "if",     "return",     "lasso", "require"};
     *n = sizeof tops / sizeof *tops;
     return tops;
 }

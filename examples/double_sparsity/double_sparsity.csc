@@ -2,6 +2,7 @@
 
 model double_sparsity(base: string = "dct", atoms: int = 128, side: int = 8, most: int = 6) {
     input X : real[1, side, side]
+    require(base == "dct" || base == "haar", "base is dct or haar")
     let Y = X - mean(X)
     let Psi = base == "haar" ? haar' : dct'
     dictionary A = conv(F)' where { param F : real[atoms, 1, side, side] = normal(1), sparse_l0(most), unit_atoms }

@@ -4,6 +4,7 @@
 model lenet(gamma: real = 1e-3, activation: string = "relu") {
     input X : real[3, 32, 32]
     label y : class[10]
+    require(activation == "relu" || activation == "elu" || activation == "mish", "activation is relu, elu or mish")
     let rho = activation == "relu" ? relu : activation == "elu" ? elu : mish
     let x1 = rho(conv2d(X, 6, k: 5, pad: valid))
     let x2 = rho(conv2d(max_pool(x1, 2), 16, k: 5, pad: valid))

@@ -1,6 +1,7 @@
 # LISTA (Gregor and LeCun 2010) and LISTA-CPSS (Chen et al. 2018), on the benchmark of lista_cp. --set form=cpss
 
 model lista(m: int = 250, n: int = 500, layers: int = 16, form: string = "lista") {
+    require(form == "lista" || form == "cpss", "form is lista or cpss")
     input  y : real[m]
     target x : real[n]
     dictionary A = dense(M) where { param M : real[m, n] = normal(1), unit_columns, fixed }

@@ -11,6 +11,7 @@ model ml_csc_cifar(unfold: int = 6, form: string = "ml_ista") {
     input X : real[3, 32, 32]
     label y : class[10]
 
+    require(form == "ml_ista" || form == "ml_fista" || form == "layered", "form is ml_ista, ml_fista or layered")
     dictionary D = [
         conv(W1, stride: 2, pad: 1)' where { param W1 : real[32, 3, 4, 4]   = normal(0.1 / sqrt(3 * 16)) },
         conv(W2, stride: 2, pad: 1)' where { param W2 : real[64, 32, 4, 4]  = normal(0.1 / sqrt(32 * 16)) },

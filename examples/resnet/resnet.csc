@@ -5,6 +5,7 @@ import std.networks
 model resnet(layers: int = 18, classes: int = 10, image: int = 32, stem: string = "cifar", width: int = 64) {
     input X : real[3, image, image]
     label y : class[classes]
+    require(stem == "cifar" || stem == "imagenet", "stem is cifar or imagenet")
     let x = stem == "cifar" ? conv_bn_relu(X, width) : max_pool(conv_bn_relu(X, width, k: 7, stride: 2), 3, stride: 2, pad: 1)
     output logits = resnet_body(x, resnet_blocks(layers), classes, width: width)
 }

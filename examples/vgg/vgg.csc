@@ -4,6 +4,7 @@
 model vgg11(gamma: real = 1e-3, activation: string = "relu", early: int = 4, width: int = 64, image: int = 32) {
     input X : real[3, image, image]
     label y : class[10]
+    require(activation == "relu" || activation == "elu" || activation == "mish", "activation is relu, elu or mish")
     let rho = activation == "relu" ? relu : activation == "elu" ? elu : mish
     let widths = [1, 2, 4, 4, 8, 8, 8, 8]
     var x, maps = X, []

@@ -89,8 +89,7 @@ class Chain:
 def mnist(name, solver, unfold, image=(15, 14), widths=(4, 5, 6), kernels=(3, 3, 2), **more):
     small = image != (28, 28)
     n = len(widths)
-    replace = [("form == \"ml_ista\" ? ml_ista", "form != \"\" ? " + solver)] if solver in ("ml_lista", "all_free") else []
-    replace += [("output logits", "output G1 = G[1]\n    output G2 = G[2]\n    output G3 = G[3]\n    output logits")]
+    replace = [("output logits", "output G1 = G[1]\n    output G2 = G[2]\n    output G3 = G[3]\n    output logits")]
     channels = (1,) + widths
     if small:
         replace.append(("real[1, 28, 28]", "real[1, %d, %d]" % image))
