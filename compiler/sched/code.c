@@ -36,6 +36,8 @@ Ls *code_if(Arena *a, Code *c, const Lx *cond) {
     return open(c, s);
 }
 
+Ls *code_threads(Arena *a, Code *c) { return open(c, code_add(a, c, LS_THREADS)); }
+
 void code_else(Code *c) {
     c->level[c->depth].in_else = true;
     c->level[c->depth].last = NULL;

@@ -444,7 +444,7 @@ static void lower_entry(Sched *s, const Entry *y) {
     set->var = e->whole_var, set->cond = IVAR(LP_VAR_BATCH);
     set_blocks(e);
 
-    const Groups *q = groups_of(a, split_joined(a, y->graph), s->t.group);
+    const Groups *q = groups_of(a, split_joined(a, y->graph), s->t.gpu ? -1 : s->t.group);
     const Graph *g = q->graph;
     e->group = q->size;
     group_describe(e, q);

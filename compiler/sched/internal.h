@@ -108,10 +108,12 @@ typedef struct Ent { /* one entry being written */
 Ls *code_add(Arena *a, Code *c, LsKind k);
 Ls *code_for(Arena *a, Code *c, int32_t var, const Lx *lo, const Lx *hi, const Lx *step);
 Ls *code_if(Arena *a, Code *c, const Lx *cond);
+Ls *code_threads(Arena *a, Code *c);
 void code_end(Code *c); /* of the innermost for or if */
 void code_else(Code *c);
 
 /* ---- kernel.c: the kernel builder ---- */
+enum { EACH_MAX = RANK_MAX + 3 };
 typedef struct Kb {
     Ent *e;
     Arena *a;
@@ -122,6 +124,14 @@ typedef struct Kb {
     const Lx *ints[6];
     int nint;
     int32_t nvar;
+    int32_t threads; /* of a block; 0: a processor's kernel */
+    struct {
+        int64_t n;
+        Ls *set;
+    } each[EACH_MAX]; /* kb_each, from the outermost */
+    int neach;
+    bool each_sample;
+    Ls *each_if;
     Code code;
 } Kb;
 Kb *kb_new(Ent *e, const char *what, int nint);
@@ -142,6 +152,17 @@ void kb_set(Kb *k, int reg, const Lx *at, const Lx *value);
 void kb_store(Kb *k, int ptr, const Lx *index, const Lx *value, const Lx *count);
 void kb_store_strided(Kb *k, int ptr, const Lx *index, int64_t stride, const Lx *value, const Lx *count);
 void kb_launch(Kb *k, const Lx *grid);
+/* Work in any order: first the samples, then loops, from the outermost, before anything else is written. Loops of a processor's grid point
+   (which is a sample); on a GPU each turn is a thread. kb_launch_each ends them all. */
+const Lx *kb_samples(Kb *k, bool batched); /* the sample; NULL where there are none */
+const Lx *kb_each(Kb *k, int64_t n);
+void kb_launch_each(Kb *k);
+/* Blocks of threads: gpu_kernel.c. */
+void kb_threads(Kb *k); /* opens a region */
+void kb_sync(Kb *k);
+int kb_shared(Kb *k, LpElem elem, int64_t n); /* memory of the block; ask for it after all other parameters */
+void kb_setvar(Kb *k, int32_t var, const Lx *v);
+const Lx *kb_let(Kb *k, const Lx *v); /* a new variable of this value */
 const Lx *kb_at(Kb *k, const View *v, const Lx *sample,
                 const Lx *const *index); /* float index of an entry; sample may be NULL */
 
@@ -359,6 +380,13 @@ void lower_shape(Gx *x, NodeId n); /* concat embed gather scatter pick place arg
 bool lower_conv(Gx *x, NodeId n, Ending end);
 void lower_pool(Gx *x, NodeId n);
 void lower_loop(Gx *x, NodeId n);
+
+/* ---- gpu_*.c: what a GPU does otherwise ---- */
+void gpu_scatter(Ent *e, const Node *n, const View *from, const View *to);
+void gpu_conv(Ent *e, const TileConv *t);
+View gpu_pack(Ent *e, const View *w, const Taps taps[2]);
+void gpu_grad(Ent *e, const TileGrad *t);
+void gpu_solve(Gx *x, NodeId n);
 
 void remark(Ent *e, Span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 #endif

@@ -133,7 +133,8 @@ void kb_launch(Kb *k, const Lx *grid) {
     MUST(k->code.depth == 0);
     Ent *e = k->e;
     Arena *a = k->a;
-    LpKernel q = {.ptr = k->ptr.at,
+    LpKernel q = {.threads = k->threads,
+                  .ptr = k->ptr.at,
                   .nptr = (int32_t)k->ptr.len,
                   .nint = k->nint,
                   .nvar = k->nvar,

@@ -67,6 +67,10 @@ static void over_channels(Conv *c, int64_t n, void (*fn)(Conv *, const Lx *, con
     Arena *a = c->a;
     int64_t L = c->k->e->s->t.lanes, main = n / L * L;
     c->width = (int)L, c->count = NULL;
+    if (c->k->e->s->t.gpu) {
+        fn(c, kb_each(c->k, n), rest);
+        return;
+    }
     if (n < L / 2) c->width = 1, L = 1, main = n;
     if (main) {
         const Lx *ch = kb_for(c->k, INT(0), INT(main), L);
@@ -282,6 +286,50 @@ bool lower_conv(Gx *x, NodeId id, Ending end) {
     return true;
 }
 
+/* A block for each weight (of each sample): its threads share the positions, then the shares are added pairwise. */
+static void gpu_weights(Conv *c, bool batched) {
+    enum { THREADS = 128 };
+    Kb *k = c->k;
+    Arena *a = c->a;
+    const ConvGeom *g = c->g;
+    int64_t cg = g->in_ch / g->groups, kg = g->out_ch / g->groups, taps = (int64_t)g->kernel[0] * g->kernel[1], each = g->out_ch * cg * taps;
+    bool over = !batched && (c->x.batched || c->y.batched);
+    int shared = kb_shared(k, LP_F32, THREADS), acc = kb_reg(k, 1, 1);
+    const Lx *A = lx_reg(a, acc, NULL, 1), *cy, *cx;
+    k->threads = THREADS;
+    c->width = 1, c->count = NULL;
+    const Lx *number = batched ? MOD(kb_grid(k), INT(each)) : kb_grid(k), *tap = MOD(number, INT(taps));
+    const Lx *ty = kb_let(k, DIV(tap, INT(g->kernel[1]))), *tx = kb_let(k, MOD(tap, INT(g->kernel[1])));
+    const Lx *ch = kb_let(k, MOD(DIV(number, INT(taps)), INT(cg))), *own = kb_let(k, DIV(number, INT(taps * cg)));
+    const Lx *sample = batched ? kb_let(k, DIV(kb_grid(k), INT(each))) : NULL, *positions = INT((int64_t)g->out[0] * g->out[1]);
+    kb_threads(k);
+    kb_set(k, acc, NULL, lx_float(a, 0, 1));
+    const Lx *p = kb_for(k, lx_thread(a), over ? MUL(kb_batch(k), positions) : positions, THREADS);
+    const Lx *at = over ? MOD(p, positions) : p;
+    c->sample = over ? DIV(p, positions) : batched ? sample : INT(0);
+    const Lx *oy = kb_let(k, DIV(at, INT(g->out[1]))), *ox = kb_let(k, MOD(at, INT(g->out[1])));
+    const Lx *iy = meet(c, 0, oy, ty, false, &cy), *ix = meet(c, 1, ox, tx, false, &cx);
+    kb_if(k, IAND(cy, cx));
+    const Lx *x = load(c, c->px, &c->x, (const Lx *const[]){ADD(MUL(DIV(own, INT(kg)), INT(cg)), ch), iy, ix}, -1);
+    const Lx *y = load(c, c->py, &c->y, (const Lx *const[]){own, oy, ox}, -1);
+    kb_set(k, acc, NULL, lx_f3(a, LX_FMA, x, y, A));
+    kb_end(k);
+    kb_end(k);
+    kb_store(k, shared, lx_thread(a), A, NULL);
+    kb_end(k);
+    for (int h = THREADS / 2; h > 0; h /= 2) {
+        kb_sync(k);
+        kb_threads(k);
+        kb_if(k, ILT(lx_thread(a), INT(h)));
+        kb_set(k, acc, NULL, lx_f2(a, LX_ADD, A, lx_load(a, shared, ADD(lx_thread(a), INT(h)), 1, NULL)));
+        kb_store(k, shared, lx_thread(a), A, NULL);
+        if (h == 1) kb_store(k, c->pw, kb_at(k, &c->w, sample, (const Lx *const[]){own, ch, ty, tx}), A, NULL);
+        kb_end(k);
+        kb_end(k);
+    }
+    kb_launch(k, batched ? MUL(IVAR(LP_VAR_BATCH), INT(each)) : INT(each));
+}
+
 static void lower_plain(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
     Arena *a = x->a;
@@ -295,6 +343,10 @@ static void lower_plain(Gx *x, NodeId id) {
     c.px = kb_ptr(k, &c.x, n->op == OP_conv_adj);
     c.py = kb_ptr(k, &c.y, n->op == OP_conv);
     c.pw = kb_ptr(k, &c.w, n->op == OP_conv_grad);
+    if (n->op == OP_conv_grad && x->e->s->t.gpu) {
+        gpu_weights(&c, n->batched);
+        return;
+    }
     if (n->op == OP_conv_grad) { /* a grid point owns one output channel: the order of its sums does not
                                     depend on threads */
         c.sample = n->batched ? DIV(kb_grid(k), INT(g->out_ch)) : NULL;
@@ -307,12 +359,12 @@ static void lower_plain(Gx *x, NodeId id) {
         return;
     }
     bool back = n->op == OP_conv_adj;
-    c.sample = n->batched ? kb_grid(k) : NULL;
-    const Lx *group = kb_for(k, INT(0), INT(g->groups), 1);
-    const Lx *i = kb_for(k, INT(0), INT(back ? g->in[0] : g->out[0]), 1),
-             *j = kb_for(k, INT(0), INT(back ? g->in[1] : g->out[1]), 1);
+    c.sample = kb_samples(k, n->batched);
+    const Lx *group = NULL, *i, *j; /* on a GPU neighbouring threads do neighbouring channels */
+    if (!x->e->s->t.gpu) group = kb_each(k, g->groups);
+    i = kb_each(k, back ? g->in[0] : g->out[0]), j = kb_each(k, back ? g->in[1] : g->out[1]);
+    if (!group) group = kb_each(k, g->groups);
     over_channels(&c, (back ? g->in_ch : g->out_ch) / g->groups, back ? backward : forward,
                   (const Lx *const[]){group, i, j});
-    for (int m = 0; m < 3; m++) kb_end(k);
-    kb_launch(k, n->batched ? IVAR(LP_VAR_BATCH) : INT(1));
+    kb_launch_each(k);
 }

@@ -81,7 +81,7 @@ static bool lower_tiled(Gx *x, NodeId id, Ending end) {
         if (!t.epilogue) return false;
     }
     int64_t each = s.dim[2];
-    if (n->batched && tile_columns_fit(&in, each) && tile_columns_fit(&o, each))
+    if (!x->e->s->t.gpu && n->batched && tile_columns_fit(&in, each) && tile_columns_fit(&o, each))
         t.columns = each;
     else {
         t.x = stand(t.x), t.out = stand(t.out);
@@ -105,7 +105,7 @@ static bool lower_tiled_grad(Gx *x, NodeId id, Ending end) {
     View y = gx_view(x, n->in[0]), v = gx_view(x, n->in[1]);
     if (n->batched || y.batched != v.batched) return false;
     View ys = as_map(x, y), xs = as_map(x, v);
-    if (ys.stride[0] != 1 && xs.stride[0] != 1) return false;
+    if (!x->e->s->t.gpu && ys.stride[0] != 1 && xs.stride[0] != 1) return false;
     View out = gx_result(x, end.into), w;
     leaf_matrix(&out, NULL, &w);
     Taps taps[2] = {no_tap(x->a), no_tap(x->a)};

@@ -135,8 +135,9 @@ static void store_number(Ent *e, const Lx *v, const View *to) {
     Kb *k = kb_new(e, "number", 1);
     k->ints[0] = v;
     int p = kb_ptr(k, to, true);
+    kb_samples(k, false);
     kb_store(k, p, lx_int(e->a, 0), lx_i2f(e->a, lx_var(e->a, 0), 1), NULL);
-    kb_launch(k, lx_int(e->a, 1));
+    kb_launch_each(k);
 }
 
 static bool reads_turn(const Run *r) {

@@ -1,10 +1,10 @@
 /* Elementwise expressions and reductions: one kernel that walks an iteration domain, axes merged where every
    operand allows it, vectors along the innermost axis. Sums run in a fixed order that no number of threads
    changes. */
-#include "sched/internal.h"
+#include "sched/map.h"
 #include <math.h>
 
-enum { LEAVES_MAX = 24, BLOCK_WORK = 8192, BLOCKS_MAX = 64 };
+enum { BLOCK_WORK = 8192, BLOCKS_MAX = 64 };
 
 Dom dom_of(Shape s, bool batched) {
     Dom d = {.rank = s.rank, .batched = batched};
@@ -124,30 +124,6 @@ const Lx *lower_op(Arena *a, OpKind op, const Lx *x, const Lx *y, const Lx *z) {
 #undef F2
 }
 
-typedef struct Axis {
-    int64_t dim;
-    bool fold;
-    int64_t out, leaf[LEAVES_MAX];
-} Axis;
-
-typedef struct Walk {
-    Ent *e;
-    Kb *k;
-    Arena *a;
-    const Dom *d;
-    Fold fold;
-    Ex *leaf[LEAVES_MAX];
-    int nleaf;
-    Axis axis[DOM_MAX];
-    int naxis, nmap; /* the first nmap are the result's */
-    const Lx *var[DOM_MAX];
-    const Lx *sample; /* of batched operands; NULL: none */
-    int vec;          /* the axis that vectors run along; -1: scalars */
-    int out_ptr, lanes;
-    int64_t out_sample;
-    bool stores; /* there are values stored aside */
-} Walk;
-
 static void collect(Walk *w, Ex *x) {
     if (x->op == OP_constant) return;
     if (x->op == OP_arg) {
@@ -164,10 +140,10 @@ static void collect(Walk *w, Ex *x) {
     for (int i = 0; i < 3 && x->in[i]; i++) collect(w, x->in[i]);
 }
 
-static void set_pointers(Walk *w, Ex *x) {
+void map_pointers(Walk *w, Ex *x) {
     if (x->op == OP_arg) x->ptr = kb_ptr(w->k, &x->view, false);
     if (x->store) x->store->ptr = kb_ptr(w->k, &x->store->view, true);
-    for (int i = 0; i < 3 && x->in[i]; i++) set_pointers(w, x->in[i]);
+    for (int i = 0; i < 3 && x->in[i]; i++) map_pointers(w, x->in[i]);
 }
 
 static int64_t weight(const Axis *x, int nleaf) {
@@ -227,7 +203,7 @@ static int choose_vector(const Walk *w) {
     return -1;
 }
 
-static const Lx *leaf_at(Walk *w, int l) {
+const Lx *map_leaf_at(Walk *w, int l) {
     Arena *a = w->a;
     const View *v = &w->leaf[l]->view;
     const Lx *at = v->batched && w->sample ? MUL(w->sample, INT(v->sample)) : INT(0);
@@ -244,14 +220,14 @@ static int leaf_number(const Walk *w, const Ex *x) {
 static const Lx *load(Walk *w, const Ex *x, int width, const Lx *count) {
     Arena *a = w->a;
     int l = leaf_number(w, x);
-    const Lx *at = leaf_at(w, l);
+    const Lx *at = map_leaf_at(w, l);
     int64_t stride = w->vec >= 0 ? w->axis[w->vec].leaf[l] : 0;
     if (width == 1) return lx_load(a, x->ptr, at, 1, NULL);
     if (stride == 0) return lx_splat(a, lx_load(a, x->ptr, at, 1, NULL), width);
     return lx_gather(a, x->ptr, at, INT(stride), width, count);
 }
 
-static const Lx *value(Walk *w, Ex *x, int width, const Lx *count) {
+const Lx *map_value(Walk *w, Ex *x, int width, const Lx *count) {
     Arena *a = w->a;
     if (x->memo_of == w->e->emission) return x->memo;
     const Lx *r, *in[3] = {0};
@@ -260,21 +236,21 @@ static const Lx *value(Walk *w, Ex *x, int width, const Lx *count) {
     else if (x->op == OP_arg)
         r = load(w, x, width, count);
     else {
-        for (int i = 0; i < 3 && x->in[i]; i++) in[i] = value(w, x->in[i], width, count);
+        for (int i = 0; i < 3 && x->in[i]; i++) in[i] = map_value(w, x->in[i], width, count);
         r = lower_op(a, x->op, in[0], in[1], in[2]);
     }
     if (x->store) {
         int reg = kb_reg(w->k, width, 1), l = leaf_number(w, x->store);
         kb_set(w->k, reg, NULL, r);
         r = lx_reg(a, reg, NULL, width);
-        kb_store_strided(w->k, x->store->ptr, leaf_at(w, l), w->vec >= 0 ? w->axis[w->vec].leaf[l] : 1, r,
+        kb_store_strided(w->k, x->store->ptr, map_leaf_at(w, l), w->vec >= 0 ? w->axis[w->vec].leaf[l] : 1, r,
                          count);
     }
     x->memo = r, x->memo_of = w->e->emission;
     return r;
 }
 
-static const Lx *result_at(const Walk *w) {
+const Lx *map_result_at(const Walk *w) {
     Arena *a = w->a;
     const Lx *at = w->sample && w->d->batched ? MUL(w->sample, INT(w->out_sample)) : INT(0);
     for (int i = 0; i < w->nmap; i++) at = ADD(at, MUL(w->var[i], INT(w->axis[i].out)));
@@ -293,7 +269,7 @@ static const Lx *fold_all(Walk *w, Ex *root, int width, const Lx *count) {
     bool inner = w->vec >= w->nmap; /* vectors run along a folded axis */
     int acc = kb_reg(k, width, 1), wide = inner ? kb_reg(k, w->lanes, 1) : 0;
     kb_set(k, acc, NULL,
-           w->d->more ? lx_load(a, w->out_ptr, result_at(w), width, count) : lx_float(a, start, width));
+           w->d->more ? lx_load(a, w->out_ptr, map_result_at(w), width, count) : lx_float(a, start, width));
     if (inner) kb_set(k, wide, NULL, lx_float(a, start, w->lanes));
     if (w->d->fold_batch) w->sample = kb_for(k, INT(0), kb_batch(k), 1);
     for (int i = w->nmap; i < w->naxis - (inner ? 1 : 0); i++)
@@ -303,16 +279,16 @@ static const Lx *fold_all(Walk *w, Ex *root, int width, const Lx *count) {
         w->e->emission++;
         int64_t n = w->axis[f].dim, main = n / w->lanes * w->lanes;
         w->var[f] = kb_for(k, INT(0), INT(main), w->lanes);
-        kb_set(k, wide, NULL, folded(w, lx_reg(a, wide, NULL, w->lanes), value(w, root, w->lanes, NULL)));
+        kb_set(k, wide, NULL, folded(w, lx_reg(a, wide, NULL, w->lanes), map_value(w, root, w->lanes, NULL)));
         kb_end(k);
         if (main < n) {
             w->e->emission++;
             w->var[f] = kb_for(k, INT(main), INT(n), 1);
-            kb_set(k, acc, NULL, folded(w, lx_reg(a, acc, NULL, 1), value(w, root, 1, NULL)));
+            kb_set(k, acc, NULL, folded(w, lx_reg(a, acc, NULL, 1), map_value(w, root, 1, NULL)));
             kb_end(k);
         }
     } else
-        kb_set(k, acc, NULL, folded(w, lx_reg(a, acc, NULL, width), value(w, root, width, count)));
+        kb_set(k, acc, NULL, folded(w, lx_reg(a, acc, NULL, width), map_value(w, root, width, count)));
     for (int i = w->nmap; i < w->naxis - (inner ? 1 : 0); i++) kb_end(k);
     if (w->d->fold_batch) kb_end(k);
     const Lx *r = lx_reg(a, acc, NULL, width);
@@ -324,8 +300,8 @@ static const Lx *fold_all(Walk *w, Ex *root, int width, const Lx *count) {
 static void one(Walk *w, Ex *root, int width, const Lx *count) {
     Kb *k = w->k;
     w->e->emission++;
-    const Lx *v = w->fold == FOLD_NONE ? value(w, root, width, count) : fold_all(w, root, width, count);
-    kb_store(k, w->out_ptr, result_at(w), v, count);
+    const Lx *v = w->fold == FOLD_NONE ? map_value(w, root, width, count) : fold_all(w, root, width, count);
+    kb_store(k, w->out_ptr, map_result_at(w), v, count);
 }
 
 static void innermost(Walk *w, Ex *root, const Lx *lo, const Lx *hi) {
@@ -350,7 +326,7 @@ static void innermost(Walk *w, Ex *root, const Lx *lo, const Lx *hi) {
     if (rest->kind != LX_INT) kb_end(k);
 }
 
-static int64_t work_of(const Walk *w) {
+int64_t map_work(const Walk *w) {
     int64_t n = 1;
     for (int i = 0; i < w->naxis; i++) n *= w->axis[i].dim;
     return n;
@@ -362,7 +338,7 @@ static void run(Walk *w, Ex *root, const View *out, const char *what, int64_t wo
     Arena *a = w->a;
     const Dom *d = w->d;
     Kb *k = w->k = kb_new(e, what, 1);
-    set_pointers(w, root);
+    map_pointers(w, root);
     MUST(!w->stores || w->fold == FOLD_NONE);
     w->out_ptr = kb_ptr(k, out, true);
     w->vec = choose_vector(w);
@@ -435,7 +411,11 @@ void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const
         for (int l = 0; l < w->nleaf; l++) x->leaf[l] = w->leaf[l]->stride[i];
     }
     order_axes(w);
-    int64_t work = work_of(w), parts = parts_of(w, work);
+    if (e->s->t.gpu) {
+        gpu_map(w, root, out, what);
+        return;
+    }
+    int64_t work = map_work(w), parts = parts_of(w, work);
     if (parts > 1) {
         View part = view_new(e, shape_of(1, parts), d->batched, NULL, (Span){0});
         cut_first_axis(w, parts);

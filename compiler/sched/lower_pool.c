@@ -9,6 +9,7 @@ typedef struct Pool {
     View x, v, out; /* x: what windows compare or add; v: the second input */
     int px, pv, po, width;
     const Lx *sample, *c, *count;
+    bool apart; /* what a window writes no other does, or they come one after another */
 } Pool;
 
 static const Lx *at(Pool *p, const View *v, const Lx *y, const Lx *x) {
@@ -50,9 +51,38 @@ static void close(Pool *p) {
     kb_end(p->k);
 }
 
+/* max_pool_adj at entry (y, x): of each window that holds it, its value if this is where it went: the first entry equal to the largest, or the
+   first NaN. */
+static void collect_maxima(Pool *p, const Lx *y, const Lx *x) {
+    Kb *k = p->k;
+    Arena *a = p->a;
+    int sum = kb_reg(k, 1, 1), own = kb_reg(k, 1, 1), hit = kb_reg(k, 1, 1), now = kb_reg(k, 1, 1);
+    const Lx *S = lx_reg(a, sum, NULL, 1), *O = lx_reg(a, own, NULL, 1), *N = lx_reg(a, now, NULL, 1), *oy, *ox, *i, *j;
+    const Lx *yes = lx_float(a, 1, 1), *none = lx_float(a, 0, 1);
+    kb_set(k, sum, NULL, none);
+    kb_set(k, own, NULL, load(p, p->px, &p->x, y, x));
+    loops(p, owners, y, x, &oy, &ox);
+    kb_set(k, hit, NULL, yes);
+    loops(p, window, oy, ox, &i, &j);
+    kb_set(k, now, NULL, load(p, p->px, &p->x, i, j));
+    const Lx *before = lx_i2(a, LX_IOR, ILT(i, y), IAND(IEQ(i, y), ILT(j, x)));
+    const Lx *equal = lx_f2(a, LX_EQ, N, O), *isnan = lx_f2(a, LX_SUB, yes, lx_f2(a, LX_EQ, N, N)), *me = lx_f2(a, LX_SUB, yes, lx_f2(a, LX_EQ, O, O));
+    /* beaten by what is larger; earlier also by an equal, where both are NaN too */
+    const Lx *beaten = lx_f2(a, LX_MAX, lower_larger(a, N, O), lx_f2(a, LX_MUL, lx_i2f(a, before, 1), lx_f2(a, LX_MAX, equal, lx_f2(a, LX_MUL, isnan, me))));
+    kb_set(k, hit, NULL, lx_f3(a, LX_SELECT, beaten, none, lx_reg(a, hit, NULL, 1)));
+    close(p);
+    kb_set(k, sum, NULL, lx_f3(a, LX_SELECT, lx_reg(a, hit, NULL, 1), lx_f2(a, LX_ADD, S, load(p, p->pv, &p->v, oy, ox)), S));
+    close(p);
+    store(p, y, x, S);
+}
+
 static void body(Pool *p, OpKind op, const Lx *y, const Lx *x) {
     Kb *k = p->k;
     Arena *a = p->a;
+    if (op == OP_max_pool_adj && !p->apart) {
+        collect_maxima(p, y, x);
+        return;
+    }
     int w = p->width, acc = kb_reg(k, w, 1), val = kb_reg(k, w, 1), any = kb_reg(k, w, 1);
     const Lx *A = lx_reg(a, acc, NULL, w), *V = lx_reg(a, val, NULL, w), *N = lx_reg(a, any, NULL, w), *i, *j;
     const Lx *none = lx_float(a, 0, w), *yes = lx_float(a, 1, w);
@@ -106,31 +136,30 @@ void lower_pool(Gx *x, NodeId id) {
     Pool p = {.a = a, .g = n->a.pool, .x = gx_view(x, n->in[0])};
     if (n->nin > 1) p.v = gx_view(x, n->in[1]);
     p.out = gx_result(x, id);
-    if (n->op == OP_max_pool_adj) lower_fill(x->e, 0, &p.out);
+    p.apart = !x->e->s->t.gpu || (p.g->stride[0] >= p.g->kernel[0] && p.g->stride[1] >= p.g->kernel[1]);
+    if (n->op == OP_max_pool_adj && p.apart) lower_fill(x->e, 0, &p.out);
     Kb *k = p.k = kb_new(x->e, op_info[n->op].id, 0);
     p.px = kb_ptr(k, &p.x, false), p.po = kb_ptr(k, &p.out, true);
     if (n->nin > 1) p.pv = kb_ptr(k, &p.v, false);
-    p.sample = n->batched ? kb_grid(k) : NULL;
+    p.sample = kb_samples(k, n->batched);
     /* the loops run over outputs of the window, or over entries of the map when each collects from its
      * windows */
-    bool collect = n->op == OP_sum_pool_adj;
+    bool collect = n->op == OP_sum_pool_adj || (n->op == OP_max_pool_adj && !p.apart);
     int64_t L = x->e->s->t.lanes, ch = n->shape.dim[0], main = ch / L * L;
     if (ch < L / 2) main = 0, L = 1;
-    const Lx *y = kb_for(k, INT(0), INT(collect ? p.g->in[0] : p.g->out[0]), 1);
-    const Lx *xx = kb_for(k, INT(0), INT(collect ? p.g->in[1] : p.g->out[1]), 1);
+    const Lx *y = kb_each(k, collect ? p.g->in[0] : p.g->out[0]);
+    const Lx *xx = kb_each(k, collect ? p.g->in[1] : p.g->out[1]);
     p.width = (int)L;
     if (L == 1) main = ch;
     if (main) {
-        p.c = kb_for(k, INT(0), INT(main), L);
+        p.c = L == 1 ? kb_each(k, main) : kb_for(k, INT(0), INT(main), L);
         body(&p, n->op, y, xx);
-        kb_end(k);
+        if (L > 1) kb_end(k);
     }
     if (main < ch) {
         p.c = INT(main);
         p.count = INT(ch - main);
         body(&p, n->op, y, xx);
     }
-    kb_end(k);
-    kb_end(k);
-    kb_launch(k, n->batched ? lx_var(a, LP_VAR_BATCH) : INT(1));
+    kb_launch_each(k);
 }

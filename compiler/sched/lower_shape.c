@@ -2,25 +2,19 @@
 #include "sched/internal.h"
 #include <math.h>
 
-typedef struct Walk { /* loops over the axes of a shape, but one */
+typedef struct Walk { /* loops over the axes of a shape, but one; in any order */
     Kb *k;
     const Lx *idx[RANK_MAX], *sample;
-    int open;
 } Walk;
 
 static Walk walk_open(Kb *k, Shape s, int skip, bool batched) {
-    Walk w = {.k = k, .sample = batched ? kb_grid(k) : NULL};
-    for (int i = 0; i < s.rank; i++) {
-        if (i == skip) continue;
-        w.idx[i] = kb_for(k, lx_int(k->a, 0), lx_int(k->a, s.dim[i]), 1);
-        w.open++;
+    Walk w = {.k = k, .sample = kb_samples(k, batched)};
+    int first = batched && k->e->s->t.gpu; /* neighbouring threads do what lies side by side: the first axis of samples */
+    for (int j = 0; j < s.rank; j++) {
+        int i = (j + first) % s.rank;
+        if (i != skip) w.idx[i] = kb_each(k, s.dim[i]);
     }
     return w;
-}
-
-static void walk_launch(Walk *w) {
-    while (w->open--) kb_end(w->k);
-    kb_launch(w->k, w->sample ? lx_var(w->k->a, LP_VAR_BATCH) : lx_int(w->k->a, 1));
 }
 
 static const Lx *at(Walk *w, const View *v, int axis, const Lx *i) {
@@ -60,12 +54,16 @@ static void lower_gather(Gx *x, NodeId id) {
     Arena *a = x->a;
     bool scatter = n->op == OP_scatter;
     View from = gx_view(x, n->in[0]), out = gx_result(x, id);
+    if (scatter && x->e->s->t.gpu) {
+        gpu_scatter(x->e, n, &from, &out);
+        return;
+    }
     if (scatter) lower_fill(x->e, 0, &out);
     Kb *k = kb_new(x->e, op_info[n->op].id, 0);
     int p = kb_ptr(k, &from, false), q = kb_ptr(k, &out, true), t = kb_table(k, n->a.list, n->a.list_len),
         axis = n->a.axis;
     Walk w = walk_open(k, n->shape, axis, n->batched);
-    const Lx *i = kb_for(k, INT(0), INT(n->a.list_len), 1), *j = lx_itab(a, t, i);
+    const Lx *i = scatter ? kb_for(k, INT(0), INT(n->a.list_len), 1) : kb_each(k, n->a.list_len), *j = lx_itab(a, t, i);
     kb_if(k, ILT(j, INT(0)));
     if (!scatter) kb_store(k, q, at(&w, &out, axis, i), lx_float(a, 0, 1), NULL);
     kb_else(k);
@@ -73,8 +71,8 @@ static void lower_gather(Gx *x, NodeId id) {
              *to = at(&w, &out, axis, scatter ? j : i);
     kb_store(k, q, to, scatter ? lx_f2(a, LX_ADD, lx_load(a, q, to, 1, NULL), v) : v, NULL);
     kb_end(k);
-    kb_end(k);
-    walk_launch(&w);
+    if (scatter) kb_end(k);
+    kb_launch_each(k);
 }
 
 /* Labels: the first axis of x (pick) or of the result (place) is indexed by a float that may name no entry.
@@ -105,7 +103,7 @@ static void lower_label(Gx *x, NodeId id) {
         o = ADD(o, MUL(c, INT(step)));
     kb_store(k, q, o, lx_load(a, p, i, 1, NULL), NULL);
     kb_end(k);
-    walk_launch(&w);
+    kb_launch_each(k);
 }
 
 const Lx *lower_larger(Arena *a, const Lx *x, const Lx *than) {
@@ -134,7 +132,7 @@ static void lower_argmax(Gx *x, NodeId id) {
     kb_end(k);
     for (int j = axis; j < out.shape.rank; j++) w.idx[j] = w.idx[j + 1];
     kb_store(k, q, at(&w, &out, -1, NULL), lx_reg(a, which, NULL, 1), NULL);
-    walk_launch(&w);
+    kb_launch_each(k);
 }
 
 /* Each entry goes to its rank: the number of entries that come before it. Vectors of ranks, so n * n / lanes
@@ -144,12 +142,13 @@ static void lower_sort(Gx *x, NodeId id) {
     Arena *a = x->a;
     View from = gx_view(x, n->in[0]), out = gx_result(x, id);
     Kb *k = kb_new(x->e, "sort", 0);
+    bool gpu = x->e->s->t.gpu; /* a thread for each entry */
     int p = kb_ptr(k, &from, false), q = kb_ptr(k, &out, true), axis = n->a.axis, L = x->e->s->t.lanes;
     int64_t len = from.shape.dim[axis];
-    int t = kb_scratch(k, (len + L - 1) / L * L), rank = kb_reg(k, L, 1), mine = kb_reg(k, L, 1),
+    int t = gpu ? 0 : kb_scratch(k, (len + L - 1) / L * L), rank = kb_reg(k, L, 1), mine = kb_reg(k, L, 1),
         other = kb_reg(k, L, 1);
     Walk w = walk_open(k, from.shape, axis, n->batched);
-    const Lx *i = kb_for(k, INT(0), INT(len), L);
+    const Lx *i = gpu ? kb_each(k, len) : kb_for(k, INT(0), INT(len), L);
     kb_set(k, rank, NULL, lx_float(a, 0, L));
     kb_set(k, mine, NULL,
            lx_gather(a, p, at(&w, &from, axis, i), INT(from.stride[axis]), L, SUB(INT(len), i)));
@@ -163,13 +162,18 @@ static void lower_sort(Gx *x, NodeId id) {
     kb_set(k, rank, NULL,
            lx_f2(a, LX_ADD, lx_reg(a, rank, NULL, L), lx_f2(a, LX_ADD, lower_larger(a, o, m), earlier)));
     kb_end(k);
+    if (gpu) {
+        kb_store(k, q, at(&w, &out, axis, lx_f2i(a, lx_reg(a, rank, NULL, 1))), m, NULL);
+        kb_launch_each(k);
+        return;
+    }
     kb_store(k, t, i, lx_reg(a, rank, NULL, L), NULL);
     kb_end(k);
     const Lx *e = kb_for(k, INT(0), INT(len), 1);
     kb_store(k, q, at(&w, &out, axis, lx_f2i(a, lx_load(a, t, e, 1, NULL))),
              lx_load(a, p, at(&w, &from, axis, e), 1, NULL), NULL);
     kb_end(k);
-    walk_launch(&w);
+    kb_launch_each(k);
 }
 
 static void lower_nbatch(Gx *x, NodeId id) {
@@ -177,8 +181,9 @@ static void lower_nbatch(Gx *x, NodeId id) {
     Kb *k = kb_new(x->e, "nbatch", 1);
     k->ints[0] = lx_var(x->a, x->e->whole_var);
     int q = kb_ptr(k, &out, true);
+    kb_samples(k, false);
     kb_store(k, q, lx_int(x->a, 0), lx_i2f(x->a, lx_var(x->a, 0), 1), NULL);
-    kb_launch(k, lx_int(x->a, 1));
+    kb_launch_each(k);
 }
 
 /* Entries are numbered in row-major order, so the tensor lies that way and neighbours are made together. */
@@ -196,16 +201,16 @@ static void lower_noise(Gx *x, NodeId id) {
     k->ints[2] = lx_var(a, LP_VAR_FIRST_SAMPLE);
     int q = kb_ptr(k, &out, true), L = x->e->s->t.lanes;
     int64_t len = shape_size(n->shape), main = len / L * L;
-    const Lx *base = MUL(kb_grid(k), INT(out.sample)), *sample = ADD(IVAR(2), kb_grid(k));
-    const Lx *i = kb_for(k, INT(0), INT(main), L);
+    const Lx *s = kb_samples(k, true), *base = MUL(s, INT(out.sample)), *sample = ADD(IVAR(2), s);
+    const Lx *i = L == 1 ? kb_each(k, len) : kb_for(k, INT(0), INT(main), L);
     kb_store(k, q, ADD(base, i), lx_noise(a, n->a.flag, L, IVAR(0), IVAR(1), sample, INT(n->a.index), i),
              NULL);
-    kb_end(k);
+    if (L > 1) kb_end(k);
     if (main < len)
         kb_store(k, q, ADD(base, INT(main)),
                  lx_noise(a, n->a.flag, L, IVAR(0), IVAR(1), sample, INT(n->a.index), INT(main)),
                  INT(len - main));
-    kb_launch(k, lx_var(a, LP_VAR_BATCH));
+    kb_launch_each(k);
 }
 
 void lower_shape(Gx *x, NodeId id) {

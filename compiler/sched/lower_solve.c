@@ -57,6 +57,10 @@ static void factor(Solve *s) {
 }
 
 void lower_solve(Gx *x, NodeId id) {
+    if (x->e->s->t.gpu) {
+        gpu_solve(x, id);
+        return;
+    }
     const Node *n = graph_at(x->g, id);
     Arena *a = x->a;
     View m = gx_view(x, n->in[0]), b = gx_view(x, n->in[1]), out = gx_result(x, id);

@@ -12,15 +12,24 @@ typedef struct SchedTile {
     int32_t kv, tile_rows, tile_cols;         /* vectors (dots: outputs) x rows x columns */
 } SchedTile;
 
+typedef enum SchedPrecision { /* of the inputs of products on a GPU; sums are float32 */
+    SCHED_FLOAT32,
+    SCHED_TF32,
+    SCHED_BF16
+} SchedPrecision;
+
 typedef struct SchedTarget {
     int32_t lanes;     /* float32 lanes of a vector: 4, 8, 16 */
     int32_t registers; /* vector registers: 16 or 32 */
     int32_t group;     /* samples computed at a time where the graph allows; 0: sched chooses */
     const SchedTile *tuned; /* tiles to take instead of the model's choice; one that is no tile of its product is left */
     size_t ntuned;
+    bool gpu; /* block kernels; lanes is 1, and the whole batch is computed at a time */
+    SchedPrecision precision;
+    int32_t shared_bytes; /* most shared memory of a block */
 } SchedTarget;
 
-/* "native" (this machine), "x86-64-v2", "x86-64-v3", "x86-64-v4". False: there is no such processor. */
+/* "native" (this machine), "x86-64-v2", "x86-64-v3", "x86-64-v4"; "cuda" (any GPU), "sm_80", "sm_90a", .. False: there is no such processor. */
 bool sched_target(const char *cpu, SchedTarget *out);
 
 typedef struct SchedRemark {

@@ -1,5 +1,6 @@
 /* What the processors that code is made for offer. */
 #include "sched/sched.h"
+#include <stdio.h>
 #include <string.h>
 
 static const char *native_level(void) {
@@ -9,6 +10,16 @@ static const char *native_level(void) {
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "x86-64-v3";
 #endif
     return "x86-64-v2";
+}
+
+/* Shared memory of a block by compute capability (CUDA C++ programming guide, technical specifications). */
+static bool gpu_target(const char *cpu, SchedTarget *out) {
+    int sm = 80;
+    char rest[8] = "";
+    if (strcmp(cpu, "cuda") && (sscanf(cpu, "sm_%d%7s", &sm, rest) < 1 || sm < 70 || (*rest && strcmp(rest, "a")))) return false;
+    *out = (SchedTarget){.lanes = 1, .registers = 255, .gpu = true, .shared_bytes = 1024 * (sm == 80 ? 163 : sm >= 90 && sm < 120 ? 227 : 99)};
+    if (!strcmp(cpu, "cuda")) out->shared_bytes = 99 * 1024;
+    return true;
 }
 
 bool sched_target(const char *cpu, SchedTarget *out) {
@@ -22,5 +33,5 @@ bool sched_target(const char *cpu, SchedTarget *out) {
     if (!strcmp(cpu, "native")) cpu = native_level();
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(cpu, known[i].cpu)) return *out = known[i].t, true;
-    return false;
+    return gpu_target(cpu, out);
 }

@@ -351,6 +351,10 @@ static void emit_columns(Tile *q) {
 }
 
 void tile_conv(Ent *e, const TileConv *t) {
+    if (e->s->t.gpu) {
+        gpu_conv(e, t);
+        return;
+    }
     Arena *a = e->a;
     Tile *q = ARENA_NEW(a, Tile);
     *q = (Tile){.t = t, .e = e, .a = a, .L = e->s->t.lanes};

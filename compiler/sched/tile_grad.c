@@ -310,6 +310,11 @@ static void add_slots(Ent *e, const TileGrad *t, const View *part) {
 }
 
 bool tile_grad(Ent *e, const TileGrad *t) {
+    if (e->s->t.gpu) {
+        if (t->epilogue && finish_ops(t->epilogue) > TILE_OPS_MOST) return false;
+        gpu_grad(e, t);
+        return true;
+    }
     bool batched = !t->columns && (t->x.batched || t->y.batched);
     if (e->group || !batched || shape_size(t->out.shape) > SLOT_MOST) return grad_by_slices(e, t, 1);
     if (t->epilogue && finish_ops(t->epilogue) > TILE_OPS_MOST) return false;

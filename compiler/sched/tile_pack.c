@@ -32,6 +32,18 @@ static int steady_in(const Ent *e, const View *w) {
     return i;
 }
 
+static View keep(Ent *e, const View *w, const Taps taps[2], bool dots, int level, View packed) {
+    Arena *a = e->a;
+    e->hoist = 0;
+    Pack made = {.w = *w, .packed = packed, .dots = dots, .level = level};
+    for (int d = 0; d < 2; d++) {
+        made.ntap[d] = taps[d].n;
+        made.at[d] = arena_copy(a, taps[d].at, (size_t)taps[d].n * sizeof(int32_t));
+    }
+    vec_push(a, &e->packs, made);
+    return packed;
+}
+
 View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots) {
     const Pack *had = find(e, w, taps, dots);
     if (had) return had->packed;
@@ -45,6 +57,7 @@ View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots) {
             tab[i * taps[1].n + j] = (int32_t)(taps[0].at[i] * w->stride[2] + taps[1].at[j] * w->stride[3]);
     int level = steady_in(e, w);
     e->hoist = level < (int)e->loops.len ? level + 1 : 0;
+    if (e->s->t.gpu) return keep(e, w, taps, dots, level, gpu_pack(e, w, taps));
     Kb *k = kb_new(e, "pack", 0);
     int p = kb_ptr(k, w, false), q = kb_ptr(k, &packed, true), t = kb_table(k, tab, T);
     /* the loop over what lies closest in memory is inside */
@@ -68,12 +81,5 @@ View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots) {
     kb_end(k);
     kb_end(k);
     kb_launch(k, INT(blocks));
-    e->hoist = 0;
-    Pack made = {.w = *w, .packed = packed, .dots = dots, .level = level};
-    for (int d = 0; d < 2; d++) {
-        made.ntap[d] = taps[d].n;
-        made.at[d] = arena_copy(a, taps[d].at, (size_t)taps[d].n * sizeof(int32_t));
-    }
-    vec_push(a, &e->packs, made);
-    return packed;
+    return keep(e, w, taps, dots, level, packed);
 }

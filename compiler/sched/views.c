@@ -31,7 +31,7 @@ View view_new_row_major(Ent *e, Shape s, bool batched, Name name, Span span) {
    of parameters alone stays row-major. */
 View view_new(Ent *e, Shape s, bool batched, Name name, Span span) {
     if (!batched) return view_new_row_major(e, s, false, name, span);
-    int64_t size = shape_size(s), pad = size >= 1024 && size % 512 == 0
+    int64_t size = shape_size(s), pad = !e->s->t.gpu && size >= 1024 && size % 512 == 0
                                             ? 16
                                             : 0; /* neighbours a page apart would share cache lines */
     View v = view_channels_last(buf_new(e, batched, size + pad, name, span), s, batched);

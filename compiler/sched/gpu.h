@@ -1,0 +1,51 @@
+/* Products on a GPU: one tile in shared memory for all of them. out(m, n) = sum over r of A(m, r) * B(n, r). */
+#ifndef CSC_SCHED_GPU_H
+#define CSC_SCHED_GPU_H
+#include "sched/internal.h"
+
+/* One side of a product: entry (i, r), i a row (A) or column (B) of the result. A matrix; or a tensor [C, H, W] of all samples of which one index
+   is a position (sample, row, column of the map that `Gemm` has) and the other a channel, or a tap and a channel. */
+typedef struct Side {
+    View v;
+    bool matrix;       /* i * v.stride[0] + r * v.stride[1], all in range */
+    bool r_is_position;
+    const Taps *taps;  /* NULL: the tensor has the positions of the map */
+    int64_t n;         /* matrix: rows of it */
+    /* found by gemm_run */
+    int ptr, shared, tab, stage;
+    bool r_near;       /* neighbours in memory differ in r; they do in shared memory too */
+    bool inside;       /* no tap leaves the map */
+    int vec;           /* entries that are copied together */
+    int64_t tile, pitch, stage_size;
+} Side;
+
+typedef struct Gemm {
+    Ent *e;
+    Kb *k;
+    Arena *a;
+    const char *what;
+    Side side[2];              /* A, B */
+    int64_t M, entries;        /* rows; channels, or taps x channels: columns of the result, or what is summed over */
+    int64_t OH, OW;            /* the map of the positions */
+    bool batched;              /* of all samples */
+    int64_t parts;             /* that the sum is cut into; the results lie one after another */
+    int64_t planes, plane;     /* as many products side by side, A of each `plane` further on */
+    int64_t tm, tn, chunk, threads; /* of the tile, of a thread's tile in it */
+    int64_t m_each, n_each;
+    int stages;
+    int acc, areg, breg;
+    const Lx *z;               /* the part or plane of this block */
+    /* writes the value of (m, n), all in range, in a region; `width` rows from m on */
+    void (*out)(struct Gemm *g, const Lx *m, const Lx *n, const Lx *value, int width);
+    void *how;
+} Gemm;
+
+typedef struct Place { /* a position, cut into its parts */
+    const Lx *sample, *y, *x;
+} Place;
+Place gemm_place(Gemm *g, const Lx *position);
+const Lx *gemm_positions(Gemm *g, const Lx *batch); /* how many there are */
+void gemm_run(Gemm *g);
+int64_t gemm_parts(int64_t rows, int64_t columns, int64_t summed); /* by estimates that do not depend on the device */
+bool gpu_aligned(Ent *e, const View *v); /* are its samples and beginning at multiples of 16 bytes? */
+#endif

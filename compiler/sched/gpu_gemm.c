@@ -1,0 +1,349 @@
+/* A product as a tile of blocks: both sides are copied chunk by chunk into shared memory, some chunks ahead; each thread adds up its part of the
+   tile in registers. The sum of a result runs over r in order, in as many parts as sizes alone say. */
+#include "sched/gpu.h"
+
+enum { CHUNK = 16, STAGES = 3, PAD = 4, FAR = 1 << 28, TILES_WANTED = 128, PARTS_MOST = 64, PART_LEAST = 256 };
+
+static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
+
+/* ---- addresses ---- */
+static bool multiple_of_4(const Lx *x) {
+    if (!x) return true;
+    if (x->kind == LX_INT) return x->i % 4 == 0;
+    if (x->kind == LX_IADD || x->kind == LX_ISUB) return multiple_of_4(x->a) && multiple_of_4(x->b);
+    return x->kind == LX_IMUL && (multiple_of_4(x->a) || multiple_of_4(x->b));
+}
+
+bool gpu_aligned(Ent *e, const View *v) {
+    const Buf *b = &e->bufs.at[v->buf];
+    bool ours = b->space == SP_FIXED || b->space == SP_BATCH; /* placed at multiples of 16 floats */
+    if (b->space == SP_IN || b->space == SP_OUT || (!ours && b->base % 4)) return false;
+    return v->offset % 4 == 0 && (!v->batched || v->sample % 4 == 0) && multiple_of_4(v->plus);
+}
+
+Place gemm_place(Gemm *g, const Lx *position) {
+    Kb *k = g->k;
+    Arena *a = g->a;
+    if (g->OH * g->OW == 1) return (Place){g->batched ? position : NULL, INT(0), INT(0)};
+    Place p = {.x = g->OW == 1 ? INT(0) : kb_let(k, MOD(position, INT(g->OW)))};
+    const Lx *row = kb_let(k, DIV(position, INT(g->OW)));
+    p.y = g->OH == 1 ? INT(0) : g->batched ? kb_let(k, MOD(row, INT(g->OH))) : row;
+    p.sample = g->batched ? kb_let(k, DIV(position, INT(g->OH * g->OW))) : NULL;
+    return p;
+}
+
+const Lx *gemm_positions(Gemm *g, const Lx *batch) {
+    Arena *a = g->a;
+    return g->batched ? MUL(batch, INT(g->OH * g->OW)) : INT(g->OH * g->OW);
+}
+
+/* Do the positions follow one another at one distance? */
+static bool positions_flat(const Gemm *g, const Side *s) {
+    const View *v = &s->v;
+    if (s->taps && (s->taps[0].n * s->taps[1].n > 1 || s->taps[0].off[0] || s->taps[1].off[0])) return false;
+    int64_t step[2] = {s->taps ? s->taps[0].stride : 1, s->taps ? s->taps[1].stride : 1};
+    int64_t dx = v->stride[2] * step[1], dy = v->stride[1] * step[0], unit = g->OW > 1 ? dx : g->OH > 1 ? dy : v->sample;
+    if (g->OW > 1 && g->OH > 1 && dy != dx * g->OW) return false;
+    return !g->batched || v->sample == unit * g->OH * g->OW;
+}
+
+static int64_t position_step(const Gemm *g, const Side *s) {
+    if (g->OW > 1) return s->v.stride[2] * (s->taps ? s->taps[1].stride : 1);
+    if (g->OH > 1) return s->v.stride[1] * (s->taps ? s->taps[0].stride : 1);
+    return g->batched ? s->v.sample : 0;
+}
+
+/* Where entry (i, r) lies; *exists: 1 where it is one, or NULL. */
+static const Lx *at(Gemm *g, const Side *s, const Lx *i, const Lx *r, const Lx **exists) {
+    Arena *a = g->a;
+    const View *v = &s->v;
+    *exists = NULL;
+    if (s->matrix) {
+        if (s->n % s->tile) *exists = ILT(i, INT(s->n));
+        if (g->entries % CHUNK) *exists = *exists ? IAND(*exists, ILT(r, INT(g->entries))) : ILT(r, INT(g->entries));
+        const Lx *where = ADD(MUL(i, INT(v->stride[0])), MUL(r, INT(v->stride[1])));
+        return g->plane ? ADD(where, MUL(g->z, INT(g->plane))) : where;
+    }
+    const Lx *pos = s->r_is_position ? r : i, *ent = s->r_is_position ? i : r, *ok = ILT(pos, gemm_positions(g, kb_batch(g->k)));
+    int64_t channels = v->shape.dim[0];
+    bool one = !s->taps || s->taps[0].n * s->taps[1].n == 1;
+    if (one) {
+        int64_t count = s->taps ? g->entries : channels;
+        if (s->r_is_position ? count % s->tile : count % CHUNK) ok = IAND(ok, ILT(ent, INT(count)));
+    }
+    if (one && s->inside && positions_flat(g, s)) {
+        *exists = ok;
+        return ADD(MUL(pos, INT(position_step(g, s))), MUL(ent, INT(v->stride[0])));
+    }
+    Place p = gemm_place(g, pos);
+    const Lx *base = p.sample ? MUL(p.sample, INT(v->sample)) : INT(0);
+    if (!s->taps) {
+        *exists = ok;
+        return ADD(base, ADD(ADD(MUL(p.y, INT(v->stride[1])), MUL(p.x, INT(v->stride[2]))), MUL(ent, INT(v->stride[0]))));
+    }
+    const Lx *y = MUL(p.y, INT(s->taps[0].stride)), *x = MUL(p.x, INT(s->taps[1].stride));
+    base = ADD(base, ADD(MUL(y, INT(v->stride[1])), MUL(x, INT(v->stride[2]))));
+    if (one) {
+        int64_t dy = s->taps[0].off[0], dx = s->taps[1].off[0];
+        base = ADD(base, ADD(MUL(ent, INT(v->stride[0])), INT(dy * v->stride[1] + dx * v->stride[2])));
+        y = ADD(y, INT(dy)), x = ADD(x, INT(dx));
+    } else {
+        const Lx *row = MUL(ent, INT(3));
+        base = ADD(base, lx_itab(a, s->tab, row));
+        y = ADD(y, lx_itab(a, s->tab, ADD(row, INT(1)))), x = ADD(x, lx_itab(a, s->tab, ADD(row, INT(2))));
+    }
+    if (!one || !s->inside) {
+        ok = IAND(ok, IAND(ILT(INT(-1), y), ILT(y, INT(v->shape.dim[1]))));
+        ok = IAND(ok, IAND(ILT(INT(-1), x), ILT(x, INT(v->shape.dim[2]))));
+    }
+    *exists = ok;
+    return base;
+}
+
+/* Offset and shift of each tap and channel; what makes the last tile or chunk whole lies far off. */
+static void tap_table(Gemm *g, Side *s) {
+    const Taps *ty = &s->taps[0], *tx = &s->taps[1];
+    int64_t C = s->v.shape.dim[0], n = g->entries, unit = s->r_is_position ? s->tile : CHUNK, whole = ceil_div(n, unit) * unit;
+    int32_t *tab = ARENA_ARRAY(g->a, int32_t, 3 * whole);
+    for (int64_t i = 0; i < whole; i++) {
+        int64_t t = i / C, y = i < n ? ty->off[t / tx->n] : FAR, x = i < n ? tx->off[t % tx->n] : FAR;
+        tab[3 * i] = i < n ? (int32_t)(y * s->v.stride[1] + x * s->v.stride[2] + i % C * s->v.stride[0]) : 0;
+        tab[3 * i + 1] = (int32_t)y, tab[3 * i + 2] = (int32_t)x;
+    }
+    s->tab = kb_table(g->k, tab, 3 * whole);
+}
+
+static bool stays_inside(const Gemm *g, const Side *s) {
+    int64_t out[2] = {g->OH, g->OW};
+    for (int d = 0; s->taps && d < 2; d++) {
+        const Taps *t = &s->taps[d];
+        for (int i = 0; i < t->n; i++)
+            if (t->off[i] < 0 || (out[d] - 1) * t->stride + t->off[i] >= s->v.shape.dim[d + 1]) return false;
+    }
+    return true;
+}
+
+/* ---- how it is copied ---- */
+static void set_side(Gemm *g, Side *s, int64_t tile) {
+    const View *v = &s->v;
+    s->tile = tile;
+    int64_t near, run; /* the stride of what neighbouring threads copy, and how many lie in a row */
+    bool all4 = gpu_aligned(g->e, v);
+    if (s->matrix) {
+        s->r_near = v->stride[0] != 1 && v->stride[1] == 1;
+        near = s->r_near ? v->stride[1] : v->stride[0], run = s->r_near ? g->entries : s->n;
+        all4 &= (s->r_near ? v->stride[0] : v->stride[1]) % 4 == 0 && g->plane % 4 == 0;
+    } else {
+        bool channels = v->stride[0] == 1 && (v->shape.dim[0] > 1 || s->taps); /* else positions are neighbours */
+        s->r_near = channels != s->r_is_position;
+        near = channels ? 1 : 0, run = v->shape.dim[0];
+        all4 &= v->stride[1] % 4 == 0 && v->stride[2] % 4 == 0;
+        s->inside = stays_inside(g, s);
+    }
+    s->vec = near == 1 && run % 4 == 0 && all4 ? 4 : 1;
+    s->pitch = s->r_near ? CHUNK + PAD : tile + PAD;
+    s->stage_size = (s->r_near ? tile : CHUNK) * s->pitch;
+}
+
+static const Lx *shared_at(Gemm *g, const Side *s, const Lx *slot, const Lx *i, const Lx *r) {
+    Arena *a = g->a;
+    const Lx *in = s->r_near ? ADD(MUL(i, INT(s->pitch)), r) : ADD(MUL(r, INT(s->pitch)), i);
+    return ADD(MUL(slot, INT(s->stage_size)), in);
+}
+
+/* In a region: a chunk of one side, from `first` and r0 on, into its slot. */
+static void copy_chunk(Gemm *g, Side *s, const Lx *first, const Lx *r0, const Lx *slot) {
+    Kb *k = g->k;
+    Arena *a = g->a;
+    int64_t wide = (s->r_near ? CHUNK : s->tile) / s->vec, all = s->tile * CHUNK / s->vec;
+    for (int64_t j = 0; j < ceil_div(all, g->threads); j++) {
+        const Lx *e = kb_let(k, ADD(lx_thread(a), INT(j * g->threads)));
+        bool rest = (j + 1) * g->threads > all;
+        if (rest) kb_if(k, ILT(e, INT(all)));
+        const Lx *quick = MUL(MOD(e, INT(wide)), INT(s->vec)), *slow = DIV(e, INT(wide));
+        const Lx *i = s->r_near ? slow : quick, *r = s->r_near ? quick : slow, *exists;
+        const Lx *from = at(g, s, kb_let(k, ADD(first, i)), kb_let(k, ADD(r0, r)), &exists);
+        const Lx *count = exists ? MUL(exists, INT(s->vec)) : NULL;
+        const Lx *v = s->vec > 1 && !count ? lx_load_aligned(a, s->ptr, from, s->vec) : lx_load(a, s->ptr, from, s->vec, count);
+        Ls *c = code_add(a, &k->code, LS_COPY);
+        c->ptr = s->shared, c->index = shared_at(g, s, slot, i, r), c->value = v;
+        if (rest) kb_end(k);
+    }
+}
+
+/* ---- the tile ---- */
+/* Row or column number j of a thread that is number `t` of `n` along it. Vectors of up to 4 lie side by side where shared memory allows it. */
+static int lanes_of(const Side *s, int64_t each) { return s->r_near ? 1 : each >= 4 ? 4 : (int)each; }
+static const Lx *in_tile(Gemm *g, const Side *s, const Lx *t, int64_t n, int64_t each, int64_t j) {
+    Arena *a = g->a;
+    int L = lanes_of(s, each);
+    return ADD(MUL(t, INT(L)), INT(j / L * L * n + j % L));
+}
+
+static const Lx *thread_m(Gemm *g) {
+    Arena *a = g->a;
+    return MOD(lx_thread(a), INT(g->tm / g->m_each));
+}
+static const Lx *thread_n(Gemm *g) {
+    Arena *a = g->a;
+    return DIV(lx_thread(a), INT(g->tm / g->m_each));
+}
+
+/* Loads what a thread needs of one side for r .. r+3: registers of 4 along r, or along the tile. */
+static void load_side(Gemm *g, const Side *s, const Lx *slot, const Lx *t, int64_t n, int64_t each, int reg, const Lx *r, bool along_r) {
+    Kb *k = g->k;
+    Arena *a = g->a;
+    int L = lanes_of(s, each);
+    if (s->r_near != along_r) return;
+    if (s->r_near) {
+        for (int64_t j = 0; j < each; j++)
+            kb_set(k, reg + (int)j, NULL, lx_load_aligned(a, s->shared, shared_at(g, s, slot, in_tile(g, s, t, n, each, j), r), 4));
+        return;
+    }
+    for (int64_t j = 0; j < each; j += L) {
+        const Lx *at = shared_at(g, s, slot, in_tile(g, s, t, n, each, j), r);
+        kb_set(k, reg + (int)(j / L), NULL, L > 1 ? lx_load_aligned(a, s->shared, at, L) : lx_load(a, s->shared, at, 1, NULL));
+    }
+}
+
+static const Lx *operand(Gemm *g, const Side *s, int reg, int64_t each, int64_t j, int r) {
+    Arena *a = g->a;
+    int L = lanes_of(s, each);
+    if (s->r_near) return lx_lane(a, lx_reg(a, reg + (int)j, NULL, 4), r);
+    const Lx *v = lx_reg(a, reg + (int)(j / L), NULL, L);
+    return L > 1 ? lx_lane(a, v, (int)(j % L)) : v;
+}
+
+static int side_regs(Gemm *g, const Side *s, int64_t each) {
+    int L = lanes_of(s, each);
+    return s->r_near ? kb_reg(g->k, 4, (int)each) : kb_reg(g->k, L, (int)(each / L));
+}
+
+/* In a region: acc += the chunk in the slot. */
+static void add_chunk(Gemm *g, const Lx *slot) {
+    Kb *k = g->k;
+    Arena *a = g->a;
+    const Lx *tm = thread_m(g), *tn = thread_n(g);
+    int64_t nm = g->tm / g->m_each, nn = g->tn / g->n_each;
+    const Lx *q = kb_unroll(k, CHUNK / 4), *r4 = MUL(q, INT(4));
+    load_side(g, &g->side[0], slot, tm, nm, g->m_each, g->areg, r4, true);
+    load_side(g, &g->side[1], slot, tn, nn, g->n_each, g->breg, r4, true);
+    for (int r = 0; r < 4; r++) {
+        load_side(g, &g->side[0], slot, tm, nm, g->m_each, g->areg, ADD(r4, INT(r)), false);
+        load_side(g, &g->side[1], slot, tn, nn, g->n_each, g->breg, ADD(r4, INT(r)), false);
+        for (int64_t j = 0; j < g->n_each; j++)
+            for (int64_t i = 0; i < g->m_each; i++) {
+                int acc = g->acc + (int)(j * g->m_each + i);
+                const Lx *x = operand(g, &g->side[0], g->areg, g->m_each, i, r), *y = operand(g, &g->side[1], g->breg, g->n_each, j, r);
+                kb_set(k, acc, NULL, lx_f3(a, LX_FMA, x, y, lx_reg(a, acc, NULL, 1)));
+            }
+    }
+    kb_end(k);
+}
+
+static void write_tile(Gemm *g, const Lx *m0, const Lx *n0, const Lx *columns) {
+    Kb *k = g->k;
+    Arena *a = g->a;
+    const Lx *tm = thread_m(g), *tn = thread_n(g);
+    int64_t nm = g->tm / g->m_each, nn = g->tn / g->n_each;
+    kb_threads(k);
+    for (int64_t j = 0; j < g->n_each; j++) {
+        const Lx *n = kb_let(k, ADD(n0, in_tile(g, &g->side[1], tn, nn, g->n_each, j)));
+        kb_if(k, ILT(n, columns));
+        for (int64_t i = 0; i < g->m_each; i++) {
+            const Lx *m = kb_let(k, ADD(m0, in_tile(g, &g->side[0], tm, nm, g->m_each, i)));
+            if (g->M % g->tm) kb_if(k, ILT(m, INT(g->M)));
+            g->out(g, m, n, lx_reg(a, g->acc + (int)(j * g->m_each + i), NULL, 1), 1);
+            if (g->M % g->tm) kb_end(k);
+        }
+        kb_end(k);
+    }
+    kb_end(k);
+}
+
+/* Larger tiles use what they copy more often; small products want many blocks. */
+static void choose_tile(Gemm *g) {
+    static const struct {
+        int32_t least_m, tm, tn, m_each, n_each;
+    } tiles[] = {{33, 64, 128, 8, 8}, {33, 64, 64, 8, 4}, {33, 64, 32, 4, 4}, {17, 32, 128, 4, 8}, {17, 32, 32, 4, 2}, {9, 16, 128, 4, 4}, {9, 16, 32, 4, 2}, {5, 8, 128, 4, 2}, {5, 8, 32, 4, 1}, {0, 4, 128, 4, 1}, {0, 4, 32, 4, 1}};
+    int64_t columns = g->side[1].r_is_position ? g->entries : g->OH * g->OW * (g->batched ? 64 : 1);
+    size_t i = 0, last = sizeof tiles / sizeof *tiles - 1;
+    while (i < last && tiles[i].least_m > g->M) i++;
+    while (i < last && tiles[i + 1].tm == tiles[i].tm && ceil_div(columns, tiles[i].tn) * ceil_div(g->M, tiles[i].tm) * g->parts * g->planes < TILES_WANTED) i++;
+    g->tm = tiles[i].tm, g->tn = tiles[i].tn, g->m_each = tiles[i].m_each, g->n_each = tiles[i].n_each;
+    g->threads = g->tm / g->m_each * (g->tn / g->n_each);
+}
+
+int64_t gemm_parts(int64_t rows, int64_t columns, int64_t summed) {
+    int64_t tiles = ceil_div(rows, 64) * ceil_div(columns, 64), parts = TILES_WANTED / tiles;
+    if (parts > summed / PART_LEAST) parts = summed / PART_LEAST;
+    return parts < 1 ? 1 : parts > PARTS_MOST ? PARTS_MOST : parts;
+}
+
+static void main_loop(Gemm *g, const Lx *m0, const Lx *n0, const Lx *lo, const Lx *hi) {
+    Kb *k = g->k;
+    Arena *a = g->a;
+    const Lx *first[2] = {m0, n0};
+    for (int s = 0; s < g->stages - 1; s++) {
+        kb_threads(k);
+        const Lx *c = ADD(lo, INT(s));
+        kb_if(k, ILT(c, hi));
+        for (int i = 0; i < 2; i++) copy_chunk(g, &g->side[i], first[i], MUL(c, INT(CHUNK)), INT(s));
+        kb_end(k);
+        kb_end(k);
+        code_add(a, &k->code, LS_GROUP);
+    }
+    const Lx *c = kb_for(k, lo, hi, 1), *turn = SUB(c, lo);
+    code_add(a, &k->code, LS_WAIT)->cond = INT(g->stages - 2);
+    kb_sync(k);
+    kb_threads(k);
+    const Lx *next = ADD(c, INT(g->stages - 1));
+    kb_if(k, ILT(next, hi));
+    for (int i = 0; i < 2; i++) copy_chunk(g, &g->side[i], first[i], MUL(next, INT(CHUNK)), MOD(ADD(turn, INT(g->stages - 1)), INT(g->stages)));
+    kb_end(k);
+    kb_end(k);
+    code_add(a, &k->code, LS_GROUP);
+    kb_threads(k);
+    add_chunk(g, kb_let(k, MOD(turn, INT(g->stages))));
+    kb_end(k);
+    kb_end(k);
+    code_add(a, &k->code, LS_WAIT)->cond = INT(0);
+}
+
+/* Pointers of what `out` writes must be asked for before; shared memory comes last. */
+void gemm_run(Gemm *g) {
+    Kb *k = g->k;
+    Arena *a = g->a;
+    choose_tile(g);
+    k->threads = (int32_t)g->threads;
+    g->stages = STAGES;
+    bool sum_positions = g->side[1].r_is_position;
+    for (int i = 0; i < 2; i++) {
+        Side *s = &g->side[i];
+        set_side(g, s, i ? g->tn : g->tm);
+        s->ptr = kb_ptr(k, &s->v, false);
+        if (s->taps && s->taps[0].n * s->taps[1].n > 1) tap_table(g, s);
+    }
+    for (int i = 0; i < 2; i++) g->side[i].shared = kb_shared(k, LP_F32, g->stages * g->side[i].stage_size);
+    g->acc = kb_reg(k, 1, (int)(g->m_each * g->n_each));
+    g->areg = side_regs(g, &g->side[0], g->m_each), g->breg = side_regs(g, &g->side[1], g->n_each);
+
+    const Lx *columns = sum_positions ? INT(g->entries) : gemm_positions(g, kb_batch(k));
+    const Lx *summed = sum_positions ? gemm_positions(g, kb_batch(k)) : INT(g->entries);
+    const Lx *tiles_m = INT(ceil_div(g->M, g->tm)), *point = kb_grid(k);
+    const Lx *m0 = kb_let(k, MUL(MOD(point, tiles_m), INT(g->tm)));
+    const Lx *rest = kb_let(k, DIV(point, tiles_m)), *z = INT(g->parts * g->planes);
+    g->z = kb_let(k, MOD(rest, z));
+    const Lx *n0 = kb_let(k, MUL(DIV(rest, z), INT(g->tn)));
+    const Lx *chunks = DIV(ADD(summed, INT(CHUNK - 1)), INT(CHUNK)), *lo = INT(0), *hi = chunks;
+    if (g->parts > 1) {
+        lo = kb_let(k, DIV(MUL(g->z, chunks), INT(g->parts)));
+        hi = kb_let(k, DIV(MUL(ADD(g->z, INT(1)), chunks), INT(g->parts)));
+    } else
+        hi = kb_let(k, hi);
+    main_loop(g, m0, n0, lo, hi);
+    write_tile(g, m0, n0, columns);
+    const Lx *all = sum_positions ? columns : gemm_positions(g, IVAR(LP_VAR_BATCH));
+    const Lx *tiles_n = DIV(ADD(all, INT(g->tn - 1)), INT(g->tn));
+    kb_launch(k, MUL(tiles_n, INT(ceil_div(g->M, g->tm) * g->parts * g->planes)));
+}

@@ -1,0 +1,88 @@
+/* Programs scheduled for a GPU against the evaluator of graphs: every operator, random programs and products. The evaluator of loop nests runs the
+   blocks thread by thread, and finds what two threads touch without a barrier between. */
+#include "sched_rig.h"
+
+static void run(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t batch) {
+    Rig r;
+    rig_open(&r, t);
+    rig_set_batch(&r, batch);
+    rig_fill(&r);
+    SchedTarget target;
+    CHECK(sched_target("cuda", &target));
+    SchedResult *s = sched_program(r.cx, r.a, &r.p, &r.entry, 1, &target);
+    const char *why = "";
+    if (getenv("CSC_SHOW")) loop_print(s->module, stdout);
+    if (!loop_check(r.a, s->module, &why)) FAIL("loop_check, %s seed %llu: %s", what, (unsigned long long)seed, why);
+    const LpEntry *e = &s->module->entries.at[0];
+    r.call.workspace = floats(r.a, e->fixed_floats + e->batch_floats * batch);
+    for (size_t i = 0; i < s->module->kernels.len; i++) {
+        CHECK(s->module->kernels.at[i].threads > 0);
+        CHECK(lp_shared_bytes(&s->module->kernels.at[i]) <= 48 * 1024);
+    }
+    if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, %s seed %llu: %s", what, (unsigned long long)seed, why);
+    compare(&r, "loop_eval", what, seed);
+    cx_free(r.cx);
+}
+
+static const int64_t batches[] = {1, 3, 5};
+
+TEST(every_operator) {
+    for (int k = 0; k < OP_COUNT; k++)
+        for (uint64_t seed = 0; seed < 6; seed++) {
+            Arena *a = arena_new();
+            run(optest_instance(a, (OpKind)k, seed), a, op_info[k].id, seed, batches[seed / 3 % 3]);
+            arena_free(a);
+        }
+}
+
+TEST(random_programs) {
+    for (uint64_t seed = 0; seed < 14; seed++) {
+        Arena *a = arena_new();
+        run(seed < 8 ? optest_program(a, seed) : with_gradients(a, optest_program(a, seed)), a, "program", seed, batches[seed / 3 % 3]);
+        arena_free(a);
+    }
+}
+
+TEST(products) {
+    static const OpKind ops[] = {OP_conv, OP_conv_adj, OP_conv_grad};
+    uint64_t seed = 0;
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+        for (int op = 0; op < 3; op++, seed++) {
+            Arena *a = arena_new();
+            Rng r = {seed};
+            run(product_graph(a, &r, &products[i], ops[op], seed & 1, 2), a, op_info[ops[op]].id, seed, 2);
+            arena_free(a);
+        }
+}
+
+TEST(dense_products) {
+    static const int64_t sizes[][3] = {{5, 7, 0}, {10, 160, 0}, {33, 130, 0}, {19, 3, 4}, {70, 9, 3}, {1, 700, 0}};
+    uint64_t seed = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int form = 0; form < 16; form += 1 + (int)(i & 1), seed++) {
+            Arena *a = arena_new();
+            Rng r = {seed};
+            run(dense_graph(a, &r, sizes[i][0], sizes[i][1], sizes[i][2], form, seed % 3 ? 2 : 9), a, "dense", seed, seed % 3 ? 2 : 9);
+            arena_free(a);
+        }
+}
+
+TEST(large_sums) { /* cut into parts, whatever the batch */
+    for (uint64_t seed = 0; seed < 2; seed++) {
+        Arena *a = arena_new();
+        Rng r = {seed};
+        OpTest t;
+        optest_start(&t, a, &r);
+        t.env.batch = 2;
+        NodeId x = optest_leaf(&t, &r, shape_of(3, (int64_t)24, (int64_t)64, (int64_t)48), seed != 1, DOM_ANY, 0), y = op1(t.graph, OP_abs, x);
+        graph_out(t.graph, OUT_VALUE, 0, op_sum_all(t.graph, op2(t.graph, OP_mul, y, y)), NULL);
+        graph_out(t.graph, OUT_VALUE, 1, graph_add(t.graph, OP_amax, &y, 1, &(Attr){.axes = 6}, (Span){0}), NULL);
+        run(t, a, "large sum", seed, 2);
+        arena_free(a);
+    }
+}
+
+int main(int argc, char **argv) {
+    static const Case cases[] = {T(every_operator), T(random_programs), T(products), T(dense_products), T(large_sums)};
+    return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
+}
