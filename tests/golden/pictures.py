@@ -1,4 +1,4 @@
-"""Patches and pictures: double sparsity (Rubinstein et al. 2010), inpainting with a mask, super-resolution with a sampling operator."""
+"""Patches and pictures: dictionary learning (Olshausen and Field 1996; Mairal et al. 2009), double sparsity (Rubinstein et al. 2010), inpainting with a mask, super-resolution with a sampling operator."""
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 
 from golden import *
@@ -57,6 +57,48 @@ def low_pass(x, r):                                                             
     return x.unfold(2, n, 1).unfold(3, n, 1).mean((4, 5))
 
 
+def dictionary_learning(name, side, **more):
+    """The program as it is: FISTA for each sample until |z - last| < 1e-3 |z|, steps of 1 / lipschitz (frozen, but in a training step), codes that are
+    constants of the loss. As large as the atoms: patches, less their mean; larger: sums of shifted atoms, less what is smooth."""
+    atoms, k = 5, 4
+    g = Golden(name, "examples/dictionary_learning/dictionary_learning.csc", [("output again", "output G\n    output again")], "atoms=5 k=4 side=%d" % side, **more)
+    X, F, weight = g.input("X", (1, side, side), 0.5, 0.5), g.param("D.F", (atoms, 1, k, k), 0, 1, "unit_atoms"), g.tunable("G.lambda", 0.05)
+    edge, n = (k - 1, side + k - 1) if side > k else (0, 1)
+    v, L = g.state("D.lipschitz.v", (atoms, n, n), 0.1, 1), g.state("D.lipschitz", (), 9 if side > k else 3, 0.5)
+    down, up = lambda z: conv_transpose2d(z, F, padding=edge), lambda x: conv2d(x, F, padding=edge)
+
+    def code(y, step):
+        z = last = point = torch.zeros(1, atoms, n, n)
+        m = 1.0
+        for _ in range(100):
+            u = point - step * up(down(point) - y)
+            z = u.sign() * (u.abs() - step * weight).clamp(min=0)               # near its kink either side will do: no gradient passes here
+            m_new = (1 + math.sqrt(1 + 4 * m * m)) / 2
+            point = z + (m - 1) / m_new * (z - last)
+            moved, m = (z - last).norm() / z.norm(), m_new
+            last = z
+            Margin.look(torch.stack([moved - 1e-3, moved]))
+            if moved < 1e-3:
+                break
+        return z
+
+    def model(training):
+        r, step = {}, 1 / L
+        if training:
+            new, value = power(lambda u: up(down(u)), v[None])
+            r = {"state:D.lipschitz.v": new[0], "state:D.lipschitz": value}
+            step = 1 / value
+        low = low_pass(X, 4) if side > k else X.mean((1, 2, 3), keepdim=True)
+        Y = X - low
+        G = torch.cat([code(y[None], step) for y in Y]).detach()
+        again = low + down(G)
+        mse = ((again - X) ** 2).flatten(1).mean(1)
+        return r | {"G": G, "again": again, "loss": objective(Y - down(G), G, weight), "metric:psnr(again, X)": -10 * torch.log10(mse),
+                    "metric:density(G)": (G.abs() > 1e-6).double().flatten(1).mean(1)}
+
+    g.write(model, "forward eval step")
+
+
 def inpainting(name, image, **more):
     g = Golden(name, "examples/inpainting/inpainting.csc",
                [("real[1, H, W]", "real[1, %d, %d]" % image), ("0.9 / lipschitz(D)", "0.08"), ("until: 1e-3, at_most: updates", "iterations: updates"),
@@ -94,6 +136,8 @@ def super_resolution(name, times, image, **more):
 
 
 if __name__ == "__main__":
+    dictionary_learning("dictionary_patches", 4, sanitized=True)
+    dictionary_learning("dictionary_pictures", 9)
     double_sparsity("dct", 7)
     double_sparsity("haar", 8)
     inpainting("inpainting", (9, 11))

@@ -113,6 +113,29 @@ def fista(p, P, n, at_iterate=False):
     return z
 
 
+def backtracking(p, P, n, first, momentum):                                     # Beck and Teboulle (2009), each sample by itself: the step is halved
+    """until F(z) <= Q(z, y), which for |X - D z|^2 / 2 says s |D (z - y)|^2 <= |z - y|^2; the next search begins at the last step."""
+    rows = []
+    for x in p.Y:
+        z = last = y = torch.zeros(p.n)
+        m, s = 1.0, first
+        for _ in range(n):
+            slope = (y @ p.A.T - x) @ p.A
+            while True:
+                z = P(y - s * slope, s * LAMBDA)
+                d = z - y
+                left, right = s * ((d @ p.A.T) ** 2).sum(), (d * d).sum()
+                Margin.look(torch.stack([left - right, right]))                 # which of the two is larger must be plain
+                if left <= right:
+                    break
+                s /= 2
+            m_new = (1 + math.sqrt(1 + 4 * m * m)) / 2
+            y = z + (m - 1) / m_new * (z - last) if momentum else z
+            last, m = z, m_new
+        rows.append(z)
+    return torch.stack(rows)
+
+
 def coordinate_descent(p, P, n):                                                # the entry that moves most is set to where P puts it
     z = torch.zeros(len(p.Y), p.n)
     for _ in range(n):
@@ -135,8 +158,9 @@ def omp(p, n):                                                                  
     return torch.stack(rows)
 
 
-def make(name, kind, solve, text, prox="soft", **more):
-    replace = [("ista(iterations: 3)", text)] if text else []
+def make(name, kind, solve, text, prox="soft", step=STEP, **more):
+    replace = [("step = 0.4", "step = %g" % step)] if step != STEP else []
+    replace += [("ista(iterations: 3)", text)] if text else []
     replace += [("prox = soft", "prox = " + prox)] if prox != "soft" else []
     g = Golden("solve_" + name, "tests/golden/%s.csc" % kind, replace, **more)
     p = Problem(g, kind)
@@ -245,6 +269,8 @@ if __name__ == "__main__":
         make("fista" + tag, kind, plain(fista, soft_t, 5), "fista(iterations: 5)")
         make("fista_iterate" + tag, kind, plain(fista, soft_t, 5, True), 'fista(iterations: 5, momentum_at: "iterate")')
         make("coordinate" + tag, kind, plain(coordinate_descent, soft_t, 6), "coordinate_descent(iterations: 6)")
+        make("backtrack_ista" + tag, kind, plain(backtracking, soft, 5, 3, False), "ista(iterations: 5, backtrack: 0.5)", step=3, sanitized=s)
+        make("backtrack_fista" + tag, kind, plain(backtracking, soft, 5, 3, True), "fista(iterations: 5, backtrack: 0.5)", step=3)
         make("omp" + tag, kind, plain(omp, 3), "omp(iterations: 3)", sanitized=s)
         make("iht" + tag, kind, plain(ista, largest(4), 3), "iht(iterations: 3, k: 4)")
         make("lista_cp" + tag, kind, lista_cp, "lista_cp(iterations: 3)")

@@ -253,7 +253,49 @@ TEST(coherence_is_the_largest_correlation) { /* where every atom lies within the
     }
 }
 
+/* ---- transforms ---- */
+/* Ahmed, Natarajan and Rao (1974): DCT-II, orthonormal. */
+static double cosine(int64_t n, int64_t k, int64_t i) { return (k ? sqrt(2.0 / (double)n) : sqrt(1.0 / (double)n)) * cos(M_PI * (2 * (double)i + 1) * (double)k / (2 * (double)n)); }
+
+/* Haar (1910): function 2^p + q is 2^(p/2) on the first half of [q / 2^p, (q + 1) / 2^p), minus that on the second half; function 0 is 1. */
+static double wavelet(int64_t n, int64_t k, int64_t i) {
+    if (k == 0) return 1 / sqrt((double)n);
+    int p = 0;
+    while ((int64_t)2 << p <= k) p++;
+    double at = ((double)i + 0.5) / (double)n * (double)(1 << p) - (double)(k - (1 << p));
+    return at < 0 || at >= 1 ? 0 : (at < 0.5 ? 1 : -1) * sqrt((double)(1 << p) / (double)n);
+}
+
+TEST(transforms_are_their_formulas) {
+    static const struct {
+        Form f;
+        int c, h, w; /* along h and w; h 1: along w alone */
+        double (*row)(int64_t n, int64_t k, int64_t i);
+    } cases[] = {
+        {{"7", "", "dct'"}, 1, 1, 7, cosine},    {{"8", "", "dct'"}, 1, 1, 8, cosine},        {{"3, 9", "", "dct'"}, 3, 1, 9, cosine},
+        {{"2, 3, 5", "", "dct'"}, 2, 3, 5, cosine}, {{"1, 6, 4", "", "dct'"}, 1, 6, 4, cosine}, {{"16", "", "haar'"}, 1, 1, 16, wavelet},
+        {{"1", "", "haar'"}, 1, 1, 1, wavelet},  {{"2, 8", "", "haar'"}, 2, 1, 8, wavelet},    {{"2, 4, 8", "", "haar'"}, 2, 4, 8, wavelet},
+        {{"1, 8, 2", "", "haar'"}, 1, 8, 2, wavelet},
+    };
+    for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
+        Arena *a = arena_new();
+        int64_t h = cases[t].h, w = cases[t].w, n = cases[t].c * h * w;
+        Matrix x = matrix_of(a, &cases[t].f, n, "");
+        double apart = 0, *g = gram(a, &x);
+        for (int64_t i = 0; i < n; i++) /* pixel i of a signal, entry k of its code */
+            for (int64_t k = 0; k < n; k++) {
+                double want = i / (h * w) != k / (h * w) ? 0 : cases[t].row(w, k % w, i % w) * (h == 1 ? 1 : cases[t].row(h, k / w % h, i / w % h));
+                apart = fmax(apart, fabs(x.d.at[i * n + k] - want));
+                apart = fmax(apart, fabs(g[i * n + k] - (i == k)));
+            }
+        if (x.cols != n || !(apart < 1e-12)) FAIL("%s of real[%s] is off by %g", cases[t].f.op, cases[t].f.x, apart);
+        model_close(x.m);
+        arena_free(a);
+    }
+}
+
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(every_form), T(convolutions), T(meanings), T(lipschitz_is_the_largest_eigenvalue), T(coherence_is_the_largest_correlation)};
+    static const Case cases[] = {T(every_form), T(convolutions), T(meanings), T(lipschitz_is_the_largest_eigenvalue), T(coherence_is_the_largest_correlation),
+                                 T(transforms_are_their_formulas)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
