@@ -130,7 +130,7 @@ static inline LpModule *random_kernels(Arena *a, int n, uint64_t seed) {
         for (int q = RK_REGS; q < 2 * RK_REGS; q++) k->reg_width[q] = RK_WIDTH;
         Rk r = {.a = a, .s = seed + (uint64_t)i * 77, .readable = {0, 2, 3, 4, 5, 6}, .nreadable = 6, .settable = {3, 4, 5, 6}, .next_var = 7};
         LsList l = {0};
-        for (int q = 0; q < RK_OUT; q += 16) ls_add(&l, ls_store(a, 1, lx_int(a, q), lx_float(a, -1, 16), NULL));
+        for (int q = 0; q < RK_OUT; q += RK_WIDTH) ls_add(&l, ls_store(a, 1, lx_int(a, q), lx_float(a, -1, RK_WIDTH), NULL));
         for (int q = 0; q < 3; q++) ls_add(&l, rk_statement(&r, 4));
         for (int q = 0; q < 2 * RK_REGS; q++) { /* all that was computed is looked at */
             int w = q < RK_REGS ? 1 : RK_WIDTH;

@@ -1,0 +1,45 @@
+/* Block kernels as text that is both CUDA C++ and C11, over the names of runtime/cuda/prelude.h. */
+#ifndef CSC_CUDA_TEXT_H
+#define CSC_CUDA_TEXT_H
+#include "loop/fold.h"
+#include "loop/lxmap.h"
+
+/* The kernel under that name, without the prelude. Lives in a. */
+const char *cuda_text(Arena *a, const LpKernel *k, const char *name);
+
+/* ---- inside the room ---- */
+typedef struct Range { /* what an integer can be: lo .. hi, a multiple of `mul` (0: it is 0) */
+    int64_t lo, hi, mul;
+} Range;
+
+typedef struct Int { /* an integer as text: int where its range allows, else i64 */
+    const char *s;
+    Range r;
+} Int;
+
+typedef struct Text {
+    Arena *a;
+    FILE *out;
+    const LpKernel *k;
+    int depth;       /* of indentation */
+    bool warps;      /* in the places of LS_MMA: LX_THREAD is the warp's first */
+    LoopKnown known; /* variables of unrolled loops */
+    Range *var;      /* [nvar] */
+    LxMap uses;      /* value: how often this statement reaches it, at most 2 */
+    LxMap memo;      /* value: Int * or lanes */
+    Vec(const char *) lets; /* definitions that this statement needs */
+    int names;
+} Text;
+
+bool range_narrow(Range r); /* fits an int */
+const char *range_type(Range r);
+Range range_of(Text *t, const Lx *x); /* without text */
+void range_vars(Text *t);   /* fills var */
+Int text_int(Text *t, const Lx *x);
+const char *text_i64(Text *t, const Lx *x);   /* of type i64 */
+const char *text_float(Text *t, const Lx *x, int lane);
+const char *text_index(Text *t, const Lx *index); /* named, for several uses */
+void text_count(Text *t, const Lx *x);        /* a root of the statement, before any text of it */
+const char *text_pointer(const Text *t, int64_t ptr);
+const char *text_let(Text *t, const char *type, const char *value); /* defines a name for it */
+#endif

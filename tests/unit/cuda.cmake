@@ -1,0 +1,2 @@
+# tests of the CUDA back end: csc_test(name libraries...)
+csc_test(cuda_text csc_cuda csc_loop ${CMAKE_DL_LIBS})
