@@ -1,2 +1,3 @@
 # tests of the CUDA back end: csc_test(name libraries...)
 csc_test(cuda_text csc_cuda csc_loop ${CMAKE_DL_LIBS})
+csc_test(cuda_nvrtc csc_cuda csc_loop ${CMAKE_DL_LIBS})
