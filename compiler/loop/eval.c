@@ -133,8 +133,8 @@ static int64_t to_int(float f) {
 }
 
 static int64_t int_op(Ev *e, const Lx *x) {
-    int64_t p = x->kind == LX_F2I ? 0 : eval_int(e, x->a);
-    int64_t q = x->b && x->kind != LX_ISELECT ? eval_int(e, x->b) : 0;
+    int64_t p = x->kind == LX_F2I ? 0 : eval_whole(e, x->a);
+    int64_t q = x->b && x->kind != LX_ISELECT ? eval_whole(e, x->b) : 0;
     uint64_t up = (uint64_t)p, uq = (uint64_t)q;
     switch ((int)x->kind) {
     case LX_IADD: return (int64_t)(up + uq);
@@ -151,7 +151,7 @@ static int64_t int_op(Ev *e, const Lx *x) {
     case LX_IOR: return p || q;
     case LX_INOT: return !p;
     case LX_ISELECT: {
-        int64_t t = eval_int(e, x->b), f = eval_int(e, x->c);
+        int64_t t = eval_whole(e, x->b), f = eval_whole(e, x->c);
         return p ? t : f;
     }
     case LX_ITAB: return read_int(e, &e->ptr[x->i], p);
@@ -160,7 +160,7 @@ static int64_t int_op(Ev *e, const Lx *x) {
     }
 }
 
-int64_t eval_int(Ev *e, const Lx *x) {
+int64_t eval_whole(Ev *e, const Lx *x) {
     if (x->kind == LX_INT) return x->i;
     if (x->kind == LX_VAR) return e->var[x->i];
     if (x->kind == LX_THREAD) return e->thread;
@@ -206,13 +206,13 @@ static float op2(LxKind k, float a, float b) {
 
 int64_t eval_lanes(Ev *e, const Lx *count, int width) {
     if (!count) return width;
-    int64_t n = eval_int(e, count);
+    int64_t n = eval_whole(e, count);
     return n < 0 ? 0 : n < width ? n : width;
 }
 
 static void ev_memory(Ev *e, const Lx *x, float *r) {
     bool strided = x->kind == LX_GATHER;
-    int64_t at = eval_int(e, x->a), step = strided ? eval_int(e, x->b) : 1;
+    int64_t at = eval_whole(e, x->a), step = strided ? eval_whole(e, x->b) : 1;
     int64_t n = eval_lanes(e, strided ? x->c : x->b, x->width);
     if (!strided && x->f != 0) eval_aligned(e, &e->ptr[x->i], at, x->width * lp_elem_bytes(e->ptr[x->i].elem));
     for (int i = 0; i < x->width; i++) r[i] = i < n ? eval_read(e, &e->ptr[x->i], at + i * step) : 0.0f;
@@ -234,7 +234,7 @@ static void float_op(Ev *e, const Lx *x, float *r) {
     case LX_HSUM: case LX_HMAX: ev_across(e, x, r); return;
     case LX_LANES: for (int i = 0; i < w; i++) r[i] = (float)i; return;
     case LX_I2F: {
-        float f = (float)eval_int(e, x->a);
+        float f = (float)eval_whole(e, x->a);
         for (int i = 0; i < w; i++) r[i] = f;
         return;
     }
@@ -250,7 +250,7 @@ static void float_op(Ev *e, const Lx *x, float *r) {
     }
     case LX_NOISE: {
         uint64_t v[5];
-        for (int i = 0; i < 5; i++) v[i] = (uint64_t)eval_int(e, x->list[i]);
+        for (int i = 0; i < 5; i++) v[i] = (uint64_t)eval_whole(e, x->list[i]);
         for (int i = 0; i < w; i++) r[i] = loop_noise(x->f != 0, v[0], v[1], v[2], v[3], v[4] + (uint64_t)i);
         return;
     }
@@ -273,7 +273,7 @@ void eval_float(Ev *e, const Lx *x, float *r) {
         return;
     }
     if (x->kind == LX_REG) {
-        int64_t n = x->i + (x->a ? eval_int(e, x->a) : 0);
+        int64_t n = x->i + (x->a ? eval_whole(e, x->a) : 0);
         if (n < 0 || n >= e->k->nreg || e->k->reg_width[n] != x->width) eval_fail(e, "reads register %lld as %d lanes", (long long)n, x->width);
         memcpy(r, e->reg[n], sizeof(float) * (size_t)x->width);
         return;
@@ -308,7 +308,7 @@ static Mem point_to(Ev *e, const Lptr *p, Name name, LpElem elem) {
     }
     if (p->space > SP_BATCH) m.hi = m.r->len;
     if (m.r->len == UNKNOWN) m.lo = -UNKNOWN;
-    m.at = at + (p->plus ? eval_int(e, p->plus) : 0);
+    m.at = at + (p->plus ? eval_whole(e, p->plus) : 0);
     if (elem == LP_BF16) m.at *= 2, m.lo *= 2, m.hi *= 2;
     if (!m.r->base && m.r->len) eval_fail(e, "the call passes no %s", m.r->name);
     return m;
@@ -323,7 +323,7 @@ static float float_at(Ev *e, const Lptr *p) {
 static void run_store(Ev *e, const Ls *s) {
     float v[LOOP_MAX_WIDTH];
     eval_float(e, s->value, v);
-    int64_t at = eval_int(e, s->index), step = s->kind == LS_STORE_STRIDED ? eval_int(e, s->stride) : 1;
+    int64_t at = eval_whole(e, s->index), step = s->kind == LS_STORE_STRIDED ? eval_whole(e, s->stride) : 1;
     int64_t n = eval_lanes(e, s->count, s->value->width);
     if (s->aligned) eval_aligned(e, &e->ptr[s->ptr], at, s->value->width * lp_elem_bytes(e->ptr[s->ptr].elem));
     for (int64_t i = 0; i < n; i++) eval_write(e, &e->ptr[s->ptr], at + i * step, v[i]);
@@ -332,7 +332,7 @@ static void run_store(Ev *e, const Ls *s) {
 static void run_set(Ev *e, const Ls *s) {
     float v[LOOP_MAX_WIDTH];
     eval_float(e, s->value, v);
-    int64_t n = s->reg + (s->reg_at ? eval_int(e, s->reg_at) : 0);
+    int64_t n = s->reg + (s->reg_at ? eval_whole(e, s->reg_at) : 0);
     if (n < 0 || n >= e->k->nreg || e->k->reg_width[n] != s->value->width)
         eval_fail(e, "sets register %lld to %d lanes", (long long)n, s->value->width);
     memcpy(e->reg[n], v, sizeof(float) * (size_t)s->value->width);
@@ -355,11 +355,11 @@ static void run_point(Ev *e, const Mem *scratch) {
 static void run_launch(Ev *e, const Ls *s) {
     const LpKernel *k = &e->m->kernels.at[s->kernel];
     e->memo.turn++;
-    int64_t grid = eval_int(e, s->grid);
+    int64_t grid = eval_whole(e, s->grid);
     if (grid <= 0) return;
     int64_t *var = ARENA_ARRAY(e->a, int64_t, k->nvar), *outer = e->var;
     Mem *ptr = ARENA_ARRAY(e->a, Mem, k->nptr);
-    for (int32_t i = 0; i < k->nint; i++) var[i] = eval_int(e, s->ints[i]);
+    for (int32_t i = 0; i < k->nint; i++) var[i] = eval_whole(e, s->ints[i]);
     var[lp_batch_var(k)] = e->batch = outer[LP_VAR_BATCH];
     int32_t n = lp_launch_ptrs(k);
     for (int32_t i = 0; i < n; i++) ptr[i] = point_to(e, &s->ptrs[i], k->ptr[i].name, k->ptr[i].elem);
@@ -377,7 +377,7 @@ static void run_launch(Ev *e, const Ls *s) {
             ptr[i] = (Mem){.r = r, .name = p->name, .hi = r->len};
         } else if (p->extent) {
             e->memo.turn++; /* the variables are the kernel's now */
-            int64_t len = eval_int(e, p->extent), end = ptr[i].at + len;
+            int64_t len = eval_whole(e, p->extent), end = ptr[i].at + len;
             if (len > 0 && (ptr[i].at < ptr[i].lo || end > ptr[i].hi))
                 eval_fail(e, "%s is given %s + %lld, and needs %lld floats there: the end is at %lld", p->name ? p->name : "a pointer", ptr[i].r->name,
                      (long long)ptr[i].at, (long long)len, (long long)ptr[i].hi);
@@ -404,7 +404,7 @@ static bool run_one(Ev *e, const Ls *s) {
     e->memo.turn++;
     switch (s->kind) {
     case LS_FOR: {
-        int64_t lo = eval_int(e, s->lo), hi = eval_int(e, s->hi), step = eval_int(e, s->step);
+        int64_t lo = eval_whole(e, s->lo), hi = eval_whole(e, s->hi), step = eval_whole(e, s->step);
         for (int64_t i = lo; i < hi; i += step) {
             e->var[s->var] = i;
             if (eval_list(e, s->body)) {
@@ -414,9 +414,9 @@ static bool run_one(Ev *e, const Ls *s) {
         }
         return false;
     }
-    case LS_IF: return eval_list(e, eval_int(e, s->cond) ? s->body : s->orelse);
-    case LS_SETVAR: e->var[s->var] = eval_int(e, s->cond); return false;
-    case LS_BREAK_IF: return s->cond ? eval_int(e, s->cond) != 0 : float_at(e, s->ptrs) != 0.0f;
+    case LS_IF: return eval_list(e, eval_whole(e, s->cond) ? s->body : s->orelse);
+    case LS_SETVAR: e->var[s->var] = eval_whole(e, s->cond); return false;
+    case LS_BREAK_IF: return s->cond ? eval_whole(e, s->cond) != 0 : float_at(e, s->ptrs) != 0.0f;
     case LS_SET: run_set(e, s); return false;
     case LS_STORE: case LS_STORE_STRIDED: run_store(e, s); return false;
     case LS_LAUNCH: run_launch(e, s); return false;

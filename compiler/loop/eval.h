@@ -67,7 +67,7 @@ enum { ALL = -1, MANY = -2 };
 #define UNKNOWN (INT64_MAX / 4)
 
 _Noreturn __attribute__((format(printf, 2, 3))) void eval_fail(Ev *e, const char *fmt, ...);
-int64_t eval_int(Ev *e, const Lx *x);
+int64_t eval_whole(Ev *e, const Lx *x);
 void eval_float(Ev *e, const Lx *x, float *r);
 bool eval_list(Ev *e, const Ls *s); /* true: a break is on its way to its loop */
 float eval_read(Ev *e, const Mem *p, int64_t index);

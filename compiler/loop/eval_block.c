@@ -102,7 +102,7 @@ static void run_mma(Ev *e, const Ls *s) {
     for (int32_t warp = 0; warp < e->k->threads; warp += WARP) {
         e->memo.turn++;
         e->thread = warp; /* in the places */
-        int64_t a_at = eval_int(e, m->a_at), b_at = eval_int(e, m->b_at);
+        int64_t a_at = eval_whole(e, m->a_at), b_at = eval_whole(e, m->b_at);
         e->thread = ALL;
         read_tile(e, a, m->precision, m->a, a_at, rows, m->a_row, depth, m->a_col);
         read_tile(e, b, m->precision, m->b, b_at, depth, m->b_row, cols, m->b_col);
@@ -130,10 +130,10 @@ static void run_copy(Ev *e, const Ls *s) {
     float v[LOOP_MAX_WIDTH];
     const Lx *x = s->value;
     Mem *to = &e->ptr[s->ptr];
-    int64_t at = eval_int(e, s->index);
+    int64_t at = eval_whole(e, s->index);
     int bytes = x->width * lp_elem_bytes(to->elem), n;
     eval_aligned(e, to, at, bytes);
-    if (eval_lanes(e, x->b, x->width) > 0) eval_aligned(e, &e->ptr[x->i], eval_int(e, x->a), bytes);
+    if (eval_lanes(e, x->b, x->width) > 0) eval_aligned(e, &e->ptr[x->i], eval_whole(e, x->a), bytes);
     eval_float(e, x, v);
     for (int i = 0; i < x->width; i++) {
         eval_write(e, to, at + i, v[i]);
