@@ -267,6 +267,7 @@ Groups *groups_of(Arena *a, const Graph *g, int64_t wanted) {
     *q = (Groups){.graph = g, .after = (NodeId)g->nodes.len};
     bool any = false;
     for (size_t i = 0; i < g->nodes.len; i++) any |= b->uses[i] && g->nodes.at[i].batched;
+    q->reader = NO_NODE;
     if (wanted < 0) return q;
     q->reader = reader_of_sums(b);
     if (q->reader != NO_NODE || !any) return q;

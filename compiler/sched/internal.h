@@ -85,6 +85,7 @@ typedef struct Ent { /* one entry being written */
     Vec(struct Pack) packs;
     Vec(Around) loops;       /* from the outermost to the one being written */
     int emission, change;    /* numbers given out, for Ex.memo and Ex.copy */
+    const View *guard;       /* on a GPU: launches do nothing where this number is not 0; or NULL */
     int hoist;               /* a launch now goes before loop number hoist-1; 0: to the end */
     int64_t launches, fused; /* for the remarks */
     LpEntry *out;
@@ -387,6 +388,15 @@ void gpu_conv(Ent *e, const TileConv *t);
 View gpu_pack(Ent *e, const View *w, const Taps taps[2]);
 void gpu_grad(Ent *e, const TileGrad *t);
 void gpu_solve(Gx *x, NodeId n);
+/* A loop whose number of turns the device finds out: it runs to its bound, and kernels do nothing where it would have ended. */
+typedef struct GpuTurns {
+    View ended, odd, count; /* numbers: it has ended; it took an odd number of turns so far; how many */
+    View both;              /* the first two and the third as one */
+    const View *outer;      /* what guards the loop as a whole */
+} GpuTurns;
+void gpu_turns_start(Ent *e, GpuTurns *t, Span at);
+void gpu_turns_from(Ent *e, GpuTurns *t, const Lx *turn, const View *count); /* a turn begins: it counts where turn < count */
+void gpu_turns_end(Ent *e, GpuTurns *t, const View *stopped);                /* a turn ends; stopped: NULL, or flags that end the loop when all are set */
 
 void remark(Ent *e, Span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 #endif

@@ -5,6 +5,7 @@
 Kb *kb_new(Ent *e, const char *what, int nint) {
     Kb *k = ARENA_NEW(e->a, Kb);
     k->e = e, k->a = e->a, k->what = what, k->nint = nint, k->nvar = nint + 2;
+    if (e->guard && !e->hoist) kb_ptr(k, e->guard, false); /* pointer 0: see kb_launch */
     return k;
 }
 
@@ -133,6 +134,12 @@ void kb_launch(Kb *k, const Lx *grid) {
     MUST(k->code.depth == 0);
     Ent *e = k->e;
     Arena *a = k->a;
+    if (e->guard && !e->hoist) {
+        const Ls *body = k->code.head;
+        k->code = (Code){0};
+        code_if(a, &k->code, IEQ(lx_f2i(a, lx_load(a, 0, INT(0), 1, NULL)), INT(0)))->body = body;
+        code_end(&k->code);
+    }
     LpKernel q = {.threads = k->threads,
                   .ptr = k->ptr.at,
                   .nptr = (int32_t)k->ptr.len,

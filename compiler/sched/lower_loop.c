@@ -13,6 +13,8 @@ typedef struct Run {
     View *carry, *next; /* where a turn reads and writes */
     View *emit, *args;
     View stopped; /* until: 1 where a sample has stopped */
+    bool open;    /* on a GPU: it runs to its bound, whatever the device finds out about its end */
+    GpuTurns turns;
     int32_t side; /* variable: which of the two places holds the values */
     Gx *body;
 } Run;
@@ -50,7 +52,9 @@ static void place_carry(Run *r, uint32_t i, SigIn s) {
         r->next[i].plus = MUL(SUB(INT(1), IVAR(r->side)), size);
     }
     Dom d = dom_of(s.shape, s.batched);
-    lower_map(r->e, &d, FOLD_NONE, gx_expr(r->x, r->n->in[i]), &r->carry[i], r->carry[i].stride, "start");
+    Ex *first = gx_expr(r->x, r->n->in[i]);
+    lower_map(r->e, &d, FOLD_NONE, first, &r->carry[i], r->carry[i].stride, "start");
+    if (r->open && r->l->reverse && !kept(r, i)) lower_copy(r->e, &r->carry[i], &r->next[i]); /* whichever turn is the first */
 }
 
 /* The body for samples that stop: where the last argument is nonzero, carried values stay what they were and
@@ -166,6 +170,7 @@ static View stop_some(Run *r) {
     Ex *one = ex_const(e, 1), *zero = ex_const(e, 0), *was = ex_leaf(e, &r->stopped, NULL);
     Ex *now = ex_op(e, OP_sub, one, ex_op(e, OP_eq, gx_expr(r->body, test), zero, NULL), NULL);
     lower_map(e, &d, FOLD_NONE, ex_op(e, OP_max, was, now, NULL), &r->stopped, none, "stop");
+    if (r->open) return r->stopped;
     View end = r->stopped;
     if (r->stopped.batched) {
         View running = view_new(e, (Shape){0}, false, NULL, r->n->span);
@@ -182,7 +187,7 @@ static View stop_some(Run *r) {
 static const Lx *turns(Run *r) {
     Ent *e = r->e;
     Arena *a = e->a;
-    if (!r->l->counted) return INT(r->l->turns);
+    if (!r->l->counted || r->open) return INT(r->l->turns);
     View v = gx_view(r->x, r->n->in[r->n->nin - 1]);
     Ls *s = code_add(a, &e->code, LS_F2VAR);
     s->var = e->nvar++;
@@ -204,6 +209,28 @@ static void set_changing(Run *r, bool on) {
     if (r->l->until) b[r->stopped.buf].changes = on;
 }
 
+/* The values after the last turn that counted lie where its number says. */
+static void take_sides(Run *r) {
+    Ent *e = r->e;
+    Arena *a = e->a;
+    for (uint32_t i = 0; i < r->l->ncarry; i++) {
+        if (!written(r, i)) {
+            r->carry[i] = r->carry[twin(r, i)];
+            continue;
+        }
+        SigIn s = loop_result(r->x->g, r->n, i);
+        View even = r->carry[i], odd = even, to = view_new(e, s.shape, s.batched, r->n->name, r->n->span);
+        const Buf *b = &e->bufs.at[even.buf];
+        even.plus = NULL;
+        odd.plus = b->space == SP_BATCH ? MUL(IVAR(LP_VAR_BATCH), INT(b->floats / 2)) : INT(b->floats / 2);
+        View flag = view_expand(&r->turns.odd, s.shape, (1u << s.shape.rank) - 1);
+        Dom d = dom_of(s.shape, s.batched);
+        Ex *one = ex_op(e, OP_select, ex_leaf(e, &flag, NULL), ex_leaf(e, &odd, NULL), ex_leaf(e, &even, NULL));
+        lower_map(e, &d, FOLD_NONE, one, &to, to.stride, "last");
+        r->carry[i] = to;
+    }
+}
+
 void lower_loop(Gx *x, NodeId id) {
     Ent *e = x->e;
     Arena *a = e->a;
@@ -216,6 +243,7 @@ void lower_loop(Gx *x, NodeId id) {
     r->next = ARENA_ARRAY(a, View, l->ncarry + 1);
     r->emit = ARENA_ARRAY(a, View, l->nemit + 1);
     r->args = ARENA_ARRAY(a, View, loop_args(l) + 2);
+    r->open = e->s->t.gpu && (l->until || l->counted);
     r->side = e->nvar++;
     set_var(e, r->side, INT(0));
     start(r);
@@ -225,6 +253,9 @@ void lower_loop(Gx *x, NodeId id) {
     Ls *zero = code_add(a, &e->code, LS_SETVAR);
     zero->var = done, zero->cond = INT(0);
     for (uint32_t i = 0; i < l->nemit; i++) buf_touch(e, r->emit[i].buf);
+    View taken;
+    if (r->open && l->counted) taken = gx_view(x, n->in[n->nin - 1]);
+    if (r->open) gpu_turns_start(e, &r->turns, n->span);
     set_changing(r, true);
     e->pos += 2; /* the position before the loop is for what is moved out of it */
     int32_t begin = e->pos, var = e->nvar++;
@@ -234,6 +265,7 @@ void lower_loop(Gx *x, NodeId id) {
     const Lx *turn = l->reverse ? SUB(SUB(count, INT(1)), IVAR(var)) : IVAR(var);
     for (uint32_t i = l->ncarry + l->ninvariant; i < l->ncarry + l->ninvariant + l->nper; i++)
         r->args[i] = view_turn(e, &r->args[i], turn);
+    if (r->open && l->counted) gpu_turns_from(e, &r->turns, turn, &taken);
     r->args[loop_args(l) - 1] = number;
     r->args[loop_args(l)] = r->stopped;
     r->body = gx_new(e, r->g, r->args, NULL);
@@ -251,8 +283,9 @@ void lower_loop(Gx *x, NodeId id) {
         if (written(r, i)) copy_to(r, i, &r->next[i]);
     View end;
     if (l->until) end = stop_some(r);
+    if (r->open && !l->reverse) gpu_turns_end(e, &r->turns, l->until ? &end : NULL);
     set_var(e, r->side, SUB(INT(1), IVAR(r->side)));
-    if (l->until) {
+    if (l->until && !r->open) {
         set_var(e, done, ADD(IVAR(done), INT(1)));
         Ls *leave = code_add(a, &e->code, LS_BREAK_IF);
         leave->ptrs = plan_pointer(e, &end, ARENA_NEW(a, Lptr));
@@ -264,13 +297,16 @@ void lower_loop(Gx *x, NodeId id) {
     e->loops.len--;
     pack_forget(e);
     set_changing(r, false);
+    if (r->open) e->guard = r->turns.outer;
+    if (r->open && !l->reverse) take_sides(r);
 
     Val *w = &x->val[id];
     w->kind = VAL_LOOP;
     w->results = ARENA_ARRAY(a, View, loop_results(l) + 1);
     for (uint32_t i = 0; i < l->ncarry; i++) w->results[i] = r->carry[i];
     for (uint32_t i = 0; i < l->nemit; i++) w->results[l->ncarry + i] = r->emit[i];
-    if (l->until) {
+    if (l->until && r->open) w->results[l->ncarry + l->nemit] = r->turns.count;
+    if (l->until && !r->open) {
         View runs = view_new(e, (Shape){0}, false, NULL, n->span);
         store_number(e, IVAR(done), &runs);
         w->results[l->ncarry + l->nemit] = runs;

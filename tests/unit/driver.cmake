@@ -1,4 +1,5 @@
 csc_test(driver csc_driver)
+csc_test(gpu_examples csc_driver)
 if(CSC_LLVM)
   csc_test(examples csc_driver)
   csc_test(memory csc_driver)

@@ -1,0 +1,80 @@
+/* Loops whose number of turns the device finds out. The host never waits for it: the loop runs to its bound, every kernel of its body first reads
+   whether it has ended. */
+#include "sched/internal.h"
+
+static View number(const View *both, int64_t i) {
+    View v = *both;
+    v.shape = (Shape){0};
+    v.offset += i;
+    return v;
+}
+
+void gpu_turns_start(Ent *e, GpuTurns *t, Span at) {
+    t->both = view_new_row_major(e, shape_of(1, (int64_t)3), false, NULL, at);
+    t->ended = number(&t->both, 0), t->odd = number(&t->both, 1), t->count = number(&t->both, 2);
+    t->outer = e->guard;
+    e->guard = NULL;
+    View rest = number(&t->both, 1);
+    rest.shape = shape_of(1, (int64_t)2), rest.stride[0] = 1;
+    lower_fill(e, 0, &rest);
+    if (t->outer) lower_copy(e, t->outer, &t->ended);
+    else lower_fill(e, 0, &t->ended);
+    e->guard = &t->ended;
+}
+
+void gpu_turns_from(Ent *e, GpuTurns *t, const Lx *turn, const View *count) {
+    Arena *a = e->a;
+    e->guard = NULL;
+    Kb *k = kb_new(e, "turn", 1);
+    k->ints[0] = turn;
+    int p = kb_ptr(k, count, false), o = t->outer ? kb_ptr(k, t->outer, false) : 0, q = kb_ptr(k, &t->ended, true);
+    kb_samples(k, false);
+    const Lx *over = lx_f2(a, LX_LE, lx_load(a, p, INT(0), 1, NULL), lx_i2f(a, IVAR(0), 1));
+    kb_store(k, q, INT(0), o ? lx_f2(a, LX_MAX, over, lx_load(a, o, INT(0), 1, NULL)) : over, NULL);
+    kb_launch_each(k);
+    e->guard = &t->ended;
+}
+
+/* One block: are all flags set? */
+void gpu_turns_end(Ent *e, GpuTurns *t, const View *stopped) {
+    enum { THREADS = 256 };
+    Arena *a = e->a;
+    e->guard = NULL;
+    Kb *k = kb_new(e, "turn end", 0);
+    k->threads = THREADS;
+    int p = stopped ? kb_ptr(k, stopped, false) : 0, q = kb_ptr(k, &t->both, true), going = kb_reg(k, 1, 1), now = kb_reg(k, 1, 1);
+    const Lx *G = lx_reg(a, going, NULL, 1), *N = lx_reg(a, now, NULL, 1), *one = lx_float(a, 1, 1), *me = lx_thread(a);
+    int shared = 0;
+    if (stopped && stopped->batched) {
+        shared = kb_shared(k, LP_F32, THREADS);
+        kb_threads(k);
+        kb_set(k, going, NULL, lx_float(a, 0, 1));
+        const Lx *s = kb_for(k, me, kb_batch(k), THREADS);
+        kb_set(k, going, NULL, lx_f2(a, LX_MAX, G, lx_f2(a, LX_SUB, one, lx_load(a, p, MUL(s, INT(stopped->sample)), 1, NULL))));
+        kb_end(k);
+        kb_store(k, shared, me, G, NULL);
+        kb_end(k);
+        for (int h = THREADS / 2; h > 0; h /= 2) {
+            kb_sync(k);
+            kb_threads(k);
+            kb_if(k, ILT(me, INT(h)));
+            kb_set(k, going, NULL, lx_f2(a, LX_MAX, G, lx_load(a, shared, ADD(me, INT(h)), 1, NULL)));
+            kb_store(k, shared, me, G, NULL);
+            kb_end(k);
+            kb_end(k);
+        }
+    }
+    kb_threads(k);
+    kb_if(k, IEQ(me, INT(0)));
+    if (!stopped) kb_set(k, going, NULL, one);
+    else if (!stopped->batched) kb_set(k, going, NULL, lx_f2(a, LX_SUB, one, lx_load(a, p, INT(0), 1, NULL)));
+    kb_set(k, now, NULL, lx_f2(a, LX_SUB, one, lx_load(a, q, INT(0), 1, NULL))); /* 1: this turn counted */
+    const Lx *odd = lx_load(a, q, INT(1), 1, NULL), *count = lx_load(a, q, INT(2), 1, NULL);
+    kb_store(k, q, INT(1), lx_f3(a, LX_SELECT, N, lx_f2(a, LX_SUB, one, odd), odd), NULL);
+    kb_store(k, q, INT(2), lx_f2(a, LX_ADD, count, N), NULL);
+    kb_store(k, q, INT(0), lx_f3(a, LX_SELECT, N, lx_f2(a, LX_SUB, one, G), one), NULL);
+    kb_end(k);
+    kb_end(k);
+    kb_launch(k, INT(1));
+    e->guard = &t->ended;
+}
