@@ -34,7 +34,7 @@ static void weights_side(Ent *e, const View *w, const Taps taps[2], Gemm *g) {
         s->v.shape.rank = 2;
         return;
     }
-    View packed = pack_weights(e, w, taps, false);
+    View packed = pack_weights(e, w, taps, 0);
     s->v = packed;
     s->v.shape = shape_of(2, packed.shape.dim[3], shape_size(packed.shape) / packed.shape.dim[3]);
     s->v.stride[0] = 1, s->v.stride[1] = packed.stride[2];

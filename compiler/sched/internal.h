@@ -61,7 +61,7 @@ typedef struct Code { /* statements being written */
 typedef struct Pack { /* weights already packed */
     View w, packed;
     int32_t ntap[2], *at[2];
-    bool dots;
+    int kv;
     int level; /* in how many loops it was made */
 } Pack;
 
@@ -297,9 +297,9 @@ typedef struct TileWork { /* what is to be computed, and which packing of the we
 Shape2 tile_choose(const SchedTarget *t, const TileWork *w);
 Shape2 tune_tile(Sched *s, const TileWork *w); /* the measured one, else tile_choose; tune.c */
 
-/* Weights in the order in which a tile reads them; made once for all uses. [vector of K][tap][C][lanes],
- * dots: [K][tap][C]. */
-View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots);
+/* Weights in the order in which a tile of kv vectors reads them; made once for all uses. [tile of
+ * K][tap][C][vector][lanes]; kv 0, dots: [K][tap][C]. */
+View pack_weights(Ent *e, const View *w, const Taps taps[2], int kv);
 void pack_forget(Ent *e); /* at the end of a loop: what was packed inside */
 
 /* ---- split.c ---- */

@@ -2,19 +2,22 @@
  * taps. */
 #include "sched/internal.h"
 
-enum { SCRATCH_MOST = 512 * 1024 };
+enum { SCRATCH_MOST = 512 * 1024, FIRST_LEVEL = 32 * 1024, SECOND_LEVEL = 1024 * 1024 }; /* bytes */
 
 /* ---- which tile ---- */
 static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static double most(double x, double y) { return x > y ? x : y; }
 
 /* Cycles by a simple model: two FMAs and two loads a cycle, a latency of four; the last tile of a row
- * overlaps its neighbour. */
+ * overlaps its neighbour. With one vector each FMA loads its number, and the load ports are full; weights
+ * that do not fit the first cache are fetched again for each tile. */
 static void consider(Shape2 *best, const SchedTarget *t, bool dots, int kv, int r, int q, int64_t blocks,
                      int64_t rows, int64_t cols, double steps) {
     int p = r * q;
     if (kv * p + kv + 1 > t->registers || q > cols || r > rows || kv > blocks) return;
     double step = most(most(kv * p / 2.0, (kv + p) / 2.0), 4) + 0.7;
+    if (!dots && kv == 1) step *= 1.08;
+    if (steps * kv * t->lanes * 4 > FIRST_LEVEL) step += 0.5 * kv;
     double end = 12 + kv * p * (dots ? 8 : 1.5);
     double cost =
         (double)(ceil_div(blocks, kv) * ceil_div(rows, r) * ceil_div(cols, q)) * (steps * step + end);
@@ -55,8 +58,9 @@ typedef struct Tile {
     int32_t entries, per_row;
     int64_t xrow, xpix, xch;   /* strides of what is read */
     int64_t xstep;             /* from one column of the result to the next */
-    int64_t wvec, went, wstep; /* strides of the weights: vector (dots: output), entry, step of the sum */
-    bool wtail;                /* the last vector of weights is not whole */
+    int64_t wtile, wvec, went, wstep; /* strides of the weights: tile (0: its first vector's place), vector
+                                         (dots: output), entry, step of the sum */
+    bool wtail;                       /* the last vector of weights is not whole */
     int64_t wide;              /* columns of the copy */
     int px, pw, po, tab, scratch;
     int acc, wreg, xreg;
@@ -128,10 +132,14 @@ static void tap_range(Tile *q, const Lx *oy, const Lx **lo, const Lx **hi) {
     *hi = MUL(IMIN(to, INT(t->n)), INT(per));
 }
 
-/* acc[(row * cols + column) * kv + v]; oy, ox: of the tile; kb: first vector (dots: first output). */
-static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
+static int64_t vectors_of(const Tile *q) { return q->s.dots ? q->K : ceil_div(q->K, q->L); }
+static int64_t channel_tiles(const Tile *q) { return ceil_div(vectors_of(q), q->s.kv); }
+
+/* acc[(row * cols + column) * kv + v]; oy, ox: of the tile; kt: the tile of channels. */
+static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
     Kb *k = q->k;
     Arena *a = q->a;
+    const Lx *kb = IMIN(MUL(kt, INT(q->s.kv)), INT(vectors_of(q) - q->s.kv)); /* its first vector (dots: output) */
     int kv = q->s.kv, R = q->s.rows, Q = q->s.cols, L = (int)q->L;
     const Taps *ty = &q->t->taps[0], *tx = &q->t->taps[1];
     const Lx *i = kb_unroll(k, kv * R * Q);
@@ -151,7 +159,8 @@ static void emit_tile(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
     Ls *s = code_add(a, &k->code, LS_SETVAR);
     s->var = xb, s->cond = ADD(start, lx_itab(a, q->tab, e));
     s = code_add(a, &k->code, LS_SETVAR);
-    s->var = wb, s->cond = ADD(MUL(kb, INT(q->wvec)), MUL(e, INT(q->went)));
+    s->var = wb,
+    s->cond = ADD(q->wtile ? MUL(kt, INT(q->wtile)) : MUL(kb, INT(q->wvec)), MUL(e, INT(q->went)));
     int64_t step = q->s.dots ? L : 1, main = q->run / step * step;
     for (int part = 0; part < 2; part++) {
         const Lx *count = part ? INT(q->run - main) : NULL, *c = INT(main);
@@ -250,9 +259,10 @@ static void geometry(Tile *q) {
         q->wtail = !q->s.dots && q->K % q->L;
         return;
     }
-    q->weights = pack_weights(q->e, &t->w, t->taps, q->s.dots);
-    q->wvec = q->weights.stride[0];
-    q->wstep = q->s.dots ? 1 : q->L;
+    q->weights = pack_weights(q->e, &t->w, t->taps, q->s.dots ? 0 : q->s.kv);
+    if (!q->s.dots) q->wtile = q->weights.stride[0];
+    q->wvec = q->s.dots ? q->weights.stride[0] : q->L;
+    q->wstep = q->s.dots ? 1 : q->L * q->s.kv;
     q->went = q->run * q->wstep;
 }
 
@@ -264,6 +274,45 @@ static const int32_t *entry_table(const Tile *q) {
             tab[i * q->per_row + j] =
                 (int32_t)((ty->off[i] - ty->off[0]) * q->xrow + (tx->off[j] - tx->off[0]) * q->xpix);
     return tab;
+}
+
+/* The padded copy of the rows of tiles lo .. hi-1. */
+static void copy_input(Tile *q, const Lx *lo, const Lx *hi) {
+    const TileConv *t = q->t;
+    Kb *k = q->k;
+    Arena *a = q->a;
+    const Lx *last = INT(q->OH - q->s.rows);
+    const Lx *y0 = IMIN(MUL(lo, INT(q->s.rows)), last),
+             *y1 = IMIN(MUL(SUB(hi, INT(1)), INT(q->s.rows)), last);
+    const Taps *ty = &t->taps[0];
+    int32_t first = kb_var(k);
+    Ls *s = code_add(a, &k->code, LS_SETVAR);
+    s->var = first, s->cond = ADD(MUL(y0, INT(ty->stride)), INT(ty->off[0]));
+    q->first_row = IVAR(first);
+    const Lx *end = ADD(MUL(ADD(y1, INT(q->s.rows - 1)), INT(ty->stride)), INT(tile_last_off(ty) + 1));
+    kb_if(k, ILT(lo, hi));
+    PadCopy c = {.x = t->x,
+                 .from = q->px,
+                 .to = q->scratch,
+                 .sample = q->sample,
+                 .first_row = q->first_row,
+                 .rows = SUB(end, q->first_row),
+                 .left = t->taps[1].off[0],
+                 .wide = q->wide};
+    tile_copy_padded(k, &c);
+    kb_end(k);
+}
+
+/* The tiles kt of channels in rows lo .. hi-1 of tiles; opens no more than it closes. */
+static void emit_map(Tile *q, const Lx *kt, const Lx *lo, const Lx *hi) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    const Lx *rt = kb_for(k, lo, hi, 1), *oy = IMIN(MUL(rt, INT(q->s.rows)), INT(q->OH - q->s.rows));
+    const Lx *ct = kb_for(k, INT(0), INT(ceil_div(q->OW, q->s.cols)), 1);
+    const Lx *ox = IMIN(MUL(ct, INT(q->s.cols)), INT(q->OW - q->s.cols));
+    emit_tile(q, kt, oy, ox);
+    kb_end(k);
+    kb_end(k);
 }
 
 /* A grid point: a block of rows of tiles of one sample. */
@@ -279,42 +328,36 @@ static void emit_rows(Tile *q, int64_t tiles, int64_t least) {
     const Lx *next = ADD(block, INT(1)), *units = INT(q->OH % q->s.rows ? tiles - 1 : tiles);
     const Lx *lo = DIV(MUL(block, units), blocks),
              *hi = lx_iselect(a, IEQ(next, blocks), INT(tiles), DIV(MUL(next, units), blocks));
-    const Lx *last = INT(q->OH - q->s.rows);
     if (!q->direct) {
-        const Lx *y0 = IMIN(MUL(lo, INT(q->s.rows)), last),
-                 *y1 = IMIN(MUL(SUB(hi, INT(1)), INT(q->s.rows)), last);
-        const Taps *ty = &t->taps[0];
-        int32_t first = kb_var(k);
-        Ls *s = code_add(a, &k->code, LS_SETVAR);
-        s->var = first, s->cond = ADD(MUL(y0, INT(ty->stride)), INT(ty->off[0]));
-        q->first_row = IVAR(first);
-        const Lx *end = ADD(MUL(ADD(y1, INT(q->s.rows - 1)), INT(ty->stride)), INT(tile_last_off(ty) + 1));
-        kb_if(k, ILT(lo, hi));
-        PadCopy c = {.x = t->x,
-                     .from = q->px,
-                     .to = q->scratch,
-                     .sample = q->sample,
-                     .first_row = q->first_row,
-                     .rows = SUB(end, q->first_row),
-                     .left = t->taps[1].off[0],
-                     .wide = q->wide};
-        tile_copy_padded(k, &c);
-        kb_end(k);
+        copy_input(q, lo, hi);
         q->px = q->scratch;
     }
-    int64_t vectors = q->s.dots ? q->K : ceil_div(q->K, q->L);
-    const Lx *kt = kb_for(k, INT(0), INT(ceil_div(vectors, q->s.kv)), 1);
-    const Lx *kb = IMIN(MUL(kt, INT(q->s.kv)), INT(vectors - q->s.kv));
-    const Lx *rt = kb_for(k, lo, hi, 1), *oy = IMIN(MUL(rt, INT(q->s.rows)), last);
-    const Lx *ct = kb_for(k, INT(0), INT(ceil_div(q->OW, q->s.cols)), 1);
-    const Lx *ox = IMIN(MUL(ct, INT(q->s.cols)), INT(q->OW - q->s.cols));
-    emit_tile(q, kb, oy, ox);
-    for (int n = 0; n < 3; n++) kb_end(k);
+    emit_map(q, kb_for(k, INT(0), INT(channel_tiles(q)), 1), lo, hi);
+    kb_end(k);
     if (least > 1)
         k->ints[0] = batched ? IMAX(INT(least), IVAR(e->blocks_var)) : INT(least);
     else
         k->ints[0] = batched && tiles > 1 ? IVAR(e->blocks_var) : INT(!batched && tiles > 8 ? 8 : 1);
     kb_launch(k, batched ? MUL(IVAR(LP_VAR_BATCH), k->ints[0]) : k->ints[0]);
+}
+
+/* Weights that do not fit the second cache: a grid point is one tile of channels for a share of the samples,
+ * so that they are read once. */
+static void emit_samples(Tile *q, int64_t tiles) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    int64_t shares = ceil_div(8, channel_tiles(q));
+    const Lx *kt = DIV(kb_grid(k), INT(shares)), *share = MOD(kb_grid(k), INT(shares));
+    q->sample = kb_for(k, DIV(MUL(share, kb_batch(k)), INT(shares)),
+                       DIV(MUL(ADD(share, INT(1)), kb_batch(k)), INT(shares)), 1);
+    if (!q->direct) {
+        copy_input(q, INT(0), INT(tiles));
+        q->px = q->scratch;
+    }
+    emit_map(q, kt, INT(0), INT(tiles));
+    kb_end(k);
+    k->ints[0] = INT(1);
+    kb_launch(k, INT(shares * channel_tiles(q)));
 }
 
 /* A grid point: a block of the columns of all samples. Fewer columns than a tile is wide are done one by one.
@@ -323,20 +366,19 @@ static void emit_columns(Tile *q) {
     Kb *k = q->k;
     Arena *a = q->a;
     int Q = q->s.cols;
-    int64_t per = q->t->columns, vectors = q->s.dots ? q->K : ceil_div(q->K, q->L);
+    int64_t per = q->t->columns;
     bool spread = q->t->spread[0] > 0;
     const Lx *n = MUL(kb_batch(k), INT(per)), *blocks = IVAR(0);
     const Lx *block = spread ? MOD(kb_grid(k), blocks) : kb_grid(k), *next = ADD(block, INT(1));
     if (spread) q->tap = DIV(kb_grid(k), blocks);
     const Lx *tiles = DIV(ADD(n, INT(Q - 1)), INT(Q)),
              *units = lx_iselect(a, MOD(n, INT(Q)), SUB(tiles, INT(1)), tiles);
-    const Lx *kt = kb_for(k, INT(0), INT(ceil_div(vectors, q->s.kv)), 1);
-    const Lx *kb = IMIN(MUL(kt, INT(q->s.kv)), INT(vectors - q->s.kv));
+    const Lx *kt = kb_for(k, INT(0), INT(channel_tiles(q)), 1);
     kb_if(k, ILT(n, INT(Q)));
     kb_if(k, IEQ(block, INT(0)));
     const Lx *ox = kb_for(k, INT(0), n, 1);
     q->s.cols = 1;
-    emit_tile(q, kb, INT(0), ox);
+    emit_tile(q, kt, INT(0), ox);
     q->s.cols = Q;
     kb_end(k);
     kb_end(k);
@@ -344,7 +386,7 @@ static void emit_columns(Tile *q) {
     const Lx *lo = DIV(MUL(block, units), blocks),
              *hi = lx_iselect(a, IEQ(next, blocks), tiles, DIV(MUL(next, units), blocks));
     const Lx *ct = kb_for(k, lo, hi, 1);
-    emit_tile(q, kb, INT(0), IMIN(MUL(ct, INT(Q)), SUB(n, INT(Q))));
+    emit_tile(q, kt, INT(0), IMIN(MUL(ct, INT(Q)), SUB(n, INT(Q))));
     for (int i = 0; i < 3; i++) kb_end(k);
     k->ints[0] = IMIN(INT(32), DIV(ADD(MUL(IVAR(LP_VAR_BATCH), INT(per)), INT(Q - 1)), INT(Q)));
     kb_launch(k, spread ? MUL(k->ints[0], INT((int64_t)q->t->taps[0].n * q->t->taps[1].n)) : k->ints[0]);
@@ -378,8 +420,11 @@ void tile_conv(Ent *e, const TileConv *t) {
     q->wreg = kb_reg(k, (int)q->L, q->s.kv);
     q->xreg = kb_reg(k, (int)q->L, 1);
 
+    int64_t bytes = q->K * q->C * t->taps[0].n * t->taps[1].n * 4;
     if (t->columns)
         emit_columns(q);
+    else if (t->out.batched && least == 1 && bytes > SECOND_LEVEL)
+        emit_samples(q, tiles);
     else
         emit_rows(q, tiles, least);
 }

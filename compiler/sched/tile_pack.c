@@ -2,10 +2,10 @@
 #include "sched/internal.h"
 #include <string.h>
 
-static const Pack *find(const Ent *e, const View *w, const Taps taps[2], bool dots) {
+static const Pack *find(const Ent *e, const View *w, const Taps taps[2], int kv) {
     for (size_t i = 0; i < e->packs.len; i++) {
         const Pack *p = &e->packs.at[i];
-        bool same = p->dots == dots && view_same(&p->w, w);
+        bool same = p->kv == kv && view_same(&p->w, w);
         for (int d = 0; d < 2 && same; d++)
             same =
                 p->ntap[d] == taps[d].n && !memcmp(p->at[d], taps[d].at, (size_t)taps[d].n * sizeof(int32_t));
@@ -32,10 +32,10 @@ static int steady_in(const Ent *e, const View *w) {
     return i;
 }
 
-static View keep(Ent *e, const View *w, const Taps taps[2], bool dots, int level, View packed) {
+static View keep(Ent *e, const View *w, const Taps taps[2], int kv, int level, View packed) {
     Arena *a = e->a;
     e->hoist = 0;
-    Pack made = {.w = *w, .packed = packed, .dots = dots, .level = level};
+    Pack made = {.w = *w, .packed = packed, .kv = kv, .level = level};
     for (int d = 0; d < 2; d++) {
         made.ntap[d] = taps[d].n;
         made.at[d] = arena_copy(a, taps[d].at, (size_t)taps[d].n * sizeof(int32_t));
@@ -44,28 +44,35 @@ static View keep(Ent *e, const View *w, const Taps taps[2], bool dots, int level
     return packed;
 }
 
-View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots) {
-    const Pack *had = find(e, w, taps, dots);
+View pack_weights(Ent *e, const View *w, const Taps taps[2], int kv) {
+    const Pack *had = find(e, w, taps, kv);
     if (had) return had->packed;
     Arena *a = e->a;
     int64_t K = w->shape.dim[0], C = w->shape.dim[1], T = (int64_t)taps[0].n * taps[1].n, L = e->s->t.lanes;
-    int64_t blocks = dots ? K : (K + L - 1) / L, unit = dots ? C : C * L;
-    View packed = view_new_row_major(e, shape_of(2, blocks, T * unit), false, NULL, (Span){0});
+    bool dots = kv == 0;
+    int64_t vectors = (K + L - 1) / L, tiles = dots ? K : (vectors + kv - 1) / kv,
+            step = dots ? 1 : kv * L; /* from one channel of the sum to the next */
+    View packed = view_new_row_major(e, shape_of(2, tiles, T * C * step), false, NULL, (Span){0});
     int32_t *tab = ARENA_ARRAY(a, int32_t, T);
     for (int i = 0; i < taps[0].n; i++)
         for (int j = 0; j < taps[1].n; j++)
             tab[i * taps[1].n + j] = (int32_t)(taps[0].at[i] * w->stride[2] + taps[1].at[j] * w->stride[3]);
     int level = steady_in(e, w);
     e->hoist = level < (int)e->loops.len ? level + 1 : 0;
-    if (e->s->t.gpu) return keep(e, w, taps, dots, level, gpu_pack(e, w, taps));
+    if (e->s->t.gpu) return keep(e, w, taps, kv, level, gpu_pack(e, w, taps));
     Kb *k = kb_new(e, "pack", 0);
     int p = kb_ptr(k, w, false), q = kb_ptr(k, &packed, true), t = kb_table(k, tab, T);
     /* the loop over what lies closest in memory is inside */
     bool taps_inside = T > 1 && !dots && w->stride[1] >= w->stride[2] && w->stride[1] >= w->stride[3];
     const Lx *c = taps_inside ? kb_for(k, INT(0), INT(C), 1) : NULL;
-    const Lx *g = kb_grid(k), *tap = kb_for(k, INT(0), INT(T), 1);
-    const Lx *from = ADD(lx_itab(a, t, tap), MUL(g, INT((dots ? 1 : L) * w->stride[0])));
-    const Lx *to = MUL(ADD(MUL(g, INT(T)), tap), INT(unit));
+    const Lx *g = kb_grid(k), *tap = kb_for(k, INT(0), INT(T), 1), *tile = g, *first = g, *to = INT(0);
+    if (!dots) { /* a grid point is one vector; the last tile overlaps the one before it */
+        tile = DIV(g, INT(kv)), to = MUL(MOD(g, INT(kv)), INT(L));
+        first = ADD(IMIN(MUL(tile, INT(kv)), INT(vectors - kv)), MOD(g, INT(kv)));
+        first = MUL(first, INT(L));
+    }
+    const Lx *from = ADD(lx_itab(a, t, tap), MUL(first, INT(w->stride[0])));
+    to = ADD(to, MUL(ADD(MUL(tile, INT(T)), tap), INT(C * step)));
     if (!c) c = kb_for(k, INT(0), INT(C), dots ? L : 1);
     if (dots) {
         const Lx *count = C % L ? SUB(INT(C), c) : NULL;
@@ -73,13 +80,13 @@ View pack_weights(Ent *e, const View *w, const Taps taps[2], bool dots) {
                  lx_gather(a, p, ADD(from, MUL(c, INT(w->stride[1]))), INT(w->stride[1]), (int)L, count),
                  count);
     } else {
-        const Lx *count = K % L ? SUB(INT(K), MUL(g, INT(L))) : NULL;
-        kb_store(k, q, ADD(to, MUL(c, INT(L))),
+        const Lx *count = K % L ? SUB(INT(K), first) : NULL;
+        kb_store(k, q, ADD(to, MUL(c, INT(step))),
                  lx_gather(a, p, ADD(from, MUL(c, INT(w->stride[1]))), INT(w->stride[0]), (int)L, count),
                  NULL);
     }
     kb_end(k);
     kb_end(k);
-    kb_launch(k, INT(blocks));
-    return keep(e, w, taps, dots, level, packed);
+    kb_launch(k, INT(dots ? tiles : tiles * kv));
+    return keep(e, w, taps, kv, level, packed);
 }
