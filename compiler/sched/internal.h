@@ -278,6 +278,7 @@ bool tile_grad(Ent *e, const TileGrad *t); /* false: cannot */
 typedef struct PadCopy {
     View x;
     int from, to; /* parameters: x, scratch */
+    const Lx *at; /* where the copy begins; NULL: at 0 */
     const Lx *sample, *first_row, *rows;
     int64_t left, wide; /* x's column of the copy's first one, columns of the copy */
 } PadCopy;

@@ -33,6 +33,7 @@ void tile_copy_padded(Kb *k, const PadCopy *p) {
     int64_t lo = p->left < 0 ? -p->left : 0, hi = W - p->left;
     if (hi > p->wide) hi = p->wide;
     const Lx *r = kb_for(k, INT(0), p->rows, 1), *iy = ADD(p->first_row, r), *base = MUL(r, INT(row));
+    if (p->at) base = ADD(p->at, base);
     kb_if(k, IAND(ILT(INT(-1), iy), ILT(iy, INT(H))));
     if (hi > lo) {
         const Lx *src = ADD(MUL(iy, INT(x->stride[1])), INT((lo + p->left) * x->stride[2]));

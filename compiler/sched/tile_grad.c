@@ -1,12 +1,13 @@
 /* Gradients of weights as register tiles: vectors of channels of one side x channels of the other, summed
    over positions. A grid point owns a slice of the weights over all samples, or, where the weights are few,
    all of them over an eighth of the samples: then a second kernel adds the eighths. So the order of every sum
-   is fixed for any number of threads. The image stays near while all taps of the slice are done; their sums
-   wait in the scratch. */
+   is fixed for any number of threads. An image, or a few small ones, stays near while all taps of the slice are
+   done; their sums wait in the scratch. */
 #include "sched/internal.h"
 #include <string.h>
 
 enum { POINTS_WANTED = 12, PADDED_MOST = 4 * 1024 * 1024, SLOTS = 8, SLOT_MOST = 64 * 1024 };
+enum { POSITIONS_WANTED = 128, NEAR_MOST = 512 * 1024 }; /* of a tile's visit; bytes of its images */
 
 typedef struct Side { /* what a tile reads at a position */
     View v;
@@ -31,7 +32,8 @@ typedef struct Grad {
     int64_t columns, xcol;
     int64_t slots;                /* shares of the samples */
     const Lx *slot, *first, *end; /* of this grid point: its samples */
-    bool through; /* small maps: a tile goes through all samples at once, its sums stay in registers */
+    int64_t visit;         /* samples that a tile goes through while its sums stay in registers */
+    const Lx *from, *till; /* those of this visit; NULL: there are none */
     int64_t out_stride[2]; /* of lanes of y, of x in the result */
 } Grad;
 
@@ -71,23 +73,26 @@ static int range_table(Grad *g, int d, int64_t in, int64_t out) {
 
 static const Lx *place(Grad *g, const Side *s, const Lx *sample, const Lx *shift) {
     Arena *a = g->a;
-    const Lx *at = sample && s->v.batched && !(s->taps && g->run) ? MUL(sample, INT(s->v.sample)) : INT(0);
+    const Lx *at = INT(0);
+    if (sample && s->taps && g->run)
+        at = MUL(SUB(sample, g->from), INT(g->wide * g->high * s->v.shape.dim[0]));
+    else if (sample && s->v.batched)
+        at = MUL(sample, INT(s->v.sample));
     return s->taps ? ADD(at, shift) : at;
 }
 
-/* One tile: sums over the positions of one sample, added to what waits at `wait` of the scratch. */
-static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti, const Lx *tj,
-                      const Lx *sample, const Lx *wait) {
+/* One tile: sums over the positions of the visit's samples, added to what waits at `wait` of the scratch. */
+static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti, const Lx *tj, const Lx *wait) {
     Kb *k = g->k;
     Arena *a = g->a;
     int L = (int)g->L;
     const Side *xs = g->vec.taps ? &g->vec : &g->one;
     const Taps *ty = &g->taps[0];
     const Lx *i = kb_unroll(k, g->kv * g->p);
-    kb_set(k, g->acc, i,
-           g->through ? lx_float(a, 0, L) : lx_load(a, g->scratch, ADD(wait, MUL(i, INT(L))), L, NULL));
+    kb_set(k, g->acc, i, lx_load(a, g->scratch, ADD(wait, MUL(i, INT(L))), L, NULL));
     kb_end(k);
-    if (g->through) sample = kb_for(k, g->first, g->end, 1);
+    bool several = g->from && g->visit > 1;
+    const Lx *sample = several ? kb_for(k, g->from, g->till, 1) : g->from;
     const Lx *row3 = MUL(ti, INT(3)), *col3 = MUL(tj, INT(3));
     const Lx *shift = MUL(lx_itab(a, g->tabs[0], row3), INT(xs->row / ty->stride));
     if (!g->run) shift = ADD(shift, MUL(lx_itab(a, g->tabs[1], col3), INT(g->xcol)));
@@ -118,7 +123,7 @@ static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti,
     v = kb_unroll(k, g->kv);
     const Lx *r = ADD(MUL(p, INT(g->kv)), v), *acc = lx_reg(a, g->acc, r, L);
     kb_set(k, g->acc, r, lx_f3(a, LX_FMA, lx_reg(a, g->vreg, v, L), lx_reg(a, g->oreg, NULL, L), acc));
-    for (int n = 0; n < 4 + g->through; n++) kb_end(k);
+    for (int n = 0; n < 4 + several; n++) kb_end(k);
     i = kb_unroll(k, g->kv * g->p);
     kb_store(k, g->scratch, ADD(wait, MUL(i, INT(L))), lx_reg(a, g->acc, i, L), NULL);
     kb_end(k);
@@ -172,7 +177,7 @@ static void write_out(Grad *g, const TileGrad *t, int po, const Share *s) {
 
 static bool set_sides(Grad *g, const View *x, const View *y) {
     const Taps *ty = &g->taps[0], *tx = &g->taps[1];
-    int64_t C = x->shape.dim[0], K = y->shape.dim[0], L = g->L, pixels = g->OH * g->OW;
+    int64_t C = x->shape.dim[0], K = y->shape.dim[0], L = g->L, pixels = g->OH * g->OW * g->visit;
     if (g->columns) pixels = g->e->group ? g->e->group * g->columns : 128;
     g->wide = (g->OW - 1) * tx->stride + tile_last_off(tx) - tx->off[0] + 1;
     g->high = (g->OH - 1) * ty->stride + tile_last_off(ty) - ty->off[0] + 1;
@@ -223,6 +228,10 @@ static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
                 .columns = columns,
                 .slots = slots};
     g->out_stride[0] = out->stride[0], g->out_stride[1] = out->stride[1];
+    bool batched = !columns && (x->batched || y->batched);
+    int64_t near = (shape_size(x->shape) + shape_size(y->shape)) * 4;
+    g->visit = 1;
+    while (batched && g->visit * g->OH * g->OW < POSITIONS_WANTED && (g->visit + 1) * near <= NEAR_MOST) g->visit++;
     if (!set_sides(g, x, y)) return false;
     int64_t nvb = ceil_div(ceil_div(g->nvec, g->L), g->kv), npb = ceil_div(g->none, g->p),
             tile = (int64_t)g->kv * g->p * g->L;
@@ -246,7 +255,8 @@ static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
     g->tabs[1] = range_table(g, 1, x->shape.dim[2], g->OW);
     int64_t per_point = ceil_div(npb, groups), row_share = ceil_div(rows, row_groups);
     g->scratch = kb_scratch(k, row_share * cols * per_point * tile);
-    if (g->run) g->padded = kb_scratch(k, g->wide * g->high * x->shape.dim[0]);
+    int64_t plane = g->wide * g->high * x->shape.dim[0];
+    if (g->run) g->padded = kb_scratch(k, g->visit * plane);
     g->vec.ptr = g->vec.taps ? px : py;
     g->one.ptr = g->vec.taps ? py : g->run ? g->padded : px;
     g->acc = kb_reg(k, (int)g->L, g->kv * g->p), g->vreg = kb_reg(k, (int)g->L, g->kv),
@@ -263,28 +273,32 @@ static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
     g->slot = MOD(kb_grid(k), INT(slots));
     g->first = DIV(MUL(g->slot, kb_batch(k)), INT(slots)),
     g->end = DIV(MUL(ADD(g->slot, INT(1)), kb_batch(k)), INT(slots));
-    bool batched = !columns && (x->batched || y->batched);
-    g->through = batched && !g->run && g->OH * g->OW <= 64;
     const Lx *z = kb_for(k, INT(0), INT(row_share * cols * per_point * tile), g->L);
     kb_store(k, g->scratch, z, lx_float(a, 0, (int)g->L), NULL);
     kb_end(k);
     Share s = {vb, vfirst, p0, p1, i0, i1, cols, per_point, tile};
-    const Lx *sample = batched && !g->through ? kb_for(k, g->first, g->end, 1) : NULL;
+    if (batched) {
+        g->from = kb_for(k, g->first, g->end, g->visit);
+        g->till = IMIN(ADD(g->from, INT(g->visit)), g->end);
+    }
     if (g->run) {
+        const Lx *sample = g->from ? kb_for(k, g->from, g->till, 1) : NULL;
         PadCopy c = {.x = *x,
                      .from = px,
                      .to = g->padded,
+                     .at = sample ? MUL(SUB(sample, g->from), INT(plane)) : INT(0),
                      .sample = sample,
                      .first_row = INT(taps[0].off[0]),
                      .rows = INT(g->high),
                      .left = taps[1].off[0],
                      .wide = g->wide};
         tile_copy_padded(k, &c);
+        if (sample) kb_end(k);
     }
     const Lx *i = kb_for(k, i0, i1, 1), *j = kb_for(k, INT(0), INT(cols), 1), *pb = kb_for(k, p0, p1, 1);
-    emit_tile(g, vfirst, IMIN(MUL(pb, INT(g->p)), INT(g->none - g->p)), i, j, sample,
+    emit_tile(g, vfirst, IMIN(MUL(pb, INT(g->p)), INT(g->none - g->p)), i, j,
               waits_at(g, &s, i, j, pb));
-    for (int n = 0; n < 3 + (sample != NULL); n++) kb_end(k);
+    for (int n = 0; n < 3 + batched; n++) kb_end(k);
     write_out(g, t, po, &s);
     kb_launch(k, INT(nvb * groups * row_groups * slots));
     return true;
