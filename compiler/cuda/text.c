@@ -68,7 +68,7 @@ static void write_for(Text *t, const Ls *s) {
     const char *hi = loop_fold(s->hi, &t->known, &v) ? text_int(t, s->hi).s : text_index(t, s->hi);
     bool narrow = range_narrow(t->var[s->var]) && r.hi <= INT32_MAX - step;
     bool opened = open_lets(t);
-    line(t, F("for (%s v%d = %s; v%d < %s; v%d += %" PRId64 ") {", narrow ? "int" : "i64", (int)s->var, lo.s, (int)s->var, hi, (int)s->var, step));
+    line(t, F("for (%s v%d = %s; v%d < %s; v%d += %" PRId64 ") {", narrow ? "int" : t->var[s->var].wild ? "i64" : "csc_int", (int)s->var, lo.s, (int)s->var, hi, (int)s->var, step));
     write_body(t, s->body);
     line(t, "}");
     close_lets(t, opened);
@@ -151,7 +151,7 @@ static void write_copy(Text *t, const Ls *s) {
     if (x->b) { /* where nothing exists, no address is made */
         Int c = text_int(t, x->b);
         const char *all = text_let(t, "int", range_narrow(c.r) ? F("csc_max_i(0, csc_min_i(%d, %s))", (int)x->width, c.s)
-                                                                : F("(int)csc_max_l(0, csc_min_l(%d, %s))", (int)x->width, c.s));
+                                                                : F("(int)csc_max_l(0, csc_min_l(%d, (i64)%s))", (int)x->width, c.s));
         n = F("%d * %s", size, all);
         from = F("(%s ? %s : 0)", all, from);
     }

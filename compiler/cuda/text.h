@@ -10,9 +10,10 @@ const char *cuda_text(Arena *a, const LpKernel *k, const char *name);
 /* ---- inside the room ---- */
 typedef struct Range { /* what an integer can be: lo .. hi, a multiple of `mul` (0: it is 0) */
     int64_t lo, hi, mul;
+    bool wild; /* made of a parameter or a float; else of the grid and the batch only: an index, or near one */
 } Range;
 
-typedef struct Int { /* an integer as text: int where its range allows, else i64 */
+typedef struct Int { /* an integer as text: of range_type */
     const char *s;
     Range r;
 } Int;
@@ -32,11 +33,10 @@ typedef struct Text {
 } Text;
 
 bool range_narrow(Range r); /* fits an int */
-const char *range_type(Range r);
+const char *range_type(Range r); /* int where that is enough, csc_int for indices, i64 */
 Range range_of(Text *t, const Lx *x); /* without text */
 void range_vars(Text *t);   /* fills var */
 Int text_int(Text *t, const Lx *x);
-const char *text_i64(Text *t, const Lx *x);   /* of type i64 */
 const char *text_float(Text *t, const Lx *x, int lane);
 const char *text_index(Text *t, const Lx *index); /* named, for several uses */
 void text_count(Text *t, const Lx *x);        /* a root of the statement, before any text of it */

@@ -43,37 +43,44 @@ static const char *number(Text *t, int64_t v) {
     return F(v < 0 ? "(%" PRId64 "%s)" : "%" PRId64 "%s", v, wide ? "LL" : "");
 }
 
-static const char *wide(Text *t, Int x) { return range_narrow(x.r) ? F("(i64)%s", x.s) : x.s; }
+static bool is_i64(Range r) { return r.wild && !range_narrow(r); }
 
-const char *text_i64(Text *t, const Lx *x) { return wide(t, text_int(t, x)); }
+/* A value of type `have` as one of range r. */
+static const char *as(Text *t, Range r, Range have, const char *s) {
+    return !strcmp(range_type(r), range_type(have)) ? s : F("(%s)%s", range_type(r), s);
+}
 
-/* Computed in the type that holds operands and result; wrapping, should the range know no end. */
+static Range wider(Range x, Range y) { return is_i64(x) || (!is_i64(y) && !range_narrow(x)) ? x : y; }
+
+/* Computed in the type that holds operands and result; wrapping, should an i64 know no end. */
 static const char *arithmetic(Text *t, LxKind k, Int x, Int y, Range r) {
     const char *sign = k == LX_IADD ? "+" : k == LX_ISUB ? "-" : "*";
-    if (range_narrow(x.r) && range_narrow(y.r) && range_narrow(r)) return F("(%s %s %s)", x.s, sign, y.s);
-    bool ends = r.lo > INT64_MIN && r.hi < INT64_MAX;
-    const char *how = k == LX_IADD ? "ADD" : k == LX_ISUB ? "SUB" : "MUL";
-    const char *s = ends ? F("(%s %s %s)", wide(t, x), sign, wide(t, y)) : F("CSC_%s64(%s, %s)", how, x.s, y.s);
-    return range_narrow(r) ? F("(int)%s", s) : s;
+    Range in = wider(wider(x.r, y.r), r);
+    if (is_i64(in) && (in.lo == INT64_MIN || in.hi == INT64_MAX)) {
+        const char *how = k == LX_IADD ? "ADD" : k == LX_ISUB ? "SUB" : "MUL";
+        return as(t, r, in, F("CSC_%s64(%s, %s)", how, x.s, y.s));
+    }
+    bool cast = !range_narrow(in) && range_narrow(x.r) && range_narrow(y.r);
+    return as(t, r, in, cast ? F("((%s)%s %s %s)", range_type(in), x.s, sign, y.s) : F("(%s %s %s)", x.s, sign, y.s));
 }
 
 static const char *division(Text *t, LxKind k, Int x, Int y, Range r) {
-    const char *sign = k == LX_IDIV ? "/" : "%";
-    if (range_narrow(x.r) && range_narrow(y.r)) return F("(int)((unsigned)%s %s (unsigned)%s)", x.s, sign, y.s);
-    return F("(%s)((unsigned long long)%s %s (unsigned long long)%s)", range_type(r), x.s, sign, y.s);
+    Range in = wider(x.r, y.r);
+    const char *sign = k == LX_IDIV ? "/" : "%", *type = range_narrow(in) ? "unsigned" : is_i64(in) ? "unsigned long long" : "csc_unsigned";
+    return F("(%s)((%s)%s %s (%s)%s)", range_type(r), type, x.s, sign, type, y.s);
 }
 
 static const char *operation(Text *t, const Lx *x, Range r) {
     if (x->kind == LX_ITAB) return F("%s[%s]", text_pointer(t, x->i), text_int(t, x->a).s);
     if (x->kind == LX_F2I) return F("csc_f2i(%s)", text_float(t, x->a, 0));
     Int p = text_int(t, x->a), q = x->b ? text_int(t, x->b) : p;
-    bool narrow = range_narrow(p.r) && range_narrow(q.r);
+    Range in = wider(p.r, q.r);
     switch ((int)x->kind) {
     case LX_IADD: case LX_ISUB: case LX_IMUL: return arithmetic(t, x->kind, p, q, r);
     case LX_IDIV: case LX_IMOD: return division(t, x->kind, p, q, r);
     case LX_IMIN: case LX_IMAX: {
-        const char *s = F("csc_%s_%c(%s, %s)", x->kind == LX_IMIN ? "min" : "max", narrow ? 'i' : 'l', p.s, q.s);
-        return !narrow && range_narrow(r) ? F("(int)%s", s) : s;
+        const char *s = F("csc_%s_%c(%s, %s)", x->kind == LX_IMIN ? "min" : "max", range_narrow(in) ? 'i' : is_i64(in) ? 'l' : 'x', p.s, q.s);
+        return as(t, r, in, s);
     }
     case LX_ILT: return F("(%s < %s)", p.s, q.s);
     case LX_IEQ: return F("(%s == %s)", p.s, q.s);
@@ -82,7 +89,7 @@ static const char *operation(Text *t, const Lx *x, Range r) {
     case LX_INOT: return F("(%s == 0)", p.s);
     case LX_ISELECT: {
         Int c = text_int(t, x->c);
-        return F("(%s != 0 ? %s : %s)", p.s, range_narrow(r) ? q.s : wide(t, q), range_narrow(r) ? c.s : wide(t, c));
+        return F("(%s != 0 ? %s : %s)", p.s, as(t, r, q.r, q.s), as(t, r, c.r, c.s));
     }
     default: BUG("integer expression of kind %d", (int)x->kind);
     }

@@ -3,8 +3,16 @@
    run region by region, its threads one after another, their registers in csc_r[thread].
 
    A kernel is CSC_KERNEL(threads) name(CSC_HEAD long long grid, long long batch, pointers, integers) { .. }; on the host name_host(args, block)
-   runs one block, args[i] pointing at the i-th parameter. */
+   runs one block, args[i] pointing at the i-th parameter.
+   Indices are csc_int: 31 bits, unless CSC_WIDE is defined, which whoever compiles must do when memory holds 2^30 floats or more. */
 typedef long long i64;
+#ifdef CSC_WIDE /* some index needs more than 31 bits */
+typedef long long csc_int;
+typedef unsigned long long csc_unsigned;
+#else
+typedef int csc_int;
+typedef unsigned csc_unsigned;
+#endif
 typedef unsigned short csc_bf16;
 
 #ifndef CSC_HOST
@@ -86,6 +94,8 @@ CSC_FN float csc_float(int i) {
 #define CSC_MUL64(x, y) ((i64)((unsigned long long)(x) * (unsigned long long)(y)))
 CSC_FN int csc_min_i(int x, int y) { return x < y ? x : y; }
 CSC_FN int csc_max_i(int x, int y) { return x > y ? x : y; }
+CSC_FN csc_int csc_min_x(csc_int x, csc_int y) { return x < y ? x : y; }
+CSC_FN csc_int csc_max_x(csc_int x, csc_int y) { return x > y ? x : y; }
 CSC_FN i64 csc_min_l(i64 x, i64 y) { return x < y ? x : y; }
 CSC_FN i64 csc_max_l(i64 x, i64 y) { return x > y ? x : y; }
 CSC_FN float csc_max(float x, float y) { return y != y ? y : x < y ? y : x; } /* NaN from either side stays */

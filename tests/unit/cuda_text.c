@@ -99,7 +99,17 @@ TEST(random_kernels) {
     arena_free(a);
 }
 
+TEST(wide_indices) { /* the same kernels with indices of 64 bits */
+    Cx *cx = cx_new();
+    LpModule *m = loop_read(cx, cx->keep, cx_add_source(cx, "sample", block_product, strlen(block_product)));
+    CHECK(m);
+    host_more_flags = "-DCSC_WIDE";
+    compare(cx->keep, m, 1, "wide");
+    host_more_flags = "";
+    cx_free(cx);
+}
+
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(samples), T(operations), T(random_kernels)};
+    static const Case cases[] = {T(samples), T(wide_indices), T(operations), T(random_kernels)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

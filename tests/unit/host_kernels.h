@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+static const char *host_more_flags = "";
 typedef void HostBlock(void **args, long long block);
 
 typedef struct HostRun {
@@ -72,8 +73,8 @@ static inline HostRun host_build(Arena *a, const LpModule *m) {
 #else
     const char *flags = "-O1";
 #endif
-    const char *command = arena_printf(a, "cc -std=c11 -DCSC_HOST %s -ffp-contract=off -fno-math-errno -Wall -Wextra -Werror -Wno-unused -Wno-bool-compare -Wno-int-in-bool-context -fPIC -shared -o %s %s -lm",
-                                       flags, library, source);
+    const char *command = arena_printf(a, "cc -std=c11 -DCSC_HOST %s %s -ffp-contract=off -fno-math-errno -Wall -Wextra -Werror -Wno-unused -Wno-bool-compare -Wno-int-in-bool-context -fPIC -shared -o %s %s -lm",
+                                       flags, host_more_flags, library, source);
     if (system(command) != 0) FAIL("the compiler refuses %s", source);
     h.library = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     if (!h.library) FAIL("%s", dlerror());
