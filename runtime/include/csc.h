@@ -24,6 +24,7 @@ typedef enum csc_status {
     CSC_NAN,          /* the numbers ran away; the message names the tensor */
     CSC_INTERRUPTED,  /* the flag was raised; everything was saved */
     CSC_UNSUPPORTED,  /* this build has no such loader */
+    CSC_DEVICE,       /* the GPU, its driver or NVRTC: missing, too old, or a call failed */
 } csc_status;
 
 /* ---- context: errors ---- */

@@ -1,5 +1,6 @@
 /* Writes and reads checkpoints. Parameters that have one value for each turn are saved turn by turn, so that the count may change. */
 #include "checkpoint.h"
+#include "cuda_net.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -51,6 +52,10 @@ static void list_block(List *l, const csc_tensor_info *t, int n, const float *bl
 
 static csc_status save(csc_net *n, const RtOptim *o, const char *path, const char *const *meta, int nmeta) {
     List l = {0};
+    csc_status s = net_host(n, NET_READ);
+    if (s == CSC_OK && n->cuda && o) s = cuda_to_host(n->cuda, CUDA_M);
+    if (s == CSC_OK && n->cuda && o) s = cuda_to_host(n->cuda, CUDA_V);
+    if (s != CSC_OK) return s;
     list_block(&l, n->info->params, n->info->nparams, n->params.at, "");
     list_block(&l, n->info->states, n->info->nstates, n->states.at, "");
     for (int i = 0; o && i < o->nparams; i++) {
@@ -58,7 +63,7 @@ static csc_status save(csc_net *n, const RtOptim *o, const char *path, const cha
         list_block(&l, t, 1, o->m.at, "optimizer.m/");
         if (optim_slots(o->o.kind) > 1) list_block(&l, t, 1, o->v.at, "optimizer.v/");
     }
-    csc_status s = l.failed ? rt_no_memory(n->cx, l.n * sizeof *l.at) : rt_tensors_write(n->cx, path, l.at, l.n, meta, nmeta);
+    s = l.failed ? rt_no_memory(n->cx, l.n * sizeof *l.at) : rt_tensors_write(n->cx, path, l.at, l.n, meta, nmeta);
     list_free(&l);
     return s;
 }
@@ -188,6 +193,7 @@ static csc_status load(csc_net *n, csc_tensors *f) {
         rt_dims_text(have, sizeof have, x->rank, x->dim);
         s = rt_fail(n->cx, CSC_MISMATCH, "%s: tensor `%s` %s is not in the model", rt_tensors_path(f), x->name, have);
     }
+    if (s == CSC_OK) s = net_host(n, NET_WRITE);
     if (s == CSC_OK) {
         memcpy(n->params.at, params.at, n->params.bytes);
         memcpy(n->states.at, states.at, n->states.bytes);
@@ -258,6 +264,7 @@ csc_status checkpoint_load_optimizer(csc_net *n, const char *path, RtOptim *o) {
         s = read_tensor(n, f, "optimizer.m/", t, o->m.at, used);
         if (s == CSC_OK && optim_slots(o->o.kind) > 1) s = read_tensor(n, f, "optimizer.v/", t, o->v.at, used);
     }
+    if (n->cuda) n->cuda->block[CUDA_M].host_new = n->cuda->block[CUDA_V].host_new = true;
     free(used);
     csc_tensors_close(f);
     return s;

@@ -40,6 +40,7 @@ const char *csc_status_name(csc_status s) {
     case CSC_NAN: return "not a number";
     case CSC_INTERRUPTED: return "interrupted";
     case CSC_UNSUPPORTED: return "unsupported";
+    case CSC_DEVICE: return "device trouble";
     }
     return "unknown";
 }

@@ -1,5 +1,6 @@
 /* Loss and metrics of a model over a data set. */
 #include "eval.h"
+#include "cuda_train.h"
 #include <math.h>
 #include <string.h>
 
@@ -32,6 +33,36 @@ double score_of(const csc_metric *m, const double *sums, int64_t samples) {
     return m->db ? 10 * log10(v) : v;
 }
 
+static csc_status look(csc_net *n, const csc_entry *e, int64_t samples, double *sums, csc_eval_result *r) {
+    CudaResult x;
+    csc_status s = cuda_end(n, &x);
+    for (uint32_t i = 0; s == CSC_OK && i < e->nout; i++) sums[i] += (double)x.score[i * CUDA_SCORE_STRIDE] * (double)samples;
+    r->samples += samples;
+    return s;
+}
+
+/* On a device: a batch is copied and begun while the one before it runs. */
+static csc_status device_pass(csc_net *n, const csc_entry *e, RtFeed *f, const volatile sig_atomic_t *interrupt, double *sums, csc_eval_result *r) {
+    csc_status s = CSC_OK;
+    int64_t before = 0;
+    for (const RtBatch *b; s == CSC_OK && (s = feed_next(f, &b)) == CSC_OK && b;) {
+        if (interrupt && *interrupt) s = CSC_INTERRUPTED;
+        CudaNumbers numbers = {.first_sample = (uint64_t)b->first};
+        if (s == CSC_OK) s = cuda_begin(n, e, b->n, b->in, &numbers, false);
+        if (s == CSC_OK && before) s = look(n, e, before, sums, r);
+        before = b->n;
+    }
+    csc_eval_result dropped = {0};
+    double unseen[MAX_SCORES];
+    if (s != CSC_OK) sums = memset(unseen, 0, sizeof unseen), r = &dropped;
+    while (cuda_ahead(n)) {
+        csc_status last = look(n, e, before, sums, r);
+        if (s == CSC_OK) s = last;
+        if (last != CSC_OK) break;
+    }
+    return s;
+}
+
 csc_status eval_pass(csc_net *n, const csc_stage *s, const csc_entry *e, RtFeed *f, const volatile sig_atomic_t *interrupt, csc_eval_result *r) {
     double sums[MAX_SCORES] = {0}, start = rt_now();
     RtScores o;
@@ -39,7 +70,8 @@ csc_status eval_pass(csc_net *n, const csc_stage *s, const csc_entry *e, RtFeed 
     for (int i = 0; i < MAX_SCORES; i++) o.out[i] = &o.value[i];
     *r = (csc_eval_result){0};
     feed_epoch(f, UINT32_MAX, 0);
-    for (const RtBatch *b; (st = feed_next(f, &b)) == CSC_OK && b;) {
+    if (n->cuda) st = device_pass(n, e, f, interrupt, sums, r);
+    for (const RtBatch *b; !n->cuda && (st = feed_next(f, &b)) == CSC_OK && b;) {
         if (interrupt && *interrupt) return CSC_INTERRUPTED;
         csc_call c = {.batch = (uint32_t)b->n, .in = (const float *const *)b->in, .out = o.out, .state_out = n->spare_states.at,
                       .first_sample = (uint64_t)b->first};
@@ -64,7 +96,9 @@ csc_status csc_eval(csc_net *n, const csc_stage *s, csc_data *data, uint64_t see
     if (st == CSC_OK && s->data && s->data != data) st = data_sparse_bind(s->data, n, seed);
     if (st == CSC_OK) st = plan_new(&plan, n->cx, s, data);
     if (st == CSC_OK) st = feed_new(&feed, n->cx, &plan, data, s->batch, false, seed, true);
+    if (st == CSC_OK && n->cuda) st = cuda_train_open(n, NULL, NULL, e, s->batch);
     if (st == CSC_OK) st = eval_pass(n, s, e, feed, interrupt, out);
+    cuda_train_close(n);
     feed_free(feed);
     plan_free(&plan);
     return st;

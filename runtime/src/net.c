@@ -1,5 +1,6 @@
 /* Blocks of a model: made, filled with initial values, handed to entries. */
 #include "net.h"
+#include "cuda_net.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,20 +51,35 @@ csc_status csc_net_new(csc_context *cx, const csc_model *m, const csc_net_info *
 
 void csc_net_free(csc_net *n) {
     if (!n) return;
+    cuda_net_free(n->cuda);
     RtBlock *all[] = {&n->params, &n->grads, &n->states, &n->spare_states, &n->tunables, &n->workspace, &n->project};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) rt_block_free(all[i]);
     free(n);
 }
 
+static csc_status host(csc_net *n, CudaWhich w, NetSide side) {
+    csc_status s = n->cuda ? cuda_to_host(n->cuda, w) : CSC_OK;
+    if (n->cuda && side == NET_WRITE) n->cuda->block[w].host_new = true;
+    return s;
+}
+
+csc_status net_host(csc_net *n, NetSide side) {
+    csc_status s = host(n, CUDA_PARAM, side);
+    return s == CSC_OK ? host(n, CUDA_STATE, side) : s;
+}
+
 float *csc_net_params(csc_net *n) {
+    host(n, CUDA_PARAM, NET_WRITE);
     return n->params.at;
 }
 
 float *csc_net_grads(csc_net *n) {
+    host(n, CUDA_GRAD, NET_WRITE);
     return n->grads.at;
 }
 
 float *csc_net_states(csc_net *n) {
+    host(n, CUDA_STATE, NET_WRITE);
     return n->states.at;
 }
 
@@ -104,6 +120,7 @@ bool net_reserve(csc_net *n, size_t bytes) {
 }
 
 csc_status net_call(csc_net *n, const csc_entry *e, csc_call *c) {
+    if (n->cuda) return cuda_call(n, e, c);
     size_t bytes = csc_net_workspace_bytes(n, e, c->batch);
     if (!net_reserve(n, bytes)) return rt_no_memory(n->cx, bytes);
     c->size = sizeof *c;
@@ -152,6 +169,7 @@ csc_status net_compute_states(csc_net *n) {
     if (!e) return rt_fail(n->cx, CSC_BAD_ARGUMENT, "the model has computed states and no entry `init`");
     float **out = calloc((size_t)e->nout + 1, sizeof *out);
     RtBlock params = {0}; /* the entry's initial parameters are not wanted */
+    if (n->cuda) n->cuda->block[CUDA_STATE].host_new = true;
     csc_status s = out && rt_block_new(&params, n->params.bytes) ? CSC_OK : rt_no_memory(n->cx, n->params.bytes);
     for (int i = 0; s == CSC_OK && i < n->info->nparams; i++) {
         const csc_tensor_info *p = &n->info->params[i];
@@ -166,6 +184,8 @@ csc_status net_compute_states(csc_net *n) {
 csc_status csc_net_init(csc_net *n, uint64_t seed) {
     const csc_net_info *f = n->info;
     bool computed = false;
+    csc_status s = net_host(n, NET_WRITE);
+    if (s != CSC_OK) return s;
     memset(n->params.at, 0, n->params.bytes);
     memset(n->states.at, 0, n->states.bytes);
     for (int i = 0; i < f->nstates; i++) {
@@ -183,7 +203,6 @@ csc_status csc_net_init(csc_net *n, uint64_t seed) {
     float **out = calloc((size_t)e->nout + 1, sizeof *out);
     if (!out) return rt_no_memory(n->cx, e->nout * sizeof *out);
     float *params = n->params.at;
-    csc_status s = CSC_OK;
     for (int i = 0; i < f->nparams; i++) {
         const csc_tensor_info *p = &f->params[i];
         if (p->init != CSC_INIT_ENTRY) continue;
@@ -195,6 +214,7 @@ csc_status csc_net_init(csc_net *n, uint64_t seed) {
         if (!out[k]) s = rt_fail(n->cx, CSC_BAD_ARGUMENT, "output %u of the entry `init` belongs to no parameter", k);
     /* States that the entry does not compute must keep theirs: it writes into the block that it also reads. */
     if (s == CSC_OK) s = csc_net_run(n, e, 1, NULL, out, true);
+    if (n->cuda) n->cuda->block[CUDA_PARAM].host_new = true; /* where the outputs went */
     for (int i = 0; s == CSC_OK && i < f->nparams; i++)
         if (f->params[i].init == CSC_INIT_ENTRY) project_param(n, &f->params[i], 0);
     free(out);
@@ -202,5 +222,6 @@ csc_status csc_net_init(csc_net *n, uint64_t seed) {
 }
 
 void csc_net_project(csc_net *n, double learning_rate) {
+    if (net_host(n, NET_WRITE) != CSC_OK) return;
     for (int i = 0; i < n->info->nparams; i++) project_param(n, &n->info->params[i], learning_rate);
 }

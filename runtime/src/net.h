@@ -11,7 +11,12 @@ struct csc_net {
     RtBlock params, grads, states, spare_states, tunables, workspace;
     RtBlock project;      /* scratch of constraints: serial scratch, then what `orthogonal` needs */
     size_t project_row;   /* bytes of scratch that a task of a constraint needs */
+    struct CudaNet *cuda; /* NULL: the numbers live here */
 };
+
+typedef enum NetSide { NET_READ, NET_WRITE } NetSide;
+/* Before the host touches parameters and states: they are brought from the device, and go there again after a write. */
+csc_status net_host(csc_net *n, NetSide side);
 
 int64_t net_tensor_floats(const csc_tensor_info *t);              /* with the turns */
 bool net_reserve(csc_net *n, size_t workspace_bytes);             /* before steps, so that they allocate nothing */

@@ -1,5 +1,6 @@
 /* The training loop. Everything that decides what the next step does is in the cursor, the blocks and the optimiser's moments: saved
    together, they let a run go on bit for bit. */
+#include "cuda_train.h"
 #include "eval.h"
 #include "folder.h"
 #include <math.h>
@@ -20,6 +21,12 @@ typedef struct Run {
     RtOptim optim;
     RtScores scores;
     csc_progress p;
+    struct Ahead { /* steps that a device was given and whose results the host has not seen */
+        RtBatch b;
+        int64_t all_steps;
+        double rate;
+        int64_t *number;
+    } ahead[2];
     /* of this run of the program */
     double start;
     int64_t steps_done, samples_done;
@@ -29,6 +36,8 @@ typedef struct Run {
 
 static csc_status save_as(Run *r, const char *path, bool with_optimizer) {
     const csc_net_info *f = r->n->info;
+    csc_status st = net_host(r->n, NET_READ);
+    if (st != CSC_OK) return st;
     for (int i = 0; i < f->nstates; i++)
         if (!finite_floats((float *)r->n->states.at + f->states[i].offset, net_tensor_floats(&f->states[i])))
             return rt_fail(r->cx, CSC_NAN, "stage %s, epoch %lld: state `%s` is not finite", r->s ? r->s->name : "", (long long)r->c.epoch + 1, f->states[i].name);
@@ -107,6 +116,8 @@ static const char *probe(const Run *r, const csc_call *step, const RtBatch *b, c
 
 static csc_status ran_away(Run *r, const csc_call *c, const RtBatch *b, const char *what, const char *name) {
     char text[300];
+    csc_status st = r->n->cuda ? cuda_undo(r->n) : CSC_OK;
+    if (st != CSC_OK) return st;
     memcpy(r->n->states.at, r->n->spare_states.at, r->n->states.bytes); /* as they were before this step */
     const char *why = where_bad(r, b, text, sizeof text);
     if (!why) why = probe(r, c, b, text, sizeof text);
@@ -115,6 +126,17 @@ static csc_status ran_away(Run *r, const csc_call *c, const RtBatch *b, const ch
 }
 
 /* ---- one step ---- */
+static void step_done(Run *r, int64_t samples, double rate) {
+    RtCursor *c = &r->c;
+    for (uint32_t i = 0; i < r->step->nout; i++) c->metric_sum[i] += (double)r->scores.value[i] * (double)samples;
+    c->samples += samples;
+    c->step++;
+    c->all_steps++;
+    r->steps_done++;
+    r->samples_done += samples;
+    r->p.learning_rate = rate;
+}
+
 static csc_status one_step(Run *r, const RtBatch *b) {
     csc_net *n = r->n;
     const csc_stage *s = r->s;
@@ -132,14 +154,48 @@ static csc_status one_step(Run *r, const RtBatch *b) {
     double rate = csc_learning_rate(&s->optimizer, c->epoch * steps + c->step, steps, s->epochs);
     bad = optim_update(&r->optim, rate, norm);
     if (bad >= 0) return ran_away(r, &call, b, "after its update, parameter", n->info->params[bad].name);
-    for (uint32_t i = 0; i < r->step->nout; i++) c->metric_sum[i] += (double)r->scores.value[i] * (double)b->n;
-    c->samples += b->n;
-    c->step++;
-    c->all_steps++;
-    r->steps_done++;
-    r->samples_done += b->n;
-    r->p.learning_rate = rate;
+    step_done(r, b->n, rate);
     return CSC_OK;
+}
+
+/* The same on a device, in two halves: the next step begins before the one before it is looked at. Nothing changes there any more once
+   numbers ran away, so being one ahead shows nowhere. */
+static csc_status begin_step(Run *r, const RtBatch *b) {
+    const csc_stage *s = r->s;
+    const RtCursor *c = &r->c;
+    int ahead = cuda_ahead(r->n);
+    struct Ahead *a = &r->ahead[(c->step + ahead) % 2];
+    int64_t steps = feed_batches(r->feed), *number = a->number ? a->number : calloc((size_t)s->batch, sizeof *number);
+    if (!number) return rt_no_memory(r->cx, (size_t)s->batch * sizeof *number);
+    double rate = csc_learning_rate(&s->optimizer, c->epoch * steps + c->step + ahead, steps, s->epochs);
+    memcpy(number, b->number, (size_t)b->n * sizeof *number);
+    *a = (struct Ahead){.b = {b->n, b->first, NULL, number}, .all_steps = c->all_steps + ahead, .rate = rate, .number = number};
+    CudaNumbers n = {c->seed, (uint64_t)a->all_steps, (uint64_t)b->first, rate};
+    return cuda_begin(r->n, r->step, b->n, b->in, &n, true);
+}
+
+static csc_status end_step(Run *r) {
+    struct Ahead *a = &r->ahead[r->c.step % 2];
+    float *in[CSC_MAX_FIELDS];
+    CudaResult x;
+    csc_status st = cuda_end(r->n, &x);
+    if (st != CSC_OK) return st;
+    for (uint32_t i = 0; i < r->step->nout; i++) r->scores.value[i] = x.score[i * CUDA_SCORE_STRIDE];
+    if (!x.kind) {
+        step_done(r, a->b.n, a->rate);
+        return CSC_OK;
+    }
+    static const char *const what[] = {"", "the loss", "the gradient of", "after its update, parameter"};
+    cuda_inputs(r->n, r->step, a->b.n, in);
+    a->b.in = in;
+    csc_call call = {.batch = (uint32_t)a->b.n, .in = (const float *const *)in, .seed = r->c.seed, .step = (uint64_t)a->all_steps, .first_sample = (uint64_t)a->b.first};
+    return ran_away(r, &call, &a->b, what[x.kind], x.param >= 0 ? r->n->info->params[x.param].name : NULL);
+}
+
+static csc_status end_steps(Run *r) {
+    csc_status s = CSC_OK;
+    while (s == CSC_OK && cuda_ahead(r->n)) s = end_step(r);
+    return s;
 }
 
 /* ---- progress ---- */
@@ -258,7 +314,11 @@ static csc_status end_epoch(Run *r, double began) {
 }
 
 static bool stop_asked(const Run *r) {
-    return (r->o->interrupt && *r->o->interrupt) || (r->o->max_steps > 0 && r->steps_done >= r->o->max_steps);
+    return (r->o->interrupt && *r->o->interrupt) || (r->o->max_steps > 0 && r->steps_done + cuda_ahead(r->n) >= r->o->max_steps);
+}
+
+static bool save_asked(const Run *r, int64_t all_steps) {
+    return r->o->save_steps > 0 && all_steps > 0 && all_steps % r->o->save_steps == 0;
 }
 
 static csc_status one_epoch(Run *r) {
@@ -266,17 +326,25 @@ static csc_status one_epoch(Run *r) {
     const RtBatch *b = NULL;
     csc_status s = CSC_OK;
     if (r->c.step < feed_batches(r->feed)) feed_epoch(r->feed, (uint32_t)r->c.epoch, r->c.step);
-    while (r->c.step < feed_batches(r->feed)) {
+    bool device = r->n->cuda != NULL;
+    while (r->c.step + cuda_ahead(r->n) < feed_batches(r->feed)) {
         if (stop_asked(r)) {
-            s = save_last(r, true);
+            s = end_steps(r);
+            if (s == CSC_OK) s = save_last(r, true);
             return s == CSC_OK ? CSC_INTERRUPTED : s;
         }
         s = feed_next(r->feed, &b);
-        if (s == CSC_OK) s = one_step(r, b);
+        if (s == CSC_OK) s = device ? begin_step(r, b) : one_step(r, b);
+        if (s == CSC_OK && cuda_ahead(r->n) > 1) s = end_step(r);
+        bool save = s == CSC_OK && save_asked(r, r->c.all_steps + cuda_ahead(r->n));
+        if (save) s = end_steps(r);
         if (s != CSC_OK) return s;
         report(r, false);
-        if (r->o->save_steps > 0 && r->c.all_steps % r->o->save_steps == 0 && (s = save_last(r, true)) != CSC_OK) return s;
+        if (save && (s = save_last(r, true)) != CSC_OK) return s;
     }
+    s = end_steps(r);
+    if (s != CSC_OK) return s;
+    if (device) report(r, false);
     return end_epoch(r, began);
 }
 
@@ -324,7 +392,9 @@ static csc_status stage_open(Run *r, const csc_stage *s) {
     if (st == CSC_OK && s->test) st = feed_new(&r->test, r->cx, &r->test_plan, s->test, s->batch, false, seed, thread);
     if (st == CSC_OK) st = optim_new(&r->optim, n, s);
     if (st != CSC_OK) return st;
-    size_t need = csc_net_workspace_bytes(n, r->step, s->batch), test = s->test ? csc_net_workspace_bytes(n, r->eval, s->batch) : 0;
+    if (n->cuda) st = cuda_train_open(n, &r->optim, r->step, s->test ? r->eval : NULL, s->batch);
+    if (st != CSC_OK) return st;
+    size_t need = n->cuda ? 0 : csc_net_workspace_bytes(n, r->step, s->batch), test = s->test && !n->cuda ? csc_net_workspace_bytes(n, r->eval, s->batch) : 0;
     if (!net_reserve(n, need > test ? need : test)) return rt_no_memory(r->cx, need > test ? need : test);
     memset(n->grads.at, 0, n->grads.bytes);
     standard_text(r);
@@ -334,6 +404,11 @@ static csc_status stage_open(Run *r, const csc_stage *s) {
 }
 
 static void stage_close(Run *r) {
+    cuda_train_close(r->n);
+    for (int i = 0; i < 2; i++) {
+        free(r->ahead[i].number);
+        r->ahead[i] = (struct Ahead){0};
+    }
     feed_free(r->feed);
     feed_free(r->test);
     plan_free(&r->plan);

@@ -11,3 +11,12 @@ if(NOT CSC_SANITIZE) # a library under AddressSanitizer cannot be loaded by a py
   target_compile_definitions(test_runtime_python PRIVATE TOY_LIBRARY="$<TARGET_FILE:toy_model>")
   add_dependencies(test_runtime_python toy_model)
 endif()
+# Stand-ins for the CUDA driver and NVRTC, opened at run time.
+foreach(name cuda nvrtc)
+  add_library(shim_${name} MODULE shim/${name}.c)
+  target_link_libraries(shim_${name} PRIVATE ${CMAKE_DL_LIBS} Threads::Threads)
+  set_target_properties(shim_${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests C_VISIBILITY_PRESET hidden COMPILE_OPTIONS "-Wno-missing-prototypes")
+endforeach()
+csc_test(runtime_cuda csc_runtime)
+target_compile_definitions(test_runtime_cuda PRIVATE SHIM_CUDA="$<TARGET_FILE:shim_cuda>" SHIM_NVRTC="$<TARGET_FILE:shim_nvrtc>")
+add_dependencies(test_runtime_cuda shim_cuda shim_nvrtc)
