@@ -87,7 +87,7 @@ solver layered(X ~ chain(D) * G, each: solver) {
 
 # Sulam et al. (2019), ML-ISTA
 solver ml_ista(X ~ chain(D) * G) {
-    repeat updates {
+    repeat updates until change(G) < tolerance {
         for i in length(D) - 1 .. 1 by -1 { G[i] = D[i + 1] * G[i + 1] }
         for i in 1..length(D) {
             let below = i == 1 ? X : G[i - 1]
@@ -101,7 +101,7 @@ solver ml_ista(X ~ chain(D) * G) {
 solver ml_fista(X ~ chain(D) * G) {
     let n = length(D)
     var last, z, s = G[n], G[n], 1.0
-    repeat updates {
+    repeat updates until change(G) < tolerance {
         G[n] = z
         for i in n - 1 .. 1 by -1 { G[i] = D[i + 1] * G[i + 1] }
         for i in 1..n {
@@ -118,7 +118,7 @@ solver ml_fista(X ~ chain(D) * G) {
 # ML-LISTA: analysis filters of their own, B_i, from t_i D_i on: G_i <- P(G_i - t_i D_i' D_i G_i + B_i' G_{i-1})
 solver ml_lista(X ~ chain(D) * G) {
     param B[i in 1..length(D)] : like(D[i]) = step[i] * D[i]
-    repeat updates {
+    repeat updates until change(G) < tolerance {
         for i in length(D) - 1 .. 1 by -1 { G[i] = D[i + 1] * G[i + 1] }
         for i in 1..length(D) {
             let below = i == 1 ? X : G[i - 1]
@@ -130,7 +130,7 @@ solver ml_lista(X ~ chain(D) * G) {
 
 # All free: the same with dictionaries W_i and filters B_i of each update's own
 solver all_free(X ~ chain(D) * G) {
-    repeat updates {
+    repeat updates until change(G) < tolerance {
         param W[i in 1..length(D)] : like(D[i]) = D[i]
         param B[i in 1..length(D)] : like(D[i]) = step[i] * D[i]
         for i in length(D) - 1 .. 1 by -1 { G[i] = W[i + 1] * G[i + 1] }
@@ -150,7 +150,7 @@ solver lista(X ~ D * z) {
     param B     : like(D)    = D / L
     param W     : real[n, n] = identity(n) - D'(D * identity(n)) / L
     param theta : real[n]    = fill(lambda / L, [n])
-    repeat updates { z = soft(dense(W) * z + B'(X), theta) }
+    repeat updates until change(z) < tolerance { z = soft(dense(W) * z + B'(X), theta) }
     return z
 }
 
@@ -159,13 +159,13 @@ solver lista_conv(X ~ D * z) {
     param B     : like(D) = D / lipschitz(D)
     param E     : like(D) = D
     param theta : real    = lambda / lipschitz(D)
-    repeat updates { z = soft(z + B'(X - E * z), theta) }
+    repeat updates until change(z) < tolerance { z = soft(z + B'(X - E * z), theta) }
     return z
 }
 
 # Chen et al. (2018): x <- S(x + W_k'(y - A x), theta_k)
 solver lista_cp(X ~ D * z) {
-    repeat updates {
+    repeat updates until change(z) < tolerance {
         param W     : like(D) = D / lipschitz(D)            # in a repeat: one per update
         param theta : real    = lambda / lipschitz(D)
         z = soft(z + W'(X - D * z), theta)
@@ -177,7 +177,7 @@ solver lista_cp(X ~ D * z) {
 solver lista_cpss(X ~ D * z, percent: real = 1.2, most: real = 12) {
     require(!known([percent, most]) || (percent >= 0 && most >= 0 && most <= 100), "percent: and most: are percents of the entries, from 0 to 100")
     var share = 0.0
-    repeat updates {
+    repeat updates until change(z) < tolerance {
         param W     : like(D) = D / lipschitz(D)
         param theta : real    = lambda / lipschitz(D)
         share = min(share + percent, most)
@@ -190,7 +190,7 @@ solver lista_cpss(X ~ D * z, percent: real = 1.2, most: real = 12) {
 solver alista(X ~ D * z) {
     let L = lipschitz(D)
     param W : real[size(X), size(z)] = analytic_weights(D * identity(size(z))), fixed
-    repeat updates {
+    repeat updates until change(z) < tolerance {
         param gamma : real = 1
         param theta : real = lambda / L
         z = soft(z - gamma * dense(W)'(D * z - X), theta)

@@ -259,7 +259,21 @@ Val call_simple(Build *b, Fn *fn, const Val *pos, uint32_t npos, Span at) {
     return call_named(b, fn, pos, spans, npos, NULL, NULL, NULL, 0, at, NULL);
 }
 
-/* change(g): |g - g at the turn's start| / |g| */
+/* |now - start|^2 and |now|^2, of the tensors of a list together; false: they are not alike, or no tensors. */
+static bool change_parts(Build *b, Val now, Val start, Span at, Val *moved, Val *size) {
+    if (now.kind == V_LIST && start.kind == V_LIST && now.list->item.len == start.list->item.len) {
+        bool ok = now.list->item.len > 0;
+        for (size_t i = 0; ok && i < now.list->item.len; i++) ok = change_parts(b, now.list->item.at[i], start.list->item.at[i], at, moved, size);
+        return ok;
+    }
+    if (start.kind != V_TENSOR || now.kind == V_LIST) return false;
+    Val d = apply2(b, OP_sub, now, start, at);
+    *moved = apply2(b, OP_add, *moved, sum_entries(b, apply2(b, OP_mul, d, d, at), at), at);
+    *size = apply2(b, OP_add, *size, sum_entries(b, apply2(b, OP_mul, now, now, at), at), at);
+    return true;
+}
+
+/* change(g): |g - g at the turn's start| / |g|; of a list as of one long vector */
 static Val change_call(Build *b, Expr *e) {
     Expr *a = e->n == 1 ? e->args[0].value : NULL;
     if (!a || a->kind != EX_NAME) {
@@ -269,12 +283,11 @@ static Val change_call(Build *b, Expr *e) {
     const StartVal *start = NULL;
     for (size_t i = 0; i < b->ctx->starts.len; i++)
         if (b->ctx->starts.at[i].name == a->name) start = &b->ctx->starts.at[i];
-    if (!start || start->value.kind != V_TENSOR) {
-        diag_error(b->cx, E_LOOP_USE, e->span, "'%s' is no tensor that this `repeat` changes", a->name);
+    Val moved = v_real(0), size = v_real(0);
+    if (!start || !change_parts(b, lookup(b, a->name, a->span, false), start->value, e->span, &moved, &size)) {
+        diag_error(b->cx, E_LOOP_USE, e->span, "'%s' is no tensor, or list of tensors, that this `repeat` changes", a->name);
         return v_bad();
     }
-    Val now = lookup(b, a->name, a->span, false), d = apply2(b, OP_sub, now, start->value, e->span);
-    Val moved = sum_entries(b, apply2(b, OP_mul, d, d, e->span), e->span), size = sum_entries(b, apply2(b, OP_mul, now, now, e->span), e->span);
     return apply1(b, OP_sqrt, apply2(b, OP_div, moved, apply2(b, OP_max, size, v_real(1e-30), e->span), e->span), e->span);
 }
 

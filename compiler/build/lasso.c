@@ -165,6 +165,10 @@ static Val run_solver(Build *b, Problem *p, const Fn *solver, const Val *start) 
             else if (!b->cx->errors) diag_error(b->cx, E_NO_VALUE, d->name_span, "the solver '%s' ends without a `return`", d->name);
         }
     }
+    if (p->tolerance.kind != V_ABSENT && !p->tolerance_read && !b->cx->errors) {
+        Diag *e = diag_error(b->cx, E_UPDATES, problem_option_span(b, p, "solve", 0), "the solver '%s' looks at no tolerance: '%s' would take all its updates", d->name, p->name);
+        diag_help(b->cx, e, "unfold: k or iterations: n; or let it `repeat updates until change(g) < tolerance`");
+    }
     note_call(b, said, d, problem_option_span(b, p, "solve", 0));
     b->depth--;
     b->frame = was;

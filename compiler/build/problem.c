@@ -134,7 +134,7 @@ Val problem_name(Build *b, Problem *p, Name n, Span at, bool *found) {
         diag_help(b->cx, d, "solve = ista(unfold: 2), or iterations: 3, or until: 1e-5, at_most: 500");
         return v_bad();
     }
-    if (!strcmp(n, "tolerance")) return p->tolerance;
+    if (!strcmp(n, "tolerance")) return p->tolerance_read = true, p->tolerance;
     bool prox = !strcmp(n, "prox"), step = !strcmp(n, "step");
     if (!prox && !step && strcmp(n, "lambda") && strcmp(n, "init")) {
         Name binder;

@@ -182,6 +182,7 @@ struct Problem {
     int64_t updates, run_updates; /* declared; run (layerwise stages run fewer) */
     bool only_last;               /* layerwise: earlier turns do not learn */
     Val tolerance;
+    bool tolerance_read;
     bool keep_loops;              /* gradient = recompute */
     Vec(OptionCache) cache;
 };

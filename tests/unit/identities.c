@@ -111,6 +111,19 @@ TEST(updates_go_on_where_others_ended) {
         " lasso o : X ~ 2 * D * o { lambda = 0.1; prox = soft; step = 0.05; solve = ista(unfold: 3) }\n"
         " lasso n : X ~ D * n { lambda = 0.05; prox = soft; step = 0.2; solve = ista(unfold: 3) }\n output l4 = 2 * o\n output r4 = n\n}\n");
     pairs_check(m, "updates", 1e-8);
+    m = pairs_open(2, /* chains stop by tolerance too: the whole of their codes moves less */
+        "model t() {\n input X : real[2, 7, 6]\n dictionary D = [ conv(F, stride: 2, pad: same)' where { param F : real[3, 2, 3, 3] = normal(0.3) },\n"
+        "  conv(H)' where { param H : real[4, 3, 2, 2] = normal(0.3) } ]\n let one = [D[1]]\n"
+        " lasso p : X ~ D[1] * p { lambda = 0.1; prox = soft; step = 0.1; solve = ista(until: 1e-3, at_most: 300) }\n"
+        " lasso q : X ~ chain(one) * q { lambda = 0.1; prox = soft; step = 0.1; solve = ml_ista(until: 1e-3, at_most: 300) }\n output l1 = q[1]\n output r1 = p\n"
+        " lasso s : X ~ chain(one) * s { lambda = 0.1; prox = soft; step = 0.1; solve = ml_fista(until: 1e-3, at_most: 300) }\n output l2 = s[1]\n"
+        " lasso o : X ~ D[1] * o { lambda = 0.1; prox = soft; step = 0.1; solve = fista(until: 1e-3, at_most: 300) }\n output r2 = o\n"
+        " let t1 = 0.9 / lipschitz(D[1])\n let meets = D[2]'(D[1]'(X))\n let t2 = 0.9 / lipschitz(D[2])\n"
+        " lasso G : X ~ chain(D) * G { lambda = 0.01; prox = soft; step = [t1, t2]; solve = ml_ista(until: 1e-5, at_most: 2000) }\n"
+        " let x = soft(D[2] * G[2] - t1 * D[1]'(D[1] * (D[2] * G[2]) - X), t1 * 0.01)\n"
+        " output l3 = G[2]\n output r3 = soft(G[2] - t2 * D[2]'(D[2] * G[2] - x), t2 * 0.01)\n output l4 = G[1]\n output r4 = x\n"
+        " output l5 = density(G[2]) > 0 ? 1 : 0\n output r5 = 1 + 0 * sum(X)\n}\n");
+    pairs_check(m, "tolerance", 1e-3);
 }
 
 /* 1/2 |p - z|^2 + t pen(p) grows in every direction from p = prox(z, t). */
