@@ -19,6 +19,13 @@ typedef struct Side {
     int64_t tile, pitch, stage_size;
 } Side;
 
+typedef struct Place { /* a position, cut into its parts */
+    const Lx *sample, *y, *x;
+} Place;
+typedef struct Base { /* the first position of a tile or chunk, the same for all threads: what is added to it is small */
+    const Lx *start, *sample, *rest;
+} Base;
+
 typedef struct Gemm {
     Ent *e;
     Kb *k;
@@ -35,15 +42,13 @@ typedef struct Gemm {
     int stages;
     int acc, areg, breg;
     const Lx *z;               /* the part or plane of this block */
+    Base base;
+    Place here;                /* position n, where columns are positions */
     /* writes the value of (m, n), all in range, in a region; `width` rows from m on */
     void (*out)(struct Gemm *g, const Lx *m, const Lx *n, const Lx *value, int width);
     void *how;
 } Gemm;
 
-typedef struct Place { /* a position, cut into its parts */
-    const Lx *sample, *y, *x;
-} Place;
-Place gemm_place(Gemm *g, const Lx *position);
 const Lx *gemm_positions(Gemm *g, const Lx *batch); /* how many there are */
 void gemm_run(Gemm *g);
 int64_t gemm_parts(int64_t rows, int64_t columns, int64_t summed); /* by estimates that do not depend on the device */

@@ -21,15 +21,31 @@ bool gpu_aligned(Ent *e, const View *v) {
     return v->offset % 4 == 0 && (!v->batched || v->sample % 4 == 0) && multiple_of_4(v->plus);
 }
 
-Place gemm_place(Gemm *g, const Lx *position) {
+static Base base_of(Gemm *g, const Lx *start) {
     Kb *k = g->k;
     Arena *a = g->a;
-    if (g->OH * g->OW == 1) return (Place){g->batched ? position : NULL, INT(0), INT(0)};
-    Place p = {.x = g->OW == 1 ? INT(0) : kb_let(k, MOD(position, INT(g->OW)))};
-    const Lx *row = kb_let(k, DIV(position, INT(g->OW)));
-    p.y = g->OH == 1 ? INT(0) : g->batched ? kb_let(k, MOD(row, INT(g->OH))) : row;
-    p.sample = g->batched ? kb_let(k, DIV(position, INT(g->OH * g->OW))) : NULL;
+    Base b = {.start = kb_let(k, start)};
+    b.rest = g->OH * g->OW == 1 ? INT(0) : g->batched ? kb_let(k, MOD(b.start, INT(g->OH * g->OW))) : b.start;
+    b.sample = !g->batched ? NULL : g->OH * g->OW == 1 ? b.start : kb_let(k, DIV(b.start, INT(g->OH * g->OW)));
+    return b;
+}
+
+/* The position that is j further than the base. */
+static Place place_at(Gemm *g, const Lx *j) {
+    Kb *k = g->k;
+    Arena *a = g->a;
+    if (g->OH * g->OW == 1) return (Place){g->batched ? kb_let(k, ADD(g->base.start, j)) : NULL, INT(0), g->batched ? INT(0) : j};
+    const Lx *at = kb_let(k, ADD(g->base.rest, j)), *row = kb_let(k, DIV(at, INT(g->OW)));
+    Place p = {.x = g->OW == 1 ? INT(0) : kb_let(k, MOD(at, INT(g->OW)))};
+    p.y = !g->batched ? row : g->OH == 1 ? INT(0) : kb_let(k, MOD(row, INT(g->OH)));
+    p.sample = g->batched ? kb_let(k, ADD(g->base.sample, DIV(row, INT(g->OH)))) : NULL;
     return p;
+}
+
+static const Lx *is_place(Gemm *g, const Place *p) {
+    Arena *a = g->a;
+    if (g->batched) return ILT(p->sample, kb_batch(g->k));
+    return g->OH * g->OW == 1 ? ILT(p->x, INT(1)) : ILT(p->y, INT(g->OH));
 }
 
 const Lx *gemm_positions(Gemm *g, const Lx *batch) {
@@ -53,18 +69,22 @@ static int64_t position_step(const Gemm *g, const Side *s) {
     return g->batched ? s->v.sample : 0;
 }
 
-/* Where entry (i, r) lies; *exists: 1 where it is one, or NULL. */
-static const Lx *at(Gemm *g, const Side *s, const Lx *i, const Lx *r, const Lx **exists) {
+/* Where entry (i0 + i, r0 + r) lies; *exists: 1 where it is one, or NULL. */
+static const Lx *at(Gemm *g, const Side *s, const Lx *i0, const Lx *i, const Lx *r0, const Lx *r, const Lx **exists) {
     Arena *a = g->a;
     const View *v = &s->v;
     *exists = NULL;
+    const Lx *far_i = ADD(i0, i), *far_r = ADD(r0, r);
     if (s->matrix) {
+        i = kb_let(g->k, far_i), r = kb_let(g->k, far_r);
         if (s->n % s->tile) *exists = ILT(i, INT(s->n));
         if (g->entries % CHUNK) *exists = *exists ? IAND(*exists, ILT(r, INT(g->entries))) : ILT(r, INT(g->entries));
         const Lx *where = ADD(MUL(i, INT(v->stride[0])), MUL(r, INT(v->stride[1])));
         return g->plane ? ADD(where, MUL(g->z, INT(g->plane))) : where;
     }
-    const Lx *pos = s->r_is_position ? r : i, *ent = s->r_is_position ? i : r, *ok = ILT(pos, gemm_positions(g, kb_batch(g->k)));
+    const Lx *j = s->r_is_position ? r : i, *ent = kb_let(g->k, s->r_is_position ? far_i : far_r);
+    Place p = place_at(g, j);
+    const Lx *ok = is_place(g, &p);
     int64_t channels = v->shape.dim[0];
     bool one = !s->taps || s->taps[0].n * s->taps[1].n == 1;
     if (one) {
@@ -73,9 +93,8 @@ static const Lx *at(Gemm *g, const Side *s, const Lx *i, const Lx *r, const Lx *
     }
     if (one && s->inside && positions_flat(g, s)) {
         *exists = ok;
-        return ADD(MUL(pos, INT(position_step(g, s))), MUL(ent, INT(v->stride[0])));
+        return ADD(MUL(g->base.start, INT(position_step(g, s))), ADD(MUL(j, INT(position_step(g, s))), MUL(ent, INT(v->stride[0]))));
     }
-    Place p = gemm_place(g, pos);
     const Lx *base = p.sample ? MUL(p.sample, INT(v->sample)) : INT(0);
     if (!s->taps) {
         *exists = ok;
@@ -162,7 +181,7 @@ static void copy_chunk(Gemm *g, Side *s, const Lx *first, const Lx *r0, const Lx
         if (rest) kb_if(k, ILT(e, INT(all)));
         const Lx *quick = MUL(MOD(e, INT(wide)), INT(s->vec)), *slow = DIV(e, INT(wide));
         const Lx *i = s->r_near ? slow : quick, *r = s->r_near ? quick : slow, *exists;
-        const Lx *from = at(g, s, kb_let(k, ADD(first, i)), kb_let(k, ADD(r0, r)), &exists);
+        const Lx *from = at(g, s, first, i, r0, r, &exists);
         const Lx *count = exists ? MUL(exists, INT(s->vec)) : NULL;
         const Lx *v = s->vec > 1 && !count ? lx_load_aligned(a, s->ptr, from, s->vec) : lx_load(a, s->ptr, from, s->vec, count);
         Ls *c = code_add(a, &k->code, LS_COPY);
@@ -248,8 +267,14 @@ static void write_tile(Gemm *g, const Lx *m0, const Lx *n0, const Lx *columns) {
     int64_t nm = g->tm / g->m_each, nn = g->tn / g->n_each;
     kb_threads(k);
     for (int64_t j = 0; j < g->n_each; j++) {
-        const Lx *n = kb_let(k, ADD(n0, in_tile(g, &g->side[1], tn, nn, g->n_each, j)));
-        kb_if(k, ILT(n, columns));
+        const Lx *n = in_tile(g, &g->side[1], tn, nn, g->n_each, j);
+        if (columns) {
+            n = kb_let(k, ADD(n0, n));
+            kb_if(k, ILT(n, columns));
+        } else {
+            g->here = place_at(g, n);
+            kb_if(k, is_place(g, &g->here));
+        }
         for (int64_t i = 0; i < g->m_each; i++) {
             const Lx *m = kb_let(k, ADD(m0, in_tile(g, &g->side[0], tm, nm, g->m_each, i)));
             if (g->M % g->tm) kb_if(k, ILT(m, INT(g->M)));
@@ -285,10 +310,11 @@ static void main_loop(Gemm *g, const Lx *m0, const Lx *n0, const Lx *lo, const L
     Arena *a = g->a;
     const Lx *first[2] = {m0, n0};
     for (int s = 0; s < g->stages - 1; s++) {
+        const Lx *c = ADD(lo, INT(s)), *r0 = kb_let(k, MUL(c, INT(CHUNK)));
+        if (g->side[1].r_is_position) g->base = base_of(g, r0);
         kb_threads(k);
-        const Lx *c = ADD(lo, INT(s));
         kb_if(k, ILT(c, hi));
-        for (int i = 0; i < 2; i++) copy_chunk(g, &g->side[i], first[i], MUL(c, INT(CHUNK)), INT(s));
+        for (int i = 0; i < 2; i++) copy_chunk(g, &g->side[i], first[i], r0, INT(s));
         kb_end(k);
         kb_end(k);
         code_add(a, &k->code, LS_GROUP);
@@ -296,10 +322,11 @@ static void main_loop(Gemm *g, const Lx *m0, const Lx *n0, const Lx *lo, const L
     const Lx *c = kb_for(k, lo, hi, 1), *turn = SUB(c, lo);
     code_add(a, &k->code, LS_WAIT)->cond = INT(g->stages - 2);
     kb_sync(k);
+    const Lx *next = ADD(c, INT(g->stages - 1)), *r0 = kb_let(k, MUL(next, INT(CHUNK)));
+    if (g->side[1].r_is_position) g->base = base_of(g, r0);
     kb_threads(k);
-    const Lx *next = ADD(c, INT(g->stages - 1));
     kb_if(k, ILT(next, hi));
-    for (int i = 0; i < 2; i++) copy_chunk(g, &g->side[i], first[i], MUL(next, INT(CHUNK)), MOD(ADD(turn, INT(g->stages - 1)), INT(g->stages)));
+    for (int i = 0; i < 2; i++) copy_chunk(g, &g->side[i], first[i], r0, MOD(ADD(turn, INT(g->stages - 1)), INT(g->stages)));
     kb_end(k);
     kb_end(k);
     code_add(a, &k->code, LS_GROUP);
@@ -328,13 +355,16 @@ void gemm_run(Gemm *g) {
     g->acc = kb_reg(k, 1, (int)(g->m_each * g->n_each));
     g->areg = side_regs(g, &g->side[0], g->m_each), g->breg = side_regs(g, &g->side[1], g->n_each);
 
-    const Lx *columns = sum_positions ? INT(g->entries) : gemm_positions(g, kb_batch(k));
+    const Lx *columns = sum_positions ? INT(g->entries) : NULL;
     const Lx *summed = sum_positions ? gemm_positions(g, kb_batch(k)) : INT(g->entries);
     const Lx *tiles_m = INT(ceil_div(g->M, g->tm)), *point = kb_grid(k);
     const Lx *m0 = kb_let(k, MUL(MOD(point, tiles_m), INT(g->tm)));
     const Lx *rest = kb_let(k, DIV(point, tiles_m)), *z = INT(g->parts * g->planes);
     g->z = kb_let(k, MOD(rest, z));
-    const Lx *n0 = kb_let(k, MUL(DIV(rest, z), INT(g->tn)));
+    const Lx *column = DIV(rest, z);
+    if (sum_positions) column = MOD(column, INT(ceil_div(g->entries, g->tn))); /* a number that is known to be small */
+    const Lx *n0 = kb_let(k, MUL(column, INT(g->tn)));
+    if (!sum_positions) g->base = base_of(g, n0);
     const Lx *chunks = DIV(ADD(summed, INT(CHUNK - 1)), INT(CHUNK)), *lo = INT(0), *hi = chunks;
     if (g->parts > 1) {
         lo = kb_let(k, DIV(MUL(g->z, chunks), INT(g->parts)));

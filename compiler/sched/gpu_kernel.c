@@ -36,6 +36,10 @@ const Lx *kb_samples(Kb *k, bool batched) {
     if (!k->e->s->t.gpu) return batched ? kb_grid(k) : NULL;
     Arena *a = k->a;
     k->threads = EACH_THREADS;
+    for (int i = 0; i < 2; i++) { /* the block's first turn: of which sample, which of its turns */
+        k->each_base[i] = code_add(a, &k->code, LS_SETVAR);
+        k->each_base[i]->var = kb_var(k);
+    }
     kb_threads(k);
     k->each[k->neach].set = code_add(a, &k->code, LS_SETVAR);
     k->each_if = code_if(a, &k->code, NULL); /* kb_launch_each knows how many there are */
@@ -61,17 +65,23 @@ void kb_launch_each(Kb *k) {
         kb_launch(k, k->each_sample ? IVAR(LP_VAR_BATCH) : INT(1));
         return;
     }
-    const Lx *all = IVAR(k->each[0].set->var);
-    int64_t inner = 1;
+    const Lx *all = IVAR(k->each[0].set->var), *sample = IVAR(k->each_base[0]->var);
+    int64_t inner = 1, each = 1;
+    for (int i = k->each_sample ? 2 : 1; i < k->neach; i++) each *= k->each[i].n;
     for (int i = k->neach; i-- > 1;) {
         const Lx *at = DIV(all, INT(inner));
-        k->each[i].set->cond = i > 1 ? MOD(at, INT(k->each[i].n)) : at;
-        if (i > 1 || !k->each_sample) inner *= k->each[i].n;
+        bool outermost = i == 1;
+        k->each[i].set->cond = !outermost ? MOD(at, INT(k->each[i].n)) : k->each_sample ? ADD(sample, at) : at;
+        if (!outermost || !k->each_sample) inner *= k->each[i].n;
     }
-    k->each[0].set->cond = ADD(MUL(kb_grid(k), INT(k->threads)), lx_thread(a));
-    k->each_if->cond = ILT(all, k->each_sample ? MUL(kb_batch(k), INT(inner)) : INT(inner));
+    /* only the base can be large */
+    const Lx *point = k->each_sample ? kb_grid(k) : MOD(kb_grid(k), INT((each + k->threads - 1) / k->threads)), *start = MUL(point, INT(k->threads));
+    k->each_base[0]->cond = k->each_sample ? DIV(start, INT(each)) : INT(0);
+    k->each_base[1]->cond = k->each_sample ? MOD(start, INT(each)) : start;
+    k->each[0].set->cond = ADD(IVAR(k->each_base[1]->var), lx_thread(a));
+    k->each_if->cond = k->each_sample ? ILT(ADD(sample, DIV(all, INT(each))), kb_batch(k)) : ILT(all, INT(each));
     kb_end(k);
     kb_end(k);
-    const Lx *n = k->each_sample ? MUL(IVAR(LP_VAR_BATCH), INT(inner)) : INT(inner);
+    const Lx *n = k->each_sample ? MUL(IVAR(LP_VAR_BATCH), INT(each)) : INT(each);
     kb_launch(k, DIV(ADD(n, INT(k->threads - 1)), INT(k->threads)));
 }

@@ -46,17 +46,38 @@ static const Lx *set_axes(Walk *w, const Lx *number, int from, int end, bool fir
     return number;
 }
 
-/* The number of a result as its place; w->sample. */
-static void set_result(Walk *w, const Lx *number) {
-    bool flat = !w->d->batched || samples_follow(w);
-    w->sample = set_axes(w, number, 0, w->nmap, flat && w->nmap);
-    if (!w->d->batched || w->nmap == 0) w->sample = w->d->batched ? number : NULL;
-}
-
 static int64_t product(const Walk *w, int from, int end) {
     int64_t n = 1;
     for (int i = from; i < end; i++) n *= w->axis[i].dim;
     return n;
+}
+
+/* The results of a block begin at number `start`: cut at block level into what may be large, a multiple of the axes that a thread takes apart,
+   and what is small. */
+typedef struct First {
+    const Lx *far, *near;
+    int from; /* the first axis that threads take apart */
+} First;
+
+static First first_of(Walk *w, const Lx *start) {
+    Kb *k = w->k;
+    Arena *a = w->a;
+    First f = {.from = w->nmap && (!w->d->batched || samples_follow(w))};
+    int64_t unit = product(w, f.from, w->nmap);
+    start = kb_let(k, start);
+    f.far = kb_let(k, DIV(start, INT(unit))), f.near = kb_let(k, MOD(start, INT(unit)));
+    return f;
+}
+
+/* Result number `start + j` as its place; w->sample. Gives back whether there is one. */
+static const Lx *set_result(Walk *w, const First *f, const Lx *j) {
+    Kb *k = w->k;
+    Arena *a = w->a;
+    const Lx *outer = kb_let(k, ADD(f->far, set_axes(w, kb_let(k, ADD(f->near, j)), f->from, w->nmap, false)));
+    w->sample = w->d->batched && !f->from ? outer : NULL;
+    if (f->from) w->var[0] = outer;
+    int64_t n = f->from ? w->axis[0].dim : 1;
+    return ILT(outer, w->d->batched ? MUL(kb_batch(k), INT(n)) : INT(n));
 }
 
 static void map(Walk *w, Ex *root) {
@@ -64,10 +85,10 @@ static void map(Walk *w, Ex *root) {
     Arena *a = w->a;
     int64_t each = map_work(w);
     k->threads = !w->d->batched && each < MAP_THREADS ? (int32_t)ceil_div(each, 32) * 32 : MAP_THREADS;
+    const Lx *point = w->d->batched ? kb_grid(k) : MOD(kb_grid(k), INT(ceil_div(each, k->threads)));
+    First f = first_of(w, MUL(point, INT(k->threads)));
     kb_threads(k);
-    const Lx *at = kb_let(k, ADD(MUL(kb_grid(k), INT(k->threads)), lx_thread(a)));
-    kb_if(k, ILT(at, w->d->batched ? MUL(kb_batch(k), INT(each)) : INT(each)));
-    set_result(w, at);
+    kb_if(k, set_result(w, &f, lx_thread(a)));
     w->e->emission++;
     kb_store(k, w->out_ptr, map_result_at(w), map_value(w, root, 1, NULL), NULL);
     kb_end(k);
@@ -125,15 +146,14 @@ static void reduce(Walk *w, Ex *root, const Block *b) {
     int shared = b->y > 1 ? kb_shared(k, LP_F32, T) : 0, acc = kb_reg(k, 1, 1);
     const Lx *t = lx_thread(a), *x = b->down ? DIV(t, INT(b->y)) : MOD(t, INT(b->x)), *y = b->down ? MOD(t, INT(b->y)) : DIV(t, INT(b->x));
     const Lx *point = DIV(kb_grid(k), INT(b->parts)), *part = MOD(kb_grid(k), INT(b->parts));
-    const Lx *all = w->d->batched ? MUL(kb_batch(k), INT(b->results)) : INT(b->results);
+    if (!w->d->batched) point = MOD(point, INT(ceil_div(b->results, b->x)));
+    First first = first_of(w, MUL(point, INT(b->x)));
     const Lx *entries = w->d->fold_batch ? MUL(kb_batch(k), INT(b->folded)) : INT(b->folded);
     const Lx *lo = DIV(MUL(part, entries), INT(b->parts)), *hi = DIV(MUL(ADD(part, INT(1)), entries), INT(b->parts));
 
     kb_threads(k);
     kb_set(k, acc, NULL, lx_float(a, w->fold == FOLD_SUM ? 0 : -INFINITY, 1));
-    const Lx *result = kb_let(k, ADD(MUL(point, INT(b->x)), x));
-    kb_if(k, ILT(result, all));
-    set_result(w, result);
+    kb_if(k, set_result(w, &first, x));
     add_share(w, b, root, acc, y, lo, hi);
     kb_end(k);
     if (b->y > 1) kb_store(k, shared, t, lx_reg(a, acc, NULL, 1), NULL);
@@ -149,15 +169,8 @@ static void reduce(Walk *w, Ex *root, const Block *b) {
         kb_end(k);
     }
     kb_threads(k);
-    result = kb_let(k, ADD(MUL(point, INT(b->x)), x));
-    kb_if(k, IAND(ILT(result, all), IEQ(y, INT(0))));
-    const Lx *at;
-    if (b->parts > 1)
-        at = ADD(MUL(result, INT(b->parts)), part);
-    else {
-        set_result(w, result);
-        at = map_result_at(w);
-    }
+    kb_if(k, IAND(set_result(w, &first, x), IEQ(y, INT(0))));
+    const Lx *at = b->parts > 1 ? ADD(MUL(ADD(MUL(point, INT(b->x)), x), INT(b->parts)), part) : map_result_at(w);
     const Lx *v = lx_reg(a, acc, NULL, 1);
     kb_store(k, w->out_ptr, at, w->d->more && b->parts == 1 ? joined(w, lx_load(a, w->out_ptr, at, 1, NULL), v) : v, NULL);
     kb_end(k);

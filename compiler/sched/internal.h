@@ -132,7 +132,7 @@ typedef struct Kb {
     } each[EACH_MAX]; /* kb_each, from the outermost */
     int neach;
     bool each_sample;
-    Ls *each_if;
+    Ls *each_if, *each_base[2];
     Code code;
 } Kb;
 Kb *kb_new(Ent *e, const char *what, int nint);
