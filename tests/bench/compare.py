@@ -1,200 +1,444 @@
-"""Training steps, ours and PyTorch's, in turn on one processor: the same weights, the same loss first, then pairs of measurements.
-Called by tests/bench/run: compare.py BENCH_DIRECTORY SOURCE_DIRECTORY WORK_DIRECTORY PAIRS [word]; writes the table's rows to standard output."""
-import json, math, os, statistics, subprocess, sys, time
+"""Ours and the peers in turn: the same weights, first that both compute the same, then pairs of measurements. Called by tests/bench/run:
+compare.py BENCH_DIRECTORY SOURCE_DIRECTORY WORK_DIRECTORY RESULTS MINUTES PAIRS COMPILE [word]; adds a line of JSON to RESULTS for each row as it comes."""
+import json, os, shutil, statistics, subprocess, sys, time
 
-bench, source, work, pairs = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-word = sys.argv[5] if len(sys.argv) > 5 else ""
-core = sorted(os.sched_getaffinity(0))[-1]
-os.sched_setaffinity(0, {core})
-os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+bench, source, work, results = sys.argv[1:5]
+minutes, most_pairs, with_compile = float(sys.argv[5]), int(sys.argv[6]), sys.argv[7] == "1"
+word = sys.argv[8] if len(sys.argv) > 8 else ""
+cores = sorted(os.sched_getaffinity(0))
+os.environ.update(OMP_NUM_THREADS="2", MKL_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2")
 try:
     import numpy
     import torch
     import torch.nn.functional as F
-    torch.set_num_threads(1)
+    import peers
 except ImportError:
     torch = None
+LEAST_PAIRS = 3
+refused = set()  # rows whose sides do not compute the same
 
 
-# ---- the peers' networks: p has the parameters by name, s the states
-def ml_ista(p, s, x, o):
-    w = [p["D.1.W1"], p["D.2.W2"], p["D.3.W3"]]
-    b = [p["b.%d" % i].view(-1, 1, 1) for i in (1, 2, 3)]
-    c = [p["c.%d" % i] for i in (1, 2, 3)]
-    stride = (2, 2, 1)
-    down = lambda i, v: F.conv2d(v, w[i], stride=stride[i])
-    up = lambda i, v: F.conv_transpose2d(v, w[i], stride=stride[i])
-    g, v = [], x
-    for i in range(3):
-        v = F.relu(c[i] * down(i, v) + b[i])
-        g.append(v)
-    for _ in range(o["unfold"]):
-        for i in (1, 0):
-            g[i] = up(i + 1, g[i + 1])
-        for i in range(3):
-            below = x if i == 0 else g[i - 1]
-            g[i] = F.relu(g[i] - c[i] * down(i, up(i, g[i]) - below) + b[i])
-    return F.linear(g[2].flatten(1), p["logits.weight"], p["logits.bias"])
+def use_threads(n):
+    os.sched_setaffinity(0, set(cores[-n:]))
+    if torch:
+        torch.set_num_threads(n)
 
 
-def msd_csc(p, s, x, o):
-    d = o["d"]
-    for i in range(1, d + 1):
-        f, b, step, dil = p["D.%d.F" % i], p["b.%d" % i].view(-1, 1, 1), 1 / s["D.%d.lipschitz" % i], 1 + (i - 1) % 3
-        conv = lambda v: F.conv2d(v, f, padding=dil, dilation=dil)
-        gi, gc = step * x, F.relu(step * conv(x) - b)  # the first update, from zero
-        yi, yc, li, lc, m = gi, gc, gi, gc, (1 + math.sqrt(5)) / 2
-        for _ in range(o["unfold"]):
-            r = yi + F.conv_transpose2d(yc, f, padding=dil, dilation=dil) - x
-            gi, gc = yi - step * r, F.relu(yc - step * conv(r) - b)
-            n = (1 + math.sqrt(1 + 4 * m * m)) / 2
-            a = (m - 1) / n
-            yi, yc, li, lc, m = gi + a * (gi - li), gc + a * (gc - lc), gi, gc, n
-        x = torch.cat([gi, gc], 1)
-        if i in (d // 3, 2 * d // 3):
-            x = F.max_pool2d(x, 2)
-    return F.linear(x.mean((2, 3)), p["logits.weight"], p["logits.bias"])
-
-
-def same(v, w, stride):
-    return F.conv2d(v, w, stride=stride, padding=w.shape[-1] // 2)
-
-
-def res_csc(p, s, x, o):
-    bn = lambda v, name: F.batch_norm(v, None, None, p[name + ".weight"], p[name + ".bias"], True)
-    g = F.relu(bn(same(x, p["G.conv2d.weight"], 1), "G.batch_norm"))
-    for stage in (1, 2, 3):
-        for k in range(1, o["n"] + 1):
-            q = "pair.%d.%d." % (stage, k)
-            stride = 2 if stage > 1 and k == 1 else 1
-            a = F.relu(bn(same(g, p[q + "F1"], stride), q + "A.residual_step.batch_norm"))
-            short = g
-            if stride > 1:
-                name = [n for n in p if n.startswith(q) and n.endswith("conv2d.weight")][0]
-                short = bn(same(g, p[name], stride), name.replace("conv2d.weight", "batch_norm"))
-            f2 = p[q + "F2"]
-            v = F.conv2d(a + p[q + "c"] * F.conv_transpose2d(short, f2, padding=1), f2, padding=1)
-            g = F.relu(bn(v, q + "B.residual_step.batch_norm") + short)
-    return F.linear(g.mean((2, 3)), p["logits.weight"], p["logits.bias"])
-
-
-rows = [("ML-ISTA MNIST, unfold %d" % u, "ml_ista_mnist", dict(unfold=u), 128, ml_ista) for u in (0, 2, 6)]
-rows += [("MSD-CSC d%d, unfold %d" % (d, u), "msd_csc", dict(d=d, unfold=u), 128 if d == 6 else 32, msd_csc) for d in (6, 12) for u in (0, 1, 2)]
-rows += [("Res-CSC-20", "res_csc", dict(n=3), 128, res_csc)]
-
-
-# ---- one row
+# ---- ours: a library and a process that runs it
 def tensors(folder, kind, file):
     flat = numpy.fromfile(os.path.join(folder, file), dtype=numpy.float32)
     out = {}
     for t in json.load(open(os.path.join(folder, "model.json")))[kind]:
         n = int(numpy.prod(t["shape"])) if t["shape"] else 1
-        out[t["name"]] = torch.tensor(flat[t["offset"]:t["offset"] + n].reshape(t["shape"]))
+        out[t["name"]] = flat[t["offset"]:t["offset"] + n].reshape(t["shape"])
     return out
 
 
-def prepare(program, options, batch):
-    folder = os.path.join(work, program)
-    os.makedirs(folder, exist_ok=True)
-    for old in os.listdir(folder):
-        os.remove(os.path.join(folder, old))
-    path = os.path.join(source, "examples", program, program + ".csc")
-    subprocess.run([bench + "/bench_entry", path, "step", str(batch), "0"] + ["%s=%s" % o for o in options.items()], check=True,
-                   env=dict(os.environ, CSC_LIBRARY=folder))
+def call_of(folder):  # 10^9 operations a sample, floats of each output
+    lines = open(os.path.join(folder, "call")).read().split("\n")
+    return float(lines[0]), [[int(v) for v in l.split()] for l in lines[1:] if l]
+
+
+def prepare(program, options, entry, batch):
+    folder = os.path.join(work, "rows", "-".join([os.path.basename(program), entry, str(batch)] + ["%s=%s" % o for o in options.items()]))
+    if os.path.exists(folder):
+        return folder
+    os.makedirs(folder)
+    subprocess.run([bench + "/bench_entry", os.path.join(source, program), entry, str(batch), "0"] + ["%s=%s" % o for o in options.items()], check=True,
+                   env=dict(os.environ, CSC_LIBRARY=folder), capture_output=True)
     return folder
 
 
-def ours(folder, batch):
-    t = subprocess.run([bench + "/bench_library", folder, "step", str(batch), "0"], check=True, capture_output=True, text=True).stdout.split()
-    return dict(zip(t[::2], map(float, t[1::2])))
+class Ours:
+    def __init__(self, folder, entry, batch, threads):
+        self.p = subprocess.Popen([bench + "/bench_library", folder, entry, str(batch), "serve", str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        t = self.p.stdout.readline().split()
+        self.first = dict(zip(t[::2], map(float, t[1::2])))
+
+    def ask(self, calls):  # median milliseconds
+        self.p.stdin.write("%d\n" % calls)
+        self.p.stdin.flush()
+        return float(self.p.stdout.readline())
+
+    def peak(self):
+        return self.ask(0)
+
+    def close(self):
+        self.p.stdin.close()
+        self.p.wait()
 
 
-def peak():
-    return float(subprocess.run([bench + "/bench_library", "peak"], check=True, capture_output=True, text=True).stdout)
-
-
+# ---- the peer
 class Peer:
-    def __init__(self, folder, options, net, last):
-        self.p = tensors(folder, "params", "params.f32")
-        for v in self.p.values():
-            v.requires_grad_(True)
-            if last and v.dim() == 4:
-                v.data = v.data.to(memory_format=torch.channels_last)
-        self.s = {k: v for k, v in tensors(folder, "states", "states.f32").items()}
-        entry = [e for e in json.load(open(os.path.join(folder, "model.json")))["entries"] if e["name"] == "step"][0]
-        x, y = (numpy.fromfile(os.path.join(folder, "in%d.f32" % k), dtype=numpy.float32) for k in (0, 1))
-        self.x = torch.tensor(x.reshape([-1] + entry["inputs"][0]["shape"]))
-        if last:
+    """how: "eager", "channels last", "oneDNN blocked" (its own tensors, weights packed before), "torch.compile"."""
+
+    def __init__(self, folder, entry, options, net, how="eager", dtype=None, samples=None):
+        self.train, self.net, self.options, self.how = entry == "step", net, options, how
+        self.p = {k: torch.tensor(v) for k, v in tensors(folder, "params", "params.f32").items()}
+        self.s = {k: torch.tensor(v) for k, v in tensors(folder, "states", "states.f32").items()}
+        inputs = [e for e in json.load(open(os.path.join(folder, "model.json")))["entries"] if e["name"] == entry][0]["inputs"]
+        self.x = torch.tensor(numpy.fromfile(os.path.join(folder, "in0.f32"), dtype=numpy.float32).reshape([-1] + inputs[0]["shape"]))[:samples]
+        if self.train:
+            self.y = torch.tensor(numpy.fromfile(os.path.join(folder, "in1.f32"), dtype=numpy.float32).astype(numpy.int64))[:samples]
+        if dtype:
+            self.x, self.p, self.s = self.x.to(dtype), {k: v.to(dtype) for k, v in self.p.items()}, {k: v.to(dtype) for k, v in self.s.items()}
+        if how == "channels last":
             self.x = self.x.to(memory_format=torch.channels_last)
-        self.y = torch.tensor(y.astype(numpy.int64))
-        self.net, self.options = net, options
+            self.p = {k: v.to(memory_format=torch.channels_last) if v.dim() == 4 else v for k, v in self.p.items()}
+        if how == "oneDNN blocked":
+            self.x = self.x.to_mkldnn()
+            pack = lambda v: torch._C._nn.mkldnn_reorder_conv2d_weight(v.to_mkldnn(), [1, 1], [1, 1], [1, 1], 1) if v.dim() == 4 else v.to_mkldnn()
+            self.p = {k: pack(v) for k, v in self.p.items()}
+        if how == "torch.compile":
+            self.net = torch.compile(net)
+        for v in self.p.values() if self.train else ():
+            v.requires_grad_(True)
 
     def step(self):
+        if not self.train:
+            with torch.no_grad():
+                self.out = self.net(self.p, self.s, self.x, self.options, False)
+            return 0.0
         for v in self.p.values():
             v.grad = None
-        loss = F.cross_entropy(self.net(self.p, self.s, self.x, self.options), self.y)
+        loss = F.cross_entropy(self.net(self.p, self.s, self.x, self.options, True), self.y)
         loss.backward()
         return float(loss.detach())
 
-    def time(self):
+    def time(self, calls, threads):
+        clock = time.process_time if threads == 1 else time.perf_counter
         t = []
-        for _ in range(3):
-            start = time.process_time()
+        for _ in range(calls):
+            start = clock()
             self.step()
-            t.append(time.process_time() - start)
-        return sorted(t)[1] * 1e3
+            t.append(clock() - start)
+        return sorted(t)[len(t) // 2] * 1e3
 
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
-def memory_of(folder, options, net, last):  # in a process of its own
-    env = dict(os.environ, MALLOC_MMAP_MAX_="0", MALLOC_TRIM_THRESHOLD_="17179869184", CSC_BENCH_PEER=json.dumps([folder, options, net.__name__, bool(last)]))
-    out = subprocess.run([sys.executable] + sys.argv, capture_output=True, text=True, env=env)
-    return float(out.stdout) if out.returncode == 0 else float("nan")
+class Clean:
+    """A process that has loaded PyTorch and done nothing with it; for each question a copy of it measures by how much three calls make it grow."""
+
+    def __init__(self):
+        ask, self.ask = os.pipe()
+        self.answer, answer = os.pipe()
+        self.pid = os.fork()
+        if self.pid:
+            os.close(ask), os.close(answer)
+            self.answers = os.fdopen(self.answer)
+            return
+        os.close(self.ask), os.close(self.answer)
+        for line in os.fdopen(ask):
+            if os.fork() == 0:
+                grown = None
+                try:
+                    folder, entry, options, net, how = json.loads(line)
+                    use_threads(1)
+                    before = resident()
+                    peer = Peer(folder, entry, options, getattr(peers, net), how)
+                    for _ in range(3):
+                        peer.step()
+                    grown = resident() - before - (2 if peer.train else 1) * sum(4 * v.numel() for v in peer.p.values())
+                finally:
+                    os.write(answer, (json.dumps(grown) + "\n").encode())
+                    os._exit(0)
+            os.wait()
+        os._exit(0)
+
+    def memory_of(self, *question):  # growth less parameters and gradients
+        os.write(self.ask, (json.dumps(question) + "\n").encode())
+        return json.loads(self.answers.readline())
+
+    def close(self):
+        os.close(self.ask)
+        os.waitpid(self.pid, 0)
 
 
-def row(name, program, options, batch, net):
-    folder = prepare(program, options, batch)
-    first = ours(folder, batch)
-    memory = (first["grown_bytes"] - first["param_bytes"]) * 1e-6  # the gradients; parameters are there before
-    line = [name, str(batch)]
-    if torch is None:
-        print("| %s | %d | %.1f | | | | %.0f MB | | |" % (name, batch, 1e3 * batch / first["median_ms"], memory), flush=True)
-        return
-    peers = [Peer(folder, options, net, last) for last in (False, True)]
-    loss, want = numpy.fromfile(folder + "/out0.f32", dtype=numpy.float32)[0], peers[0].step()
-    worst = 0.0
+# ---- do they compute the same? In float64 first, which both are compared with: a threshold may cut a rounded value differently.
+def relative(got, want, floor=0.0):
+    return float(numpy.linalg.norm(got - want) / max(numpy.linalg.norm(want), floor, 1e-30))
+
+
+def agreement(folder, entry, options, net, batch):
+    n = min(batch, 8 if call_of(folder)[0] < 1 else 2)
+    subprocess.run([bench + "/bench_library", folder, entry, str(n), "0"], check=True, capture_output=True)
+    exact, single = [Peer(folder, entry, options, net, dtype=d, samples=n) for d in (torch.float64, torch.float32)]
+    loss, _ = exact.step(), single.step()
+    first = numpy.fromfile(folder + "/out0.f32", dtype=numpy.float32)
+    if not exact.train:
+        want = exact.out.numpy().reshape(-1)
+        return dict(ours=relative(first, want), theirs=relative(single.out.numpy().reshape(-1), want), loss=0.0)
     grads = tensors(folder, "params", "grads.f32")
-    for k, v in peers[0].p.items():
-        worst = max(worst, float((grads[k] - v.grad).norm() / (v.grad.norm() + 1e-12)))
-    if not abs(loss - want) <= 1e-4 * (1 + abs(want)) or worst > 5e-3:
-        print("%s: not the same: loss %.6f, theirs %.6f; gradients differ by %.2g" % (name, loss, want, worst), file=sys.stderr, flush=True)
-        return
-    times = [p.time() for p in peers]
-    best = peers[times[1] < times[0]]
-    mine, theirs, peaks = [], [], []
-    for _ in range(pairs):
-        mine.append(ours(folder, batch)["median_ms"])
-        theirs.append(best.time())
-        peaks.append(peak())
+    floor = 1e-2 * max(float(v.grad.norm()) for v in exact.p.values())  # in front of a batch norm some cancel to nothing
+    worst = [max(relative(g[k], v.grad.numpy(), floor) for k, v in exact.p.items()) for g in (grads, {k: v.grad.numpy() for k, v in single.p.items()})]
+    return dict(ours=worst[0], theirs=worst[1], loss=abs(float(first[0]) - loss) / (1 + abs(loss)))
+
+
+def agree(a):
+    return a["loss"] <= 1e-4 and a["ours"] <= max(1e-3, 5 * a["theirs"])
+
+
+# ---- rows
+def training():
+    e = "examples/"
+    for u in (0, 2, 6):
+        yield "ML-ISTA MNIST, unfold %d" % u, e + "ml_ista_mnist/ml_ista_mnist.csc", dict(unfold=u), 128, "ml_ista", 2.5
+    for u, name in ((0, "plain"), (2, "layered, unfold 2")):
+        yield "ML-CSC, " + name, e + "ml_csc_cifar/ml_csc_cifar.csc", dict(unfold=u, form="layered"), 64, "ml_csc", 1.2
+    for d in (6, 12):
+        for u in (0, 1, 2):
+            yield "MSD-CSC d%d, unfold %d" % (d, u), e + "msd_csc/msd_csc.csc", dict(d=d, unfold=u), 128 if d == 6 else 32, "msd_csc", 1.8 if u else 1.5
+    yield "ResNet-20", e + "res_csc/res_csc.csc", dict(n=3, form="resnet"), 128, "res_csc", 1.4
+    yield "Res-CSC-20", e + "res_csc/res_csc.csc", dict(n=3), 128, "res_csc", 1.4
+    yield "ResNet-18", e + "resnet/resnet.csc", dict(layers=18), 32, "resnet", 1.0
+    yield "SDNet-18", e + "sdnet/sdnet.csc", dict(layers=18), 32, "sdnet", 1.0
+    yield "SDNet-18-All", e + "sdnet/sdnet.csc", dict(layers=18, form="all"), 16, "sdnet", 1.2
+
+
+def inference():
+    at = {"MSD-CSC": 2.0, "ML-ISTA": 2.5, "Res-CSC": 1.4, "ResNet-18": 1.0}
+    for name, program, options, batch, net, _ in training():
+        if any(name.startswith(k) for k in at) and options.get("unfold") != 0 and name != "ML-ISTA MNIST, unfold 6":
+            for b in (128, 1):
+                yield name, program, options, b, net, 2.0 if b == 1 else [v for k, v in at.items() if name.startswith(k)][0]
+
+
+def lassos():
+    t = "tests/bench/"
+    for form in ("ista", "fista"):
+        yield "convolutional Lasso 7x7, 64 atoms, 3x32x32, %s 50" % form.upper(), t + "conv_lasso.csc", dict(iterations=50, form=form), 32, "conv_lasso", 4.0
+        yield "the same, one 1x256x256, %s 20" % form.upper(), t + "conv_lasso.csc", dict(iterations=20, form=form, channels=1, size=256), 1, "conv_lasso", 6.0
+    yield "dense Lasso 256x1024, 4096 signals, FISTA 20", t + "dense_lasso.csc", dict(iterations=20, form="fista"), 4096, "dense_lasso", 1.0
+    yield "six convolutions 64-64 3x3, 28x28", t + "stack.csc", dict(layers=6), 16, "stack", None
+
+
+def all_rows():
+    for threads in (1, 2):
+        for group, entry, some in (("training", "step", training), ("inference", "forward", inference), ("lasso", "forward", lassos)):
+            for name, program, options, batch, net, needed in some():
+                yield dict(group=group, entry=entry, name=name, program=program, options=options, batch=batch, net=net, needed=needed, threads=threads)
+        if threads == 1:
+            yield dict(group="solve", name="convolutional Lasso to 1e-4, one 1x128x128", peer="SPORCO", needed=3.0, threads=1, solve="sporco")
+            yield dict(group="solve", name="Lasso 256x1024 to 1e-4, one signal", peer="scikit-learn", needed=None, threads=1, solve="sklearn")
+
+
+def say(row):
+    with open(results, "a") as f:
+        f.write(json.dumps(row) + "\n")
+    print("%-58s %s" % ("%s, batch %s, %d thread%s" % (row["name"], row.get("batch", 1), row["threads"], "s" * (row["threads"] > 1)),
+                        row.get("missing") or "%.2f (%.2f-%.2f, %d pairs)" % (row["ratio"], row["lo"], row["hi"], row["pairs"])), flush=True)
+
+
+def spread(mine, theirs):
     ratio = sorted(t / m for t, m in zip(theirs, mine))
-    other = memory_of(folder, options, net, times[1] < times[0]) * 1e-6
-    print("| %s | %d | %.1f | %.1f | **%.2f** | %.2f-%.2f | %.0f | %.0f MB | %.0f MB | 1/%.1f |" % (
-        name, batch, 1e3 * batch / statistics.median(mine), 1e3 * batch / statistics.median(theirs), statistics.median(ratio), ratio[len(ratio) // 4],
-        ratio[len(ratio) - 1 - len(ratio) // 4], statistics.median(peaks), memory, other, other / max(memory, 1e-9)), flush=True)
+    return dict(ratio=statistics.median(ratio), lo=ratio[len(ratio) // 4], hi=ratio[len(ratio) - 1 - len(ratio) // 4], pairs=len(ratio))
 
 
-# ---- main
-if "CSC_BENCH_PEER" in os.environ:
-    folder, options, net, last = json.loads(os.environ["CSC_BENCH_PEER"])
-    before = resident()
-    peer = Peer(folder, options, globals()[net], last)
-    for _ in range(3):
-        peer.step()
-    print(resident() - before - 2 * sum(4 * v.numel() for v in peer.p.values()))
-    sys.exit(0)
-for r in rows:
-    if word in r[0]:
-        row(*r)
+def measure(row, seconds):
+    end = time.perf_counter() + seconds
+    use_threads(row["threads"])
+    folder = prepare(row["program"], row["options"], row["entry"], row["batch"])
+    gflop, _ = call_of(folder)
+    net = getattr(peers, row["net"], None) if torch else None
+    out = {k: row[k] for k in ("group", "name", "batch", "threads", "needed")}
+    out.update(gflop=gflop)
+    if net and row["threads"] == 1:
+        out["check"] = agreement(folder, row["entry"], row["options"], net, row["batch"])
+        if not agree(out["check"]):
+            refused.add(folder)
+            return dict(out, missing="not the same: %s" % out["check"])
+    if folder in refused:
+        return dict(out, missing="not the same: see one thread")
+    ours = Ours(folder, row["entry"], row["batch"], row["threads"])
+    try:
+        each = ours.first["median_ms"] * 1e-3
+        calls = max(1, min(9, int(0.15 / max(each, 1e-6))))
+        memory = (ours.first["grown_bytes"] - (ours.first["param_bytes"] if row["entry"] == "step" else 0)) * 1e-6  # gradients; parameters were there before
+        out.update(memory=max(memory, 0))
+        if net is None:
+            t = [ours.ask(calls) for _ in range(LEAST_PAIRS)]
+            return dict(out, ours=1e3 * row["batch"] / statistics.median(t), missing="no PyTorch")
+        hows = ["eager"]
+        if len(tensors(folder, "params", "params.f32")) and row["net"] != "dense_lasso":
+            hows.append("channels last")
+        if row["net"] == "stack":
+            hows.append("oneDNN blocked")
+        if with_compile and row["threads"] == 1:
+            hows.append("torch.compile")
+        best = None
+        for how in hows:
+            try:
+                peer = Peer(folder, row["entry"], row["options"], net, how)
+                for _ in range(1 if each > 0.5 else 2):
+                    peer.step()
+                t = peer.time(1, row["threads"])
+            except Exception as error:  # a way that this PyTorch does not offer
+                print("%s, %s: %s" % (row["name"], how, str(error).split("\n")[0]), file=sys.stderr)
+                continue
+            if best is None or t < best[0]:
+                best = (t, peer)
+        peer = best[1]
+        mine, theirs, peaks = [], [], []
+        while len(mine) < most_pairs and (len(mine) < LEAST_PAIRS or time.perf_counter() < end):
+            mine.append(ours.ask(calls))
+            theirs.append(peer.time(calls, row["threads"]))
+            peaks.append(ours.peak())
+        out.update(spread(mine, theirs), peer=peer.how, ours=1e3 * row["batch"] / statistics.median(mine), theirs=1e3 * row["batch"] / statistics.median(theirs),
+                   peak=statistics.median(peaks))
+        out["share"] = out["ours"] * gflop / (out["peak"] * row["threads"]) if out["peak"] else 0
+        if row["group"] == "training" and row["threads"] == 1:
+            grown = clean.memory_of(folder, row["entry"], row["options"], row["net"], peer.how)
+            out["their_memory"] = None if grown is None else max(grown, 0) * 1e-6
+        return out
+    finally:
+        ours.close()
+
+
+# ---- solved to an accuracy: each side with the fewest of its own updates that reach it
+def objective(x, made, z, lam):
+    return 0.5 * float(((x - made) ** 2).sum()) + lam * float(numpy.abs(z).sum())
+
+
+def ours_solved(program, options, lam, signal, goal=None):
+    """(updates, objective) of the first count that reaches the goal; without one: of many updates."""
+    for n in (1500,) if goal is None else (10, 15, 20, 30, 40, 60, 80, 120, 160, 240, 320, 480, 640, 960):
+        folder = prepare(program, dict(options, iterations=n), "forward", 1)
+        x = signal(folder)
+        x.astype(numpy.float32).tofile(os.path.join(folder, "in0.f32"))
+        subprocess.run([bench + "/bench_library", folder, "forward", "1", "0"], check=True, capture_output=True)
+        z, made = (numpy.fromfile(os.path.join(folder, "out%d.f32" % i), dtype=numpy.float32).astype(numpy.float64) for i in (0, 1))
+        f = objective(x.reshape(-1), made, z, lam)
+        if goal is None or f <= goal:
+            return folder, n, f, x
+    return None, 0, 0, None
+
+
+def sparse_signal(made_by):
+    def signal(folder):
+        r = numpy.random.default_rng(3)
+        return made_by(tensors(folder, "params", "params.f32"), r)
+    return signal
+
+
+def conv_signal(size):
+    def made(p, r):
+        f = p["D.F"][:, 0]
+        code = r.standard_normal((f.shape[0], size, size)) * 4 * (r.random((f.shape[0], size, size)) < 0.002)
+        big = numpy.zeros_like(code)
+        big[:, :f.shape[1], :f.shape[2]] = f
+        return numpy.fft.irfft2((numpy.fft.rfft2(code) * numpy.fft.rfft2(big)).sum(0), (size, size)) + 0.05 * r.standard_normal((size, size))
+    return made
+
+
+def dense_made(p, r):
+    a = p["A.W"]
+    return a @ (r.standard_normal(a.shape[1]) * (r.random(a.shape[1]) < 0.05)) + 0.01 * r.standard_normal(a.shape[0])
+
+
+def sporco_solver(folder, x, lam):
+    import sporco.fft
+    from sporco.admm import cbpdn
+    try:
+        sporco.fft.pyfftw_threads = 1
+    except AttributeError:
+        pass
+    f = numpy.ascontiguousarray(tensors(folder, "params", "params.f32")["D.F"][:, 0].transpose(1, 2, 0))
+
+    def run(n):
+        opt = cbpdn.ConvBPDN.Options({"Verbose": False, "MaxMainIter": n, "RelStopTol": 1e-9, "AutoRho": {"Enabled": True}, "DataType": numpy.float32, "FastSolve": True})
+        b = cbpdn.ConvBPDN(f, x.astype(numpy.float32), lam, opt, dimK=0)
+        z = b.solve()
+        return z, lambda: objective(x, b.reconstruct(z).squeeze(), z, lam)
+    return run, (10, 15, 20, 30, 40, 60, 80, 120, 160, 240, 320)
+
+
+def sklearn_solver(folder, x, lam):
+    from sklearn.linear_model import Lasso
+    a = numpy.asfortranarray(tensors(folder, "params", "params.f32")["A.W"])
+    y = x.astype(numpy.float32)
+
+    def run(n):
+        import warnings
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            z = Lasso(alpha=lam / len(y), fit_intercept=False, tol=1e-12, max_iter=n).fit(a, y).coef_
+        return z, lambda: objective(x, a.astype(numpy.float64) @ z, z, lam)
+    return run, (3, 5, 7, 10, 15, 20, 30, 40, 60, 80, 120, 200, 400, 800)
+
+
+def solve(row, seconds):
+    end = time.perf_counter() + seconds
+    use_threads(1)
+    conv = row["solve"] == "sporco"
+    program = "tests/bench/conv_lasso.csc" if conv else "tests/bench/dense_lasso.csc"
+    options = dict(channels=1, size=128, boundary="circular") if conv else {}
+    lam = 0.5 if conv else 0.1
+    signal = sparse_signal(conv_signal(128) if conv else dense_made)
+    folder, _, best, x = ours_solved(program, options, lam, signal)
+    run, counts = (sporco_solver if conv else sklearn_solver)(folder, x, lam)
+    best = min(best, run(counts[-1])[1]())
+    goal = best * (1 + 1e-4)
+    folder, n, _, x = ours_solved(program, options, lam, signal, goal)
+    k = next((k for k in counts if run(k)[1]() <= goal), None)
+    out = {k2: row[k2] for k2 in ("group", "name", "threads", "needed", "peer")}
+    if not n or k is None:
+        return dict(out, missing="not reached: ours %s, theirs %s updates" % (n, k))
+    ours, mine, theirs = Ours(folder, "forward", 1, 1), [], []
+    while len(mine) < most_pairs and (len(mine) < LEAST_PAIRS or time.perf_counter() < end):
+        mine.append(ours.ask(3))
+        start = time.process_time()
+        run(k)
+        theirs.append((time.process_time() - start) * 1e3)
+    ours.close()
+    return dict(out, batch=1, **spread(mine, theirs), ours=1e3 / statistics.median(mine), theirs=1e3 / statistics.median(theirs), peer="%s, %d updates (ours %d)" % (row["peer"], k, n))
+
+
+# ---- the compiler's table
+def compiler_rows():
+    for name, program, entries, options, cold, warm in (
+            ("chain with 20 unfoldings, forward", "tests/bench/compile_chain.csc", "forward", {}, 500, 100),
+            ("MSD-CSC d12 unfold 2, forward and gradient", "examples/msd_csc/msd_csc.csc", "forward,step", dict(d=12, unfold=2), 5000, 100)):
+        cache, library, times = os.path.join(work, "cold"), os.path.join(work, "made.so"), {0: [], 1: []}
+        for turn in range(3):
+            shutil.rmtree(cache, ignore_errors=True)
+            for again in range(4):
+                env = dict(os.environ, CSC_CACHE=cache, **({"CSC_LIBRARY": library} if turn + again == 0 else {}))
+                t = subprocess.run([bench + "/bench_compile", os.path.join(source, program), entries] + ["%s=%s" % o for o in options.items()], check=True,
+                                   capture_output=True, text=True, env=env).stdout.split()
+                times[int(t[3])].append(float(t[1]))
+        needed = []
+        if shutil.which("readelf"):
+            text = subprocess.run(["readelf", "-d", library], capture_output=True, text=True).stdout
+            needed = [l.split("[")[1].split("]")[0] for l in text.split("\n") if "NEEDED" in l]
+        row = dict(group="compiler", name=name, threads=len(cores), cold=statistics.median(times[0]), warm=statistics.median(times[1]), cold_needed=cold, warm_needed=warm,
+                   library=os.path.getsize(library) * 1e-6, needs=needed)
+        with open(results, "a") as f:
+            f.write(json.dumps(row) + "\n")
+        print("%-58s cold %.0f ms, from the cache %.1f ms, library %.2f MB" % (name, row["cold"], row["warm"], row["library"]), flush=True)
+
+
+def main():
+    begin = time.perf_counter()
+    if word in "compiler":
+        os.sched_setaffinity(0, set(cores))
+        compiler_rows()
+    rows = [r for r in all_rows() if word in r["name"] + " " + r["group"]]
+    for i, row in enumerate(rows):
+        left = minutes * 60 - (time.perf_counter() - begin)
+        if left < 5:
+            say(dict({k: row[k] for k in ("group", "name", "threads")}, batch=row.get("batch", 1), missing="no time was left"))
+            continue
+        # twice a fair part: many rows end early, with all their pairs
+        try:
+            say((solve if "solve" in row else measure)(row, min(left / 2, 2 * left / (len(rows) - i)) * 0.5))
+        except Exception as error:
+            say(dict({k: row[k] for k in ("group", "name", "threads")}, batch=row.get("batch", 1), missing=type(error).__name__ + ": " + str(error).split("\n")[0][:200]))
+
+
+clean = Clean() if torch else None
+main()
+if clean:
+    clean.close()

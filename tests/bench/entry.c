@@ -2,7 +2,8 @@
    Prints milliseconds a call (median, best, by processor time when there is one thread), samples a second, and the rate of the nominal
    multiply-adds of convolutions and matrices. A measurement, not a test.
    With CSC_LIBRARY=FOLDER it measures nothing, but leaves there what bench_library and a peer need: the library, its description, the
-   parameters as they start, the states, the inputs (floats as they lie in memory). */
+   parameters as they start, the states, the inputs (floats as they lie in memory), and in `call` 10^9 operations of products a sample, then the
+   floats of each output and whether each sample has its own. */
 #include "driver/link.h"
 #include "driver/model.h"
 #include "op/eval.h"
@@ -83,6 +84,15 @@ int main(int argc, char **argv) {
         leave(cx, folder, "model.json", table->info, strlen(table->info));
         leave(cx, folder, "params.f32", csc_net_params(m.net), table->param_floats * sizeof(float));
         leave(cx, folder, "states.f32", csc_net_states(m.net), table->state_floats * sizeof(float));
+        double all = 0;
+        for (size_t i = 0; i < entry->graph->nodes.len; i++) all += node_flops(entry->graph, &entry->graph->nodes.at[i]);
+        const char *text = arena_printf(cx->keep, "%.6g\n", all * 1e-9);
+        for (size_t i = 0; i < entry->graph->outs.len; i++) {
+            const GraphOut *g = &entry->graph->outs.at[i];
+            if (g->role == OUT_GRAD || g->role == OUT_STATE) continue;
+            text = arena_printf(cx->keep, "%s%lld %d\n", text, (long long)shape_size(graph_shape(entry->graph, g->node)), graph_batched(entry->graph, g->node));
+        }
+        leave(cx, folder, "call", text, strlen(text));
         for (int32_t k = 0; k < entry->nin; k++)
             leave(cx, folder, arena_printf(cx->keep, "in%d.f32", (int)k), in[k], (size_t)(batch * shape_size(entry->in[k].shape)) * sizeof(float));
         return 0;

@@ -1,7 +1,8 @@
 /* Runs one entry of a library as a program without the compiler would: bench_library FOLDER ENTRY BATCH SECONDS [threads]. The folder is what
    bench_entry left (CSC_LIBRARY). Prints milliseconds a call (median, best; processor time at one thread), and by how much resident memory
    grew from before the library was loaded to the end of the third call, in bytes; leaves grads.f32, out0.f32, ... and the new states.f32 of the first call.
-   A measurement, not a test. */
+   SECONDS = serve: for each number n on standard input it then makes n calls and answers with the median of their milliseconds; 0: with the
+   multiply-adds this processor does a second. A measurement, not a test. */
 #include "csc.h"
 #include "csc_model.h"
 #include <dlfcn.h>
@@ -52,6 +53,16 @@ static float *read_floats(const char *folder, const char *name, size_t *n) {
     return p;
 }
 
+static void read_sizes(const char *folder, size_t batch, size_t sizes[64]) { /* floats of each output */
+    char path[4096];
+    snprintf(path, sizeof path, "%s/call", folder);
+    FILE *f = fopen(path, "r");
+    int batched;
+    if (!f || fscanf(f, "%*f") < 0) exit(1);
+    for (int i = 0; i < 64 && fscanf(f, "%zu %d", &sizes[i], &batched) == 2; i++) sizes[i] *= batched ? batch : 1;
+    fclose(f);
+}
+
 static void write_floats(const char *folder, const char *name, const float *p, size_t n) {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -66,7 +77,7 @@ __attribute__((target("avx512f,fma"), optimize("fp-contract=fast"))) static doub
     if (!__builtin_cpu_supports("avx512f")) return 0;
     enum { ACC = 16, TURNS = 200000 };
     double best = 0;
-    for (int t = 0; t < 7; t++) {
+    for (int t = 0; t < 4; t++) {
         V16 acc[ACC], a = (V16){0} + 0.999f, b = (V16){0} + 0.001f;
         for (int i = 0; i < ACC; i++) acc[i] = b;
         double start = seconds(CLOCK_PROCESS_CPUTIME_ID);
@@ -99,6 +110,8 @@ int main(int argc, char **argv) {
         snprintf(name, sizeof name, "in%d.f32", i);
         in[i] = read_floats(folder, name, &n);
     }
+    size_t sizes[64];
+    read_sizes(folder, batch, sizes);
     long before = resident();
     snprintf(name, sizeof name, "%s/model.so", folder);
     void *lib = dlopen(name, RTLD_NOW | RTLD_LOCAL);
@@ -112,7 +125,7 @@ int main(int argc, char **argv) {
     if (!e) return fprintf(stderr, "no entry %s\n", argv[2]), 1;
     csc_pool *pool = threads > 1 ? csc_pool_new(threads) : NULL;
     float *grads = block(m->param_floats * 4);
-    for (uint32_t i = 0; i < e->nout; i++) out[i] = block(batch * 4096 * 4);
+    for (uint32_t i = 0; i < e->nout; i++) out[i] = block(sizes[i] * 4);
     csc_call call = {.size = sizeof call, .batch = (uint32_t)batch, .in = (const float *const *)in, .out = out, .params = params, .grads = grads,
                      .state = states, .state_out = states, .tunables = m->tunable_defaults, .pool = pool,
                      .parallel_for = pool ? csc_pool_parallel_for : NULL};
@@ -131,11 +144,23 @@ int main(int argc, char **argv) {
         write_floats(folder, "states.f32", states, m->state_floats);
         for (uint32_t i = 0; i < e->nout; i++) {
             snprintf(name, sizeof name, "out%u.f32", i);
-            write_floats(folder, name, out[i], 1);
+            write_floats(folder, name, out[i], sizes[i]);
         }
     }
     qsort(t, (size_t)calls, sizeof *t, by_value);
     printf("median_ms %.4f best_ms %.4f calls %d grown_bytes %ld param_bytes %llu workspace_bytes %llu\n", 1e3 * t[calls / 2], 1e3 * t[0], calls, grown,
            (unsigned long long)m->param_floats * 4, (unsigned long long)(e->fixed_bytes + batch * e->batch_bytes + e->thread_bytes));
+    fflush(stdout);
+    if (strcmp(argv[4], "serve")) return 0;
+    while (scanf("%d", &calls) == 1 && calls <= 4000) {
+        for (int i = 0; i < calls; i++) {
+            double start = seconds(clock);
+            if (e->run(&call)) return 1;
+            t[i] = seconds(clock) - start;
+        }
+        qsort(t, (size_t)calls, sizeof *t, by_value);
+        printf("%.6f\n", calls ? 1e3 * t[calls / 2] : peak());
+        fflush(stdout);
+    }
     return 0;
 }

@@ -6,6 +6,8 @@ if(CSC_LLVM)
   csc_test(guards csc_driver)
   add_executable(bench_entry EXCLUDE_FROM_ALL bench/entry.c) # a measurement, not a test
   target_link_libraries(bench_entry PRIVATE csc_driver)
+  add_executable(bench_compile EXCLUDE_FROM_ALL bench/compile.c)
+  target_link_libraries(bench_compile PRIVATE csc_driver)
   add_executable(bench_library EXCLUDE_FROM_ALL bench/library.c)
   target_link_libraries(bench_library PRIVATE csc_runtime ${CMAKE_DL_LIBS})
   add_executable(bench_curves EXCLUDE_FROM_ALL bench/curves.c)
