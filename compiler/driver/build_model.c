@@ -1,5 +1,6 @@
 /* cscc build: a shared library and its header. */
 #include "base/trouble.h"
+#include "driver/codegen.h"
 #include "driver/commands.h"
 #include "driver/header.h"
 #include "driver/link.h"
@@ -60,6 +61,45 @@ static void print_memory(const Compile *c) {
     }
 }
 
+/* --cpu a,b,c: code for each, in one archive, and the choice between them. */
+static bool several_levels(Cx *cx, Compile *c) {
+    static const char *const known[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4"};
+    enum { KNOWN = sizeof known / sizeof *known };
+    const char *level[KNOWN], *prefix[KNOWN], *list = c->cpu, *why = NULL;
+    int n = 0, last = -1;
+    for (const char *at = list; *at; at += *at == ',') {
+        size_t len = strcspn(at, ",");
+        int k = last + 1;
+        while (k < KNOWN && (strlen(known[k]) != len || memcmp(known[k], at, len))) k++;
+        if (k == KNOWN) {
+            Diag *d = diag_error(cx, E_CPU, (Span){0}, "'%.*s' is no level that can stand there in '%s'", (int)len, at, list);
+            diag_help(cx, d, "several levels of x86-64, from the lowest: x86-64-v2,x86-64-v3,x86-64-v4");
+            return false;
+        }
+        last = k;
+        level[n] = known[k];
+        prefix[n++] = arena_printf(cx->keep, "v%d_", k + 2);
+        at += len;
+    }
+    Vec(CodeObject) part = {0};
+    size_t said = cx->diags.len;
+    for (int i = 0; i < n; i++) {
+        c->cpu = level[i], c->symbol_prefix = prefix[i];
+        c->weights = i ? LLVM_WEIGHTS_BORROWED : LLVM_WEIGHTS_LENT;
+        c->object = NULL;
+        if (!compile_model(c, "llvm")) return false;
+        if (i) cx->diags.len = said; /* said once */
+        said = cx->diags.len;
+        CodeObject member;
+        for (size_t at = 0; code_member(c->object, &at, &member);) vec_push(cx->keep, &part, member);
+    }
+    CodeObject *choice = codegen_open(cx->keep, &why)->dispatch(cx->keep, level, prefix, n);
+    vec_push(cx->keep, &part, *choice);
+    c->object = code_archive(cx->keep, part.at, (int32_t)part.len);
+    c->cpu = list;
+    return true;
+}
+
 int command_build(Cx *cx, const Options *o) {
     Compile c;
     if (!compile_read(&c, cx, o)) return 1;
@@ -72,7 +112,7 @@ int command_build(Cx *cx, const Options *o) {
     compile_want(&c, ENTRY_FORWARD, 0);
     compile_want(&c, ENTRY_BACKWARD, 0);
     if (o->embed_weights && !read_weights(cx, o, &c)) return 1;
-    bool ok = compile_model(&c, "llvm");
+    bool ok = strchr(c.cpu, ',') && !o->any_emit && !o->stop_after ? several_levels(cx, &c) : compile_model(&c, "llvm");
     compile_report(&c);
     if (!ok) return 1;
     if (o->any_emit || !c.object) return 0; /* --emit and --stop-after look on the way; nothing is linked */

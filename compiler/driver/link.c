@@ -1,6 +1,8 @@
 /* Finds ld, ld.lld, gold or cc, and runs it on a temporary object beside the result; the result appears whole or not at all. */
 #include "driver/link.h"
 #include "base/trouble.h"
+#include "code/code.h"
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,6 +26,22 @@ const char *link_which(Arena *a, const char *name) {
         path += n + (path[n] == ':');
     }
     return NULL;
+}
+
+/* A linker for another kind of processor than this one's. */
+static const char *find_foreign(Arena *a) {
+    static const char *const names[] = {"aarch64-linux-gnu-ld", "ld.lld"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *p = link_which(a, names[i]);
+        if (p) return p;
+    }
+    return NULL;
+}
+
+static int machine_of(const char *bytes, size_t len) { /* e_machine of an object, or of the first in an archive */
+    CodeObject all = {(char *)bytes, len}, first;
+    size_t at = 0;
+    return code_member(&all, &at, &first) && first.len > 20 ? (unsigned char)first.bytes[18] | (unsigned char)first.bytes[19] << 8 : 0;
 }
 
 const char *link_find(Arena *a, bool *is_compiler) {
@@ -85,7 +103,17 @@ bool link_write(Cx *cx, const char *path, const void *bytes, size_t len) {
 
 bool link_shared(Cx *cx, const char *bytes, size_t len, const char *path) {
     bool is_compiler = false;
-    const char *linker = link_find(cx->keep, &is_compiler);
+#if defined __aarch64__
+    bool foreign = machine_of(bytes, len) != EM_AARCH64;
+#else
+    bool foreign = machine_of(bytes, len) == EM_AARCH64;
+#endif
+    const char *linker = foreign ? find_foreign(cx->keep) : link_find(cx->keep, &is_compiler);
+    if (!linker && foreign) {
+        Diag *d = diag_error(cx, E_LINKER, (Span){0}, "no linker for aarch64 was found: aarch64-linux-gnu-ld and ld.lld are not on the PATH");
+        diag_help(cx, d, "on Debian: apt-get install binutils-aarch64-linux-gnu");
+        return false;
+    }
     if (!linker) {
         Diag *d = diag_error(cx, E_LINKER, (Span){0}, "no linker was found: ld, ld.lld, ld.gold and cc are not on the PATH");
         diag_help(cx, d, "on Debian: apt-get install binutils");

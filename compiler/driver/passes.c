@@ -83,7 +83,14 @@ static void run_sched(Compile *c) {
     if (c->object) return;
     SchedTarget t;
     if (!sched_target(c->cpu, &t)) {
-        diag_error(c->cx, E_CPU, (Span){0}, "there is no processor '%s'", c->cpu);
+        Diag *d = diag_error(c->cx, E_CPU, (Span){0}, "there is no processor '%s'", c->cpu);
+        if (strchr(c->cpu, ',')) diag_help(c->cx, d, "several levels stand in a library only: cscc build --cpu x86-64-v2,x86-64-v3,x86-64-v4");
+        return;
+    }
+    bool runs = c->o->command == CMD_TRAIN || c->o->command == CMD_EVAL || c->o->command == CMD_RUN;
+    if (runs && !t.gpu && !c->o->any_emit && !sched_target_runs(c->cpu)) {
+        Diag *d = diag_error(c->cx, E_CPU, (Span){0}, "code for %s does not run on this machine", c->cpu);
+        diag_help(c->cx, d, "cscc build makes libraries for other machines");
         return;
     }
     c->sched = sched_program(c->cx, c->cx->keep, c->program, c->entries.at, c->entries.len, &t);
@@ -112,7 +119,8 @@ static void run_llvm(Compile *c) {
                           .tunable_defaults = tune,
                           .params = c->embed_params,
                           .state = c->embed_states,
-                          .symbol_prefix = ""};
+                          .symbol_prefix = c->symbol_prefix,
+                          .weights = c->weights};
     LlvmOptions lo = {.cpu = c->cpu, .level = 1, .split = !o->emit[EMIT_OBJ]};
 #ifdef __SANITIZE_ADDRESS__
     lo.asan = o->command != CMD_BUILD;

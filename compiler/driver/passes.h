@@ -27,6 +27,8 @@ typedef struct Compile {
     const char *cpu;
     const char *info;        /* JSON, in the code */
     const float *embed_params, *embed_states; /* or NULL */
+    const char *symbol_prefix; /* of one level of a library; NULL: the only one */
+    LlvmWeights weights;
     CodeObject *object;
     const char *cache_path;  /* where the object is kept for the next run, or NULL */
     struct {

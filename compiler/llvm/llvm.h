@@ -5,11 +5,14 @@
 #include "loop/loop.h"
 
 typedef struct LlvmOptions {
-    const char *cpu;  /* "native", "x86-64-v2", "x86-64-v3", "x86-64-v4", ... */
+    const char *cpu;  /* "native", "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64", ... */
     bool asan;        /* generated code under AddressSanitizer (JIT in a sanitized process) */
     int level;        /* code generation, 1..3; 0 is turned into 1 */
     bool split;       /* a large module may become an archive of several objects, made on several threads */
 } LlvmOptions;
+
+/* Weights that are embedded in one of several objects. */
+typedef enum LlvmWeights { LLVM_WEIGHTS_OWN, LLVM_WEIGHTS_LENT, LLVM_WEIGHTS_BORROWED } LlvmWeights;
 
 /* What the table of csc_model needs besides the module. */
 typedef struct LlvmModelInfo {
@@ -18,8 +21,13 @@ typedef struct LlvmModelInfo {
     uint32_t tunable_count;
     const float *tunable_defaults;
     const float *params, *state; /* to embed, or NULL */
-    const char *symbol_prefix;   /* "" : exports csc_model_query */
+    const char *symbol_prefix;   /* NULL or "": exports csc_model_query; else NAMEcsc_model_query, for the other objects of a library */
+    LlvmWeights weights;
 } LlvmModelInfo;
+
+/* Code for several levels of a processor in one library: the exported csc_model_query, which calls that of the highest level that the processor
+   offers. Levels from the lowest; "x86-64-v2" where none is offered. An object for x86-64. */
+CodeObject *llvm_dispatch(Arena *a, const char *const *levels, const char *const *prefixes, int n);
 
 /* ir, assembly: NULL or where to print them. NULL result only on a machine trouble that was reported. */
 CodeObject *llvm_emit(Arena *a, const LpModule *m, const LlvmModelInfo *info, const LlvmOptions *o, FILE *ir, FILE *assembly);
@@ -29,5 +37,6 @@ typedef struct LlvmRoom {
     const char *version; /* of the cscc that it belongs to */
     CodeObject *(*emit)(Arena *a, const LpModule *m, const LlvmModelInfo *info, const LlvmOptions *o, FILE *ir, FILE *assembly);
     const char *(*llvm_version)(Arena *a);
+    CodeObject *(*dispatch)(Arena *a, const char *const *levels, const char *const *prefixes, int n);
 } LlvmRoom;
 #endif

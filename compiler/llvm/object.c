@@ -79,7 +79,7 @@ static void open_module(Emit *e, const Target *t) {
 
 static void emit_part(Part *p) {
     Target t = target_open(p->a, p->o->cpu, p->o->level);
-    if (!t.machine) machine_trouble("LLVM makes no code for this machine");
+    if (!t.machine) machine_trouble("this LLVM makes no code for %s", p->o->cpu);
     Emit *e = ARENA_NEW(p->a, Emit);
     *e = (Emit){.a = p->a, .m = p->m, .o = p->o, .plan = p->plan, .part = p->number, .cpu = t.cpu, .features = t.features};
     open_module(e, &t);

@@ -14,5 +14,10 @@ static const char *llvm_version(Arena *a) {
     return arena_printf(a, "%u.%u.%u", major, minor, patch);
 }
 
+static CodeObject *dispatch(Arena *a, const char *const *levels, const char *const *prefixes, int n) {
+    trouble_set_pass("llvm");
+    return llvm_dispatch(a, levels, prefixes, n);
+}
+
 extern const LlvmRoom csc_llvm_room;
-const LlvmRoom csc_llvm_room = {CSC_VERSION, emit, llvm_version};
+const LlvmRoom csc_llvm_room = {CSC_VERSION, emit, llvm_version, dispatch};

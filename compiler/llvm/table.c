@@ -10,6 +10,21 @@ static Val floats(Emit *e, const char *name, const float *f, uint64_t n) {
     return f && n ? emit_data(e, name, f, n * sizeof *f, 64) : LLVMConstNull(e->ptr);
 }
 
+/* Embedded numbers: this object's own, or one copy for all objects of a library. */
+static Val weights(Emit *e, const char *name, const LlvmModelInfo *info, const float *f, uint64_t n) {
+    if (!f || !n || info->weights == LLVM_WEIGHTS_OWN) return floats(e, name, f, n);
+    const char *shared = arena_printf(e->a, "csc_weights_%s", name);
+    Val g;
+    if (info->weights == LLVM_WEIGHTS_BORROWED) g = LLVMAddGlobal(e->mod, e->f32, shared);
+    else {
+        g = floats(e, name, f, n);
+        LLVMSetValueName2(g, shared, strlen(shared));
+    }
+    LLVMSetLinkage(g, LLVMExternalLinkage);
+    LLVMSetVisibility(g, LLVMHiddenVisibility);
+    return g;
+}
+
 static Val constant(Emit *e, const char *name, Val v) {
     Val g = LLVMAddGlobal(e->mod, LLVMTypeOf(v), name);
     LLVMSetInitializer(g, v);
@@ -26,7 +41,7 @@ static Val entry_row(Emit *e, const LpEntry *t) { /* csc_entry */
 
 static void emit_query(Emit *e, const char *prefix, Val model) {
     const char *name = arena_printf(e->a, "%scsc_model_query", prefix ? prefix : "");
-    e->fn = emit_function(e, name, LLVMFunctionType(e->ptr, &e->i32, 1, 0), REACH_ALL);
+    e->fn = emit_function(e, name, LLVMFunctionType(e->ptr, &e->i32, 1, 0), prefix && *prefix ? REACH_PARTS : REACH_ALL);
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, ""));
     Val old = LLVMBuildICmp(e->b, LLVMIntULT, LLVMGetParam(e->fn, 0), u32(e, CSC_MODEL_VERSION), "");
     LLVMBuildRet(e->b, LLVMBuildSelect(e->b, old, LLVMConstNull(e->ptr), model, ""));
@@ -40,7 +55,7 @@ void emit_model(Emit *e, const LlvmModelInfo *info) {
     Val entries = constant(e, "entries", LLVMConstArray2(row, rows, n));
     Val f[] = {u32(e, CSC_MODEL_VERSION), u32(e, sizeof(csc_model)), text(e, info->json ? info->json : "{}"), u64(e, info->param_floats),
                u64(e, info->state_floats), u32(e, info->tunable_count), u32(e, n), entries,
-               floats(e, "tunables", info->tunable_defaults, info->tunable_count), floats(e, "params", info->params, info->param_floats),
-               floats(e, "state", info->state, info->state_floats)};
+               floats(e, "tunables", info->tunable_defaults, info->tunable_count), weights(e, "params", info, info->params, info->param_floats),
+               weights(e, "state", info, info->state, info->state_floats)};
     emit_query(e, info->symbol_prefix, constant(e, "model", LLVMConstStructInContext(e->cx, f, 11, 0)));
 }

@@ -1,8 +1,9 @@
-/* Processors: x86-64-v2, -v3, -v4, this one ("native"), or a name that LLVM knows. */
+/* Processors: x86-64-v2, -v3, -v4, aarch64, this one ("native"), or a name that LLVM knows. */
 #include "llvm/target.h"
 #include "llvm/llvm.h"
 #include <llvm-c/Core.h>
 #include <llvm-c/Target.h>
+#include <pthread.h>
 #include <string.h>
 
 static const char *kept(Arena *a, char *message) {
@@ -16,9 +17,22 @@ void target_start(void) {
     LLVMInitializeNativeAsmPrinter();
 }
 
+static void start_all(void) { /* what this LLVM has for other machines */
+    LLVMInitializeAllTargetInfos();
+    LLVMInitializeAllTargets();
+    LLVMInitializeAllTargetMCs();
+    LLVMInitializeAllAsmPrinters();
+}
+
 Target target_open(Arena *a, const char *cpu, int level) {
     Target t = {.cpu = cpu, .features = ""};
-    char *triple = LLVMGetDefaultTargetTriple(), *error = NULL;
+    static pthread_once_t all = PTHREAD_ONCE_INIT;
+    char *triple, *error = NULL;
+    if (!strcmp(cpu, "aarch64")) {
+        pthread_once(&all, start_all);
+        triple = LLVMCreateMessage("aarch64-unknown-linux-gnu");
+        t.cpu = "generic";
+    } else triple = LLVMGetDefaultTargetTriple();
     LLVMTargetRef kind;
     if (!strcmp(cpu, "native")) {
         t.cpu = kept(a, LLVMGetHostCPUName());
@@ -26,6 +40,7 @@ Target target_open(Arena *a, const char *cpu, int level) {
     }
     if (LLVMGetTargetFromTriple(triple, &kind, &error)) {
         LLVMDisposeMessage(error);
+        LLVMDisposeMessage(triple);
         return t;
     }
     LLVMCodeGenOptLevel l = level <= 1 ? LLVMCodeGenLevelLess : level == 2 ? LLVMCodeGenLevelDefault : LLVMCodeGenLevelAggressive;

@@ -29,8 +29,10 @@ typedef struct SchedTarget {
     int32_t shared_bytes; /* most shared memory of a block */
 } SchedTarget;
 
-/* "native" (this machine), "x86-64-v2", "x86-64-v3", "x86-64-v4"; "cuda" (any GPU), "sm_80", "sm_90a", .. False: there is no such processor. */
+/* "native" (this machine), "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64"; "cuda" (any GPU), "sm_80", "sm_90a", .. False: there is no such
+   processor. */
 bool sched_target(const char *cpu, SchedTarget *out);
+bool sched_target_runs(const char *cpu); /* on this machine */
 
 typedef struct SchedRemark {
     const char *text;

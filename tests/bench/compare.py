@@ -163,7 +163,7 @@ def relative(got, want, floor=0.0):
 
 
 def agreement(folder, entry, options, net, batch):
-    n = min(batch, 8 if call_of(folder)[0] < 1 else 2)
+    n = min(batch, 8)
     subprocess.run([bench + "/bench_library", folder, entry, str(n), "0"], check=True, capture_output=True)
     exact, single = [Peer(folder, entry, options, net, dtype=d, samples=n) for d in (torch.float64, torch.float32)]
     loss, _ = exact.step(), single.step()

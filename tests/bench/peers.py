@@ -108,7 +108,7 @@ def resnet(p, s, x, o, train):
     bn = norm(p, s, train)
     x = F.relu(bn(same(x, p["x.conv2d.weight"], 1), "x.batch_norm"))
     x = basic_blocks(p, bn, x, "logits.")
-    return F.linear(x.mean((2, 3)), p["logits.weight"], p["logits.bias"])
+    return F.linear(x.mean((2, 3)), p["logits.linear.weight"], p["logits.linear.bias"])
 
 
 def sdnet(p, s, x, o, train):
