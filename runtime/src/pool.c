@@ -1,12 +1,17 @@
-/* One pool of threads: a parallel-for whose indices are handed out in chunks from an atomic counter. */
+/* One pool of threads: a parallel-for whose indices are handed out in chunks from an atomic counter. Waking a thread costs more than many
+   launches do, so the caller begins alone: threads that are still spinning see the job and join, those that sleep are woken only when
+   the first indices show that the rest is worth it. Nobody spins for long: on a machine with more to do than processors, whoever waits
+   gives its processor to whoever works. */
 #include "rt.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define MAX_THREADS 1024
-#define SPINS 2000 /* about 10 us before a thread goes to sleep */
+#define SPIN_NS 50000   /* before a thread goes to sleep */
+#define WORTH_NS 30000  /* of work that is left: then sleepers are woken */
 
 typedef struct Worker {
     struct csc_pool *pool;
@@ -19,9 +24,10 @@ struct csc_pool {
     pthread_mutex_t turn; /* one parallel-for at a time */
     pthread_cond_t wake, left;
     atomic_uint job;      /* its number; changes when one is opened or the pool ends */
-    atomic_int inside;    /* workers in the job; changed under the lock, read without */
+    atomic_uint inside;   /* workers in the job; changed under the lock, read without */
     atomic_llong next;    /* index to hand out */
-    bool open, ending;
+    bool open, ending, waiting; /* waiting: the caller, for workers to leave */
+    int asleep;
     atomic_bool failed;
     int threads, started;
     Worker *worker;       /* [threads - 1] */
@@ -44,6 +50,23 @@ int csc_cpu_count(void) {
     return n < 1 ? 1 : n;
 }
 
+static int64_t nanoseconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Until *at is (equal) or is not `value`, or the time is over. */
+static void spin(atomic_uint *at, unsigned value, bool equal) {
+    int64_t end = 0;
+    while ((atomic_load_explicit(at, memory_order_acquire) == value) != equal) {
+        for (int i = 0; i < 16; i++) relax();
+        int64_t now = nanoseconds();
+        if (!end) end = now + SPIN_NS;
+        if (now >= end) return;
+    }
+}
+
 static void work(csc_pool *p, void *scratch) {
     for (;;) {
         int64_t from = atomic_fetch_add_explicit(&p->next, p->chunk, memory_order_relaxed);
@@ -53,14 +76,34 @@ static void work(csc_pool *p, void *scratch) {
     }
 }
 
+/* The caller's part: by the time that its first indices took it knows whether to wake the sleepers. */
+static void work_and_wake(csc_pool *p, void *scratch) {
+    int64_t start = nanoseconds(), done = 0;
+    for (;;) {
+        int64_t from = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
+        if (from >= p->count) return;
+        p->task(p->arg, from, scratch);
+        done++;
+        if (done & (done - 1)) continue; /* the clock is looked at after 1, 2, 4, ... of them */
+        int64_t took = nanoseconds() - start, left = p->count - from - 1;
+        if (left > 0 && took / done * left > WORTH_NS) break;
+    }
+    pthread_mutex_lock(&p->lock);
+    if (p->asleep) pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+    work(p, scratch);
+}
+
 static void *worker_main(void *arg) {
     Worker *w = arg;
     csc_pool *p = w->pool;
     unsigned seen = 0;
     for (;;) {
-        for (int i = 0; i < SPINS && atomic_load_explicit(&p->job, memory_order_acquire) == seen; i++) relax();
+        spin(&p->job, seen, false);
         pthread_mutex_lock(&p->lock);
+        p->asleep++;
         while (atomic_load_explicit(&p->job, memory_order_relaxed) == seen) pthread_cond_wait(&p->wake, &p->lock);
+        p->asleep--;
         seen = atomic_load_explicit(&p->job, memory_order_relaxed);
         bool ending = p->ending, join = p->open && !ending;
         if (join) atomic_fetch_add(&p->inside, 1);
@@ -69,7 +112,7 @@ static void *worker_main(void *arg) {
         if (!join) continue; /* came too late: the others had done it */
         work(p, p->scratch[w->number].at);
         pthread_mutex_lock(&p->lock);
-        if (atomic_fetch_sub(&p->inside, 1) == 1) pthread_cond_signal(&p->left);
+        if (atomic_fetch_sub(&p->inside, 1) == 1 && p->waiting) pthread_cond_signal(&p->left);
         pthread_mutex_unlock(&p->lock);
     }
 }
@@ -168,13 +211,14 @@ void csc_pool_parallel_for(void *pool, int64_t count, csc_task task, void *arg, 
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
     p->open = true;
     atomic_fetch_add_explicit(&p->job, 1, memory_order_release);
-    pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
-    work(p, p->scratch[0].at);
-    for (int i = 0; i < SPINS && atomic_load_explicit(&p->inside, memory_order_acquire) > 0; i++) relax();
+    work_and_wake(p, p->scratch[0].at);
+    spin(&p->inside, 0, true);
     pthread_mutex_lock(&p->lock);
     p->open = false; /* whoever wakes up now has nothing to do */
+    p->waiting = true;
     while (atomic_load_explicit(&p->inside, memory_order_acquire) > 0) pthread_cond_wait(&p->left, &p->lock);
+    p->waiting = false;
     pthread_mutex_unlock(&p->lock);
     pthread_mutex_unlock(&p->turn);
 }

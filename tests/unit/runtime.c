@@ -3,6 +3,7 @@
 #include "runtime_toy.h"
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 static csc_context *cx;
@@ -68,6 +69,44 @@ TEST(pool) {
         }
         csc_pool_free(p);
     }
+}
+
+static void add_one(void *arg, int64_t i, void *scratch) {
+    (void)scratch;
+    ((float *)arg)[i] += 1;
+}
+
+static void busy(int64_t nanoseconds) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    int64_t end = t.tv_sec * 1000000000 + t.tv_nsec + nanoseconds;
+    do clock_gettime(CLOCK_MONOTONIC, &t);
+    while (t.tv_sec * 1000000000 + t.tv_nsec < end);
+}
+
+static void slow(void *arg, int64_t i, void *scratch) {
+    (void)arg, (void)i, (void)scratch;
+    busy(200000);
+}
+
+TEST(small_launches_wake_nobody) { /* counted: how often a thread of this process went to sleep */
+    csc_pool *p = csc_pool_new(2);
+    float x[8] = {0};
+    struct rusage a, b;
+    usleep(10000);
+    getrusage(RUSAGE_SELF, &a);
+    for (int i = 0; i < 1000; i++) {
+        csc_pool_parallel_for(p, 8, add_one, x, 0);
+        busy(100000); /* longer than the other thread spins */
+    }
+    getrusage(RUSAGE_SELF, &b);
+    CHECK(x[0] == 1000 && x[7] == 1000);
+    long small = b.ru_nvcsw - a.ru_nvcsw;
+    if (small > 200) FAIL("%ld sleeps for 1000 small launches", small);
+    for (int i = 0; i < 100; i++) csc_pool_parallel_for(p, 4, slow, x, 0); /* worth it: the other thread was woken for them */
+    getrusage(RUSAGE_SELF, &a);
+    CHECK(a.ru_nvcsw - b.ru_nvcsw > 5);
+    csc_pool_free(p);
 }
 
 static const csc_constraint unit_atoms = {CSC_UNIT_ATOMS, 0}, unit_columns = {CSC_UNIT_COLUMNS, 0}, nonnegative = {CSC_NONNEGATIVE, 0},
@@ -373,7 +412,7 @@ int main(int argc, char **argv) {
     cx = csc_context_new();
     snprintf(folder, sizeof folder, "%s/csc-runtime-XXXXXX", getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
     if (!cx || !mkdtemp(folder)) return 2;
-    const Case cases[] = {T(philox), T(pool), T(constraints), T(orthogonal_is_nearest), T(init_by_name), T(init_entry), T(weights_round_trip),
+    const Case cases[] = {T(philox), T(pool), T(small_launches_wake_nobody), T(constraints), T(orthogonal_is_nearest), T(init_by_name), T(init_entry), T(weights_round_trip),
                           T(weights_damaged), T(weights_hostile), T(weights_types), T(disk_full), T(bad_tables), T(learning_rates)};
     int bad = run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
     if (*csc_error(cx)) printf("# a message was left: %s\n", csc_error(cx));

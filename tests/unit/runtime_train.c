@@ -1,7 +1,9 @@
 /* Training with the toy model on the real digits: it learns, it is the same for any number of threads, it survives being killed. */
 #include "check.h"
 #include "runtime_toy.h"
+#include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -218,6 +220,46 @@ static void raise_flag(void *user, const csc_progress *p) {
     else if (calls == 10) flag = 1;
 }
 
+/* ---- a step takes no memory: every way to malloc is counted, in all threads */
+static atomic_long allocations;
+#ifdef __SANITIZE_ADDRESS__
+enum { COUNTED = 0 };
+#else
+enum { COUNTED = 1 };
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+void *__libc_memalign(size_t align, size_t n);
+void *malloc(size_t n) { return atomic_fetch_add(&allocations, 1), __libc_malloc(n); }
+void *calloc(size_t n, size_t size) { return atomic_fetch_add(&allocations, 1), __libc_calloc(n, size); }
+void *realloc(void *p, size_t n) { return atomic_fetch_add(&allocations, 1), __libc_realloc(p, n); }
+void *aligned_alloc(size_t align, size_t n) { return atomic_fetch_add(&allocations, 1), __libc_memalign(align, n); }
+int posix_memalign(void **p, size_t align, size_t n) { return atomic_fetch_add(&allocations, 1), (*p = __libc_memalign(align, n)) ? 0 : ENOMEM; }
+#endif
+
+static long before_step, in_steps;
+static int counted;
+static void count_allocations(void *user, const csc_progress *p) {
+    (void)user;
+    if (!p->epoch_done && p->epoch > 0 && p->step > 2) in_steps += atomic_load(&allocations) - before_step, counted++;
+    before_step = atomic_load(&allocations);
+}
+
+TEST(a_step_allocates_nothing) {
+    if (!COUNTED) SKIP("the sanitizer has a malloc of its own");
+    for (int threads = 1; threads <= 2; threads++)
+        for (int kind = 0; kind < 2; kind++) {
+            Job j;
+            job_open(&j, threads == 1 ? kind ? "none-a" : "none-b" : kind ? "none-c" : "none-d", threads, kind ? CSC_ADAM : CSC_SGD);
+            in_steps = counted = 0;
+            j.o.progress = count_allocations;
+            message(csc_train(j.net, &j.o));
+            CHECK(counted > 20 && atomic_load(&allocations) > 10);
+            if (in_steps) FAIL("%ld allocations in %d steps, %d threads", in_steps, counted, threads);
+            job_close(&j);
+        }
+}
+
 TEST(interrupted) {
     Job j;
     job_open(&j, "interrupted", 1, CSC_SGD);
@@ -358,7 +400,7 @@ int main(int argc, char **argv) {
     cx = csc_context_new();
     snprintf(folder, sizeof folder, "%s/csc-runtime-XXXXXX", getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
     if (!cx || !mkdtemp(folder)) return 2;
-    const Case cases[] = {T(learns), T(threads_and_prefetch_change_nothing), T(stop_and_go_on), T(killed), T(interrupted), T(one_process_a_folder),
+    const Case cases[] = {T(learns), T(threads_and_prefetch_change_nothing), T(stop_and_go_on), T(killed), T(a_step_allocates_nothing), T(interrupted), T(one_process_a_folder),
                           T(not_finite), T(what_does_not_fit), T(sparse_codes)};
     int bad = run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
     if (*csc_error(cx)) printf("# a message was left: %s\n", csc_error(cx));
