@@ -37,20 +37,21 @@ typedef struct Gemm {
     bool batched;              /* of all samples */
     int64_t parts;             /* that the sum is cut into; the results lie one after another */
     int64_t planes, plane;     /* as many products side by side, A of each `plane` further on */
-    int64_t tm, tn, chunk, threads; /* of the tile, of a thread's tile in it */
-    int64_t m_each, n_each;
+    int64_t tm, tn, chunk, threads; /* of the tile; of r at a time */
+    int64_t m_each, n_each;         /* of the tile, what a thread has; of matrix units, a warp */
+    SchedPrecision precision;
     int stages;
     int acc, areg, breg;
     const Lx *z;               /* the part or plane of this block */
     Base base;
     Place here;                /* position n, where columns are positions */
-    /* writes the value of (m, n), all in range, in a region; `width` rows from m on */
-    void (*out)(struct Gemm *g, const Lx *m, const Lx *n, const Lx *value, int width);
+    /* writes the value of (m, n), all in range, in a region; as many rows from m on as it has lanes */
+    void (*out)(struct Gemm *g, const Lx *m, const Lx *n, const Lx *value);
+    bool wide;                 /* ... which may be several */
     void *how;
 } Gemm;
 
 const Lx *gemm_positions(Gemm *g, const Lx *batch); /* how many there are */
 void gemm_run(Gemm *g);
 int64_t gemm_parts(int64_t rows, int64_t columns, int64_t summed); /* by estimates that do not depend on the device */
-bool gpu_aligned(Ent *e, const View *v); /* are its samples and beginning at multiples of 16 bytes? */
 #endif

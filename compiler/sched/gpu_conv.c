@@ -12,10 +12,15 @@ static Taps rising(Arena *a, const Taps *t) {
     return r;
 }
 
-/* [tap][C][K], K a whole number of vectors. */
+/* [tap][C][K], K a whole number of vectors; for matrix units [K][tap][C], a row of it a whole number. */
 View gpu_pack(Ent *e, const View *w, const Taps taps[2]) {
     int64_t K = w->shape.dim[0], C = w->shape.dim[1], K4 = (K + 3) / 4 * 4;
-    View packed = view_new_row_major(e, shape_of(4, (int64_t)taps[0].n, (int64_t)taps[1].n, C, K4), false, NULL, (Span){0});
+    bool units = e->s->t.precision != SCHED_FLOAT32;
+    int64_t row = (taps[0].n * taps[1].n * C + 3) / 4 * 4;
+    Shape s = shape_of(4, (int64_t)taps[0].n, (int64_t)taps[1].n, C, units ? K : K4);
+    View packed = view_new_row_major(e, units ? shape_of(2, K, row) : s, false, NULL, (Span){0});
+    packed.shape = s;
+    if (units) packed.stride[0] = taps[1].n * C, packed.stride[1] = C, packed.stride[2] = 1, packed.stride[3] = row;
     View from = *w, to = packed;
     for (int d = 0; d < 2; d++) from = view_slice(&from, d + 2, taps[d].at[0], taps[d].n > 1 ? taps[d].at[1] - taps[d].at[0] : 1, taps[d].n);
     from = view_permute(&from, (const int32_t[]){2, 3, 1, 0});
@@ -36,9 +41,9 @@ static void weights_side(Ent *e, const View *w, const Taps taps[2], Gemm *g) {
     }
     View packed = pack_weights(e, w, taps, 0);
     s->v = packed;
-    s->v.shape = shape_of(2, packed.shape.dim[3], shape_size(packed.shape) / packed.shape.dim[3]);
-    s->v.stride[0] = 1, s->v.stride[1] = packed.stride[2];
     s->n = packed.shape.dim[3];
+    s->v.shape = shape_of(2, s->n, shape_size(packed.shape) / s->n);
+    s->v.stride[0] = packed.stride[3], s->v.stride[1] = packed.stride[2];
     if (g->planes > 1) g->plane = packed.stride[1];
 }
 
@@ -52,37 +57,35 @@ typedef struct Out {
 } Out;
 
 static const Lx *finished(Gemm *g, const Out *o, const Lx *sample, const Lx *const *at, int axes, const Lx *value) {
-    Finish f = {.k = g->k, .sample = sample, .acc = o->acc, .value = value, .axes = axes, .at = at, .width = 1};
+    Finish f = {.k = g->k, .sample = sample, .acc = o->acc, .value = value, .axes = axes, .at = at, .width = value->width, .aligned = value->width > 1};
     return o->epilogue ? finish(&f, o->epilogue) : value;
 }
 
-static void conv_out(Gemm *g, const Lx *m, const Lx *n, const Lx *value, int width) {
+static void conv_out(Gemm *g, const Lx *m, const Lx *n, const Lx *value) {
     Kb *k = g->k;
     Arena *a = g->a;
     const Out *o = g->how;
     const Taps *tx = &o->conv->taps[1];
-    (void)width;
     Place p = g->here;
     (void)n;
     if (g->parts > 1) {
         int64_t each = g->OH * g->OW;
         const Lx *part = p.sample ? ADD(MUL(p.sample, INT(g->parts)), g->z) : g->z, *position = ADD(MUL(p.y, INT(g->OW)), p.x);
-        kb_store(k, o->ptr, ADD(MUL(ADD(MUL(part, INT(each)), position), INT(g->M)), m), value, NULL);
+        kb_store_aligned(k, o->ptr, ADD(MUL(ADD(MUL(part, INT(each)), position), INT(g->M)), m), value);
         return;
     }
     const Lx *at[3] = {m, p.y, p.x};
     if (g->planes > 1) at[1] = MUL(DIV(g->z, INT(tx->n)), INT(o->conv->spread[0])), at[2] = MUL(MOD(g->z, INT(tx->n)), INT(o->conv->spread[1]));
     const Lx *v = finished(g, o, p.sample, at, 3, value);
-    kb_store(k, o->ptr, kb_at(k, &o->to, p.sample, at), v, NULL);
+    kb_store_aligned(k, o->ptr, kb_at(k, &o->to, p.sample, at), v);
 }
 
-static void grad_out(Gemm *g, const Lx *m, const Lx *n, const Lx *value, int width) {
+static void grad_out(Gemm *g, const Lx *m, const Lx *n, const Lx *value) {
     Kb *k = g->k;
     Arena *a = g->a;
     const Out *o = g->how;
-    (void)width;
     if (g->parts > 1) {
-        kb_store(k, o->ptr, ADD(MUL(ADD(MUL(g->z, INT(g->entries)), n), INT(g->M)), m), value, NULL);
+        kb_store_aligned(k, o->ptr, ADD(MUL(ADD(MUL(g->z, INT(g->entries)), n), INT(g->M)), m), value);
         return;
     }
     int64_t C = o->grad->x.shape.dim[0], kw = o->grad->taps[1].n;
@@ -129,6 +132,10 @@ static void run(Gemm *g, Out *o, const View *out, Ex *epilogue, Ex *acc) {
     o->ptr = kb_ptr(g->k, &o->to, true);
     if (o->epilogue) finish_pointers(g->k, o->epilogue);
     g->how = o;
+    /* vectors of rows: parts have them side by side, and so may the result and what its ending reads */
+    bool row = out->stride[0] == 1 && gpu_aligned(e, out);
+    for (int d = 1; d < out->shape.rank; d++) row &= out->stride[d] % 4 == 0;
+    g->wide = g->M % 4 == 0 && (g->parts > 1 || (row && (!epilogue || finish_aligned(e, epilogue, out->shape.rank))));
     gemm_run(g);
     if (g->parts > 1) add_parts(e, &o->to, g->parts, size, out, epilogue, acc, g->what);
 }

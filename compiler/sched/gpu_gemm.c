@@ -2,7 +2,7 @@
    tile in registers. The sum of a result runs over r in order, in as many parts as sizes alone say. */
 #include "sched/gpu.h"
 
-enum { CHUNK = 16, STAGES = 3, PAD = 4, FAR = 1 << 28, TILES_WANTED = 128, PARTS_MOST = 64, PART_LEAST = 256 };
+enum { STAGES = 3, FAR = 1 << 28, TILES_WANTED = 128, PARTS_MOST = 64, PART_LEAST = 256 };
 
 static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 
@@ -78,7 +78,7 @@ static const Lx *at(Gemm *g, const Side *s, const Lx *i0, const Lx *i, const Lx 
     if (s->matrix) {
         i = kb_let(g->k, far_i), r = kb_let(g->k, far_r);
         if (s->n % s->tile) *exists = ILT(i, INT(s->n));
-        if (g->entries % CHUNK) *exists = *exists ? IAND(*exists, ILT(r, INT(g->entries))) : ILT(r, INT(g->entries));
+        if (g->entries % g->chunk) *exists = *exists ? IAND(*exists, ILT(r, INT(g->entries))) : ILT(r, INT(g->entries));
         const Lx *where = ADD(MUL(i, INT(v->stride[0])), MUL(r, INT(v->stride[1])));
         return g->plane ? ADD(where, MUL(g->z, INT(g->plane))) : where;
     }
@@ -89,7 +89,7 @@ static const Lx *at(Gemm *g, const Side *s, const Lx *i0, const Lx *i, const Lx 
     bool one = !s->taps || s->taps[0].n * s->taps[1].n == 1;
     if (one) {
         int64_t count = s->taps ? g->entries : channels;
-        if (s->r_is_position ? count % s->tile : count % CHUNK) ok = IAND(ok, ILT(ent, INT(count)));
+        if (s->r_is_position ? count % s->tile : count % g->chunk) ok = IAND(ok, ILT(ent, INT(count)));
     }
     if (one && s->inside && positions_flat(g, s)) {
         *exists = ok;
@@ -122,7 +122,7 @@ static const Lx *at(Gemm *g, const Side *s, const Lx *i0, const Lx *i, const Lx 
 /* Offset and shift of each tap and channel; what makes the last tile or chunk whole lies far off. */
 static void tap_table(Gemm *g, Side *s) {
     const Taps *ty = &s->taps[0], *tx = &s->taps[1];
-    int64_t C = s->v.shape.dim[0], n = g->entries, unit = s->r_is_position ? s->tile : CHUNK, whole = ceil_div(n, unit) * unit;
+    int64_t C = s->v.shape.dim[0], n = g->entries, unit = s->r_is_position ? s->tile : g->chunk, whole = ceil_div(n, unit) * unit;
     int32_t *tab = ARENA_ARRAY(g->a, int32_t, 3 * whole);
     for (int64_t i = 0; i < whole; i++) {
         int64_t t = i / C, y = i < n ? ty->off[t / tx->n] : FAR, x = i < n ? tx->off[t % tx->n] : FAR;
@@ -160,8 +160,10 @@ static void set_side(Gemm *g, Side *s, int64_t tile) {
         s->inside = stays_inside(g, s);
     }
     s->vec = near == 1 && run % 4 == 0 && all4 ? 4 : 1;
-    s->pitch = s->r_near ? CHUNK + PAD : tile + PAD;
-    s->stage_size = (s->r_near ? tile : CHUNK) * s->pitch;
+    /* matrix units read 8 rows of 4 words at a time: no two in one bank */
+    int pad = g->precision == SCHED_BF16 || (g->precision == SCHED_TF32 && !s->r_near) ? 8 : 4;
+    s->pitch = (s->r_near ? g->chunk : tile) + pad;
+    s->stage_size = (s->r_near ? tile : g->chunk) * s->pitch;
 }
 
 static const Lx *shared_at(Gemm *g, const Side *s, const Lx *slot, const Lx *i, const Lx *r) {
@@ -170,22 +172,33 @@ static const Lx *shared_at(Gemm *g, const Side *s, const Lx *slot, const Lx *i, 
     return ADD(MUL(slot, INT(s->stage_size)), in);
 }
 
-/* In a region: a chunk of one side, from `first` and r0 on, into its slot. */
-static void copy_chunk(Gemm *g, Side *s, const Lx *first, const Lx *r0, const Lx *slot) {
+/* In a region: a chunk of one side, from `first` and r0 on, into its slot; or, where shared memory has other elements, into registers (`load`)
+   and from there (`store`). */
+typedef enum Way { COPY, LOAD, STORE } Way;
+static void copy_chunk(Gemm *g, Side *s, const Lx *first, const Lx *r0, const Lx *slot, Way way) {
     Kb *k = g->k;
     Arena *a = g->a;
-    int64_t wide = (s->r_near ? CHUNK : s->tile) / s->vec, all = s->tile * CHUNK / s->vec;
+    int64_t wide = (s->r_near ? g->chunk : s->tile) / s->vec, all = s->tile * g->chunk / s->vec;
     for (int64_t j = 0; j < ceil_div(all, g->threads); j++) {
         const Lx *e = kb_let(k, ADD(lx_thread(a), INT(j * g->threads)));
         bool rest = (j + 1) * g->threads > all;
         if (rest) kb_if(k, ILT(e, INT(all)));
         const Lx *quick = MUL(MOD(e, INT(wide)), INT(s->vec)), *slow = DIV(e, INT(wide));
         const Lx *i = s->r_near ? slow : quick, *r = s->r_near ? quick : slow, *exists;
+        if (way == STORE) {
+            kb_store_aligned(k, s->shared, shared_at(g, s, slot, i, r), lx_reg(a, s->stage + (int)j, NULL, s->vec));
+            if (rest) kb_end(k);
+            continue;
+        }
         const Lx *from = at(g, s, first, i, r0, r, &exists);
         const Lx *count = exists ? MUL(exists, INT(s->vec)) : NULL;
         const Lx *v = s->vec > 1 && !count ? lx_load_aligned(a, s->ptr, from, s->vec) : lx_load(a, s->ptr, from, s->vec, count);
-        Ls *c = code_add(a, &k->code, LS_COPY);
-        c->ptr = s->shared, c->index = shared_at(g, s, slot, i, r), c->value = v;
+        if (way == LOAD)
+            kb_set(k, s->stage + (int)j, NULL, v);
+        else {
+            Ls *c = code_add(a, &k->code, LS_COPY);
+            c->ptr = s->shared, c->index = shared_at(g, s, slot, i, r), c->value = v;
+        }
         if (rest) kb_end(k);
     }
 }
@@ -244,7 +257,7 @@ static void add_chunk(Gemm *g, const Lx *slot) {
     Arena *a = g->a;
     const Lx *tm = thread_m(g), *tn = thread_n(g);
     int64_t nm = g->tm / g->m_each, nn = g->tn / g->n_each;
-    const Lx *q = kb_unroll(k, CHUNK / 4), *r4 = MUL(q, INT(4));
+    const Lx *q = kb_unroll(k, g->chunk / 4), *r4 = MUL(q, INT(4));
     load_side(g, &g->side[0], slot, tm, nm, g->m_each, g->areg, r4, true);
     load_side(g, &g->side[1], slot, tn, nn, g->n_each, g->breg, r4, true);
     for (int r = 0; r < 4; r++) {
@@ -260,14 +273,59 @@ static void add_chunk(Gemm *g, const Lx *slot) {
     kb_end(k);
 }
 
+/* ---- matrix units: rows are columns of the result, so that neighbours in a thread are neighbouring rows of it ---- */
+static void multiply_chunk(Gemm *g, const Lx *slot) {
+    Arena *a = g->a;
+    const Side *rows = &g->side[1], *cols = &g->side[0];
+    const Lx *warp = DIV(lx_thread(a), INT(32)), *across = INT(g->tm / g->m_each);
+    const Lx *zero = INT(0), *n0 = MUL(DIV(warp, across), INT(g->n_each)), *m0 = MUL(MOD(warp, across), INT(g->m_each));
+    LsMma *x = ARENA_NEW(a, LsMma);
+    *x = (LsMma){.precision = g->precision == SCHED_TF32 ? LP_TF32 : LP_BFLOAT16, .m = (int32_t)(g->n_each / 16), .n = (int32_t)(g->m_each / 8), .depth = (int32_t)g->chunk};
+    x->a = rows->shared, x->b = cols->shared;
+    x->a_at = shared_at(g, rows, slot, n0, zero), x->b_at = shared_at(g, cols, slot, m0, zero);
+    x->a_row = rows->r_near ? rows->pitch : 1, x->a_col = rows->r_near ? 1 : rows->pitch;
+    x->b_row = cols->r_near ? 1 : cols->pitch, x->b_col = cols->r_near ? cols->pitch : 1;
+    Ls *s = code_add(a, &g->k->code, LS_MMA);
+    s->reg = g->acc, s->mma = x;
+}
+
+/* Column and row of the tile, and register, of a thread's results: number j of n_mine, i of m_mine. */
+typedef struct Mine {
+    int n, m, lanes; /* how many; how many rows lie side by side */
+} Mine;
+
+static Mine mine(const Gemm *g) {
+    if (g->precision == SCHED_FLOAT32) return (Mine){(int)g->n_each, (int)g->m_each, lanes_of(&g->side[0], g->m_each)};
+    return (Mine){(int)g->n_each / 8, (int)g->m_each / 4, 2};
+}
+
+static const Lx *mine_n(Gemm *g, int j) {
+    Arena *a = g->a;
+    if (g->precision == SCHED_FLOAT32) return in_tile(g, &g->side[1], thread_n(g), g->tn / g->n_each, g->n_each, j);
+    const Lx *t = lx_thread(a), *warp = DIV(t, INT(32)), *lane = MOD(t, INT(32));
+    return ADD(ADD(MUL(DIV(warp, INT(g->tm / g->m_each)), INT(g->n_each)), DIV(lane, INT(4))), INT(j / 2 * 16 + j % 2 * 8));
+}
+
+static const Lx *mine_m(Gemm *g, int i) {
+    Arena *a = g->a;
+    if (g->precision == SCHED_FLOAT32) return in_tile(g, &g->side[0], thread_m(g), g->tm / g->m_each, g->m_each, i);
+    const Lx *t = lx_thread(a), *warp = DIV(t, INT(32)), *lane = MOD(t, INT(32));
+    return ADD(ADD(MUL(MOD(warp, INT(g->tm / g->m_each)), INT(g->m_each)), MUL(MOD(lane, INT(4)), INT(2))), INT(i / 2 * 8 + i % 2));
+}
+
+static int mine_reg(const Gemm *g, int j, int i) {
+    if (g->precision == SCHED_FLOAT32) return g->acc + j * (int)g->m_each + i;
+    return g->acc + 4 * (j / 2 * (int)(g->m_each / 8) + i / 2) + 2 * (j % 2) + i % 2;
+}
+
 static void write_tile(Gemm *g, const Lx *m0, const Lx *n0, const Lx *columns) {
     Kb *k = g->k;
     Arena *a = g->a;
-    const Lx *tm = thread_m(g), *tn = thread_n(g);
-    int64_t nm = g->tm / g->m_each, nn = g->tn / g->n_each;
+    Mine w = mine(g);
+    int lanes = g->wide && g->M % w.lanes == 0 ? w.lanes : 1;
     kb_threads(k);
-    for (int64_t j = 0; j < g->n_each; j++) {
-        const Lx *n = in_tile(g, &g->side[1], tn, nn, g->n_each, j);
+    for (int j = 0; j < w.n; j++) {
+        const Lx *n = mine_n(g, j);
         if (columns) {
             n = kb_let(k, ADD(n0, n));
             kb_if(k, ILT(n, columns));
@@ -275,10 +333,11 @@ static void write_tile(Gemm *g, const Lx *m0, const Lx *n0, const Lx *columns) {
             g->here = place_at(g, n);
             kb_if(k, is_place(g, &g->here));
         }
-        for (int64_t i = 0; i < g->m_each; i++) {
-            const Lx *m = kb_let(k, ADD(m0, in_tile(g, &g->side[0], tm, nm, g->m_each, i)));
+        for (int i = 0; i < w.m; i += lanes) {
+            const Lx *m = kb_let(k, ADD(m0, mine_m(g, i))), *part[4];
+            for (int l = 0; l < lanes; l++) part[l] = lx_reg(a, mine_reg(g, j, i + l), NULL, 1);
             if (g->M % g->tm) kb_if(k, ILT(m, INT(g->M)));
-            g->out(g, m, n, lx_reg(a, g->acc + (int)(j * g->m_each + i), NULL, 1), 1);
+            g->out(g, m, n, lanes > 1 ? lx_pack(a, part, lanes) : part[0]);
             if (g->M % g->tm) kb_end(k);
         }
         kb_end(k);
@@ -288,15 +347,21 @@ static void write_tile(Gemm *g, const Lx *m0, const Lx *n0, const Lx *columns) {
 
 /* Larger tiles use what they copy more often; small products want many blocks. */
 static void choose_tile(Gemm *g) {
-    static const struct {
+    typedef struct Tile {
         int32_t least_m, tm, tn, m_each, n_each;
-    } tiles[] = {{33, 64, 128, 8, 8}, {33, 64, 64, 8, 4}, {33, 64, 32, 4, 4}, {17, 32, 128, 4, 8}, {17, 32, 32, 4, 2}, {9, 16, 128, 4, 4}, {9, 16, 32, 4, 2}, {5, 8, 128, 4, 2}, {5, 8, 32, 4, 1}, {0, 4, 128, 4, 1}, {0, 4, 32, 4, 1}};
+    } Tile;
+    static const Tile by_thread[] = {{33, 64, 128, 8, 8}, {33, 64, 64, 8, 4}, {33, 64, 32, 4, 4}, {17, 32, 128, 4, 8}, {17, 32, 32, 4, 2}, {9, 16, 128, 4, 4},
+                                     {9, 16, 32, 4, 2},   {5, 8, 128, 4, 2},  {5, 8, 32, 4, 1},   {0, 4, 128, 4, 1},   {0, 4, 32, 4, 1}};
+    static const Tile by_warp[] = {{33, 64, 128, 32, 64}, {33, 64, 64, 32, 32}, {33, 64, 32, 32, 16}, {17, 32, 128, 32, 32}, {17, 32, 32, 16, 16},
+                                   {9, 16, 128, 16, 32},  {9, 16, 32, 16, 16},  {0, 8, 128, 8, 32},   {0, 8, 32, 8, 16}};
+    bool units = g->precision != SCHED_FLOAT32;
+    const Tile *tiles = units ? by_warp : by_thread;
+    size_t i = 0, last = (units ? sizeof by_warp : sizeof by_thread) / sizeof(Tile) - 1;
     int64_t columns = g->side[1].r_is_position ? g->entries : g->OH * g->OW * (g->batched ? 64 : 1);
-    size_t i = 0, last = sizeof tiles / sizeof *tiles - 1;
     while (i < last && tiles[i].least_m > g->M) i++;
     while (i < last && tiles[i + 1].tm == tiles[i].tm && ceil_div(columns, tiles[i].tn) * ceil_div(g->M, tiles[i].tm) * g->parts * g->planes < TILES_WANTED) i++;
     g->tm = tiles[i].tm, g->tn = tiles[i].tn, g->m_each = tiles[i].m_each, g->n_each = tiles[i].n_each;
-    g->threads = g->tm / g->m_each * (g->tn / g->n_each);
+    g->threads = g->tm / g->m_each * (g->tn / g->n_each) * (units ? 32 : 1);
 }
 
 int64_t gemm_parts(int64_t rows, int64_t columns, int64_t summed) {
@@ -305,45 +370,74 @@ int64_t gemm_parts(int64_t rows, int64_t columns, int64_t summed) {
     return parts < 1 ? 1 : parts > PARTS_MOST ? PARTS_MOST : parts;
 }
 
-static void main_loop(Gemm *g, const Lx *m0, const Lx *n0, const Lx *lo, const Lx *hi) {
+static void use_chunk(Gemm *g, const Lx *slot) {
+    if (g->precision != SCHED_FLOAT32) {
+        multiply_chunk(g, kb_let(g->k, slot));
+        return;
+    }
+    kb_threads(g->k);
+    add_chunk(g, kb_let(g->k, slot));
+    kb_end(g->k);
+}
+
+/* A region: both sides of chunk number c, where there is one. */
+static void fetch(Gemm *g, const Lx *const first[2], const Lx *c, const Lx *end, const Lx *slot, Way way) {
     Kb *k = g->k;
     Arena *a = g->a;
-    const Lx *first[2] = {m0, n0};
+    const Lx *r0 = kb_let(k, MUL(c, INT(g->chunk)));
+    if (g->side[1].r_is_position && way != STORE) g->base = base_of(g, r0);
+    kb_threads(k);
+    if (end) kb_if(k, ILT(c, end));
+    for (int i = 0; i < 2; i++) copy_chunk(g, &g->side[i], first[i], r0, slot, way);
+    if (end) kb_end(k);
+    kb_end(k);
+}
+
+/* The copies of some chunks are under way while one is used. */
+static void loop_of_copies(Gemm *g, const Lx *const first[2], const Lx *lo, const Lx *hi) {
+    Kb *k = g->k;
+    Arena *a = g->a;
     for (int s = 0; s < g->stages - 1; s++) {
-        const Lx *c = ADD(lo, INT(s)), *r0 = kb_let(k, MUL(c, INT(CHUNK)));
-        if (g->side[1].r_is_position) g->base = base_of(g, r0);
-        kb_threads(k);
-        kb_if(k, ILT(c, hi));
-        for (int i = 0; i < 2; i++) copy_chunk(g, &g->side[i], first[i], r0, INT(s));
-        kb_end(k);
-        kb_end(k);
+        fetch(g, first, ADD(lo, INT(s)), hi, INT(s), COPY);
         code_add(a, &k->code, LS_GROUP);
     }
     const Lx *c = kb_for(k, lo, hi, 1), *turn = SUB(c, lo);
     code_add(a, &k->code, LS_WAIT)->cond = INT(g->stages - 2);
     kb_sync(k);
-    const Lx *next = ADD(c, INT(g->stages - 1)), *r0 = kb_let(k, MUL(next, INT(CHUNK)));
-    if (g->side[1].r_is_position) g->base = base_of(g, r0);
-    kb_threads(k);
-    kb_if(k, ILT(next, hi));
-    for (int i = 0; i < 2; i++) copy_chunk(g, &g->side[i], first[i], r0, MOD(ADD(turn, INT(g->stages - 1)), INT(g->stages)));
-    kb_end(k);
-    kb_end(k);
+    fetch(g, first, ADD(c, INT(g->stages - 1)), hi, MOD(ADD(turn, INT(g->stages - 1)), INT(g->stages)), COPY);
     code_add(a, &k->code, LS_GROUP);
-    kb_threads(k);
-    add_chunk(g, kb_let(k, MOD(turn, INT(g->stages))));
-    kb_end(k);
+    use_chunk(g, MOD(turn, INT(g->stages)));
     kb_end(k);
     code_add(a, &k->code, LS_WAIT)->cond = INT(0);
+}
+
+/* The same through registers, where numbers change on the way: the next chunk is loaded while one is used. */
+static void loop_of_registers(Gemm *g, const Lx *const first[2], const Lx *lo, const Lx *hi) {
+    Kb *k = g->k;
+    Arena *a = g->a;
+    for (int i = 0; i < 2; i++) {
+        Side *s = &g->side[i];
+        s->stage = kb_reg(k, s->vec, (int)ceil_div(s->tile * g->chunk / s->vec, g->threads));
+    }
+    fetch(g, first, lo, hi, INT(0), LOAD);
+    const Lx *c = kb_for(k, lo, hi, 1), *slot = MOD(SUB(c, lo), INT(2));
+    fetch(g, first, c, NULL, slot, STORE);
+    kb_sync(k);
+    fetch(g, first, ADD(c, INT(1)), hi, slot, LOAD);
+    use_chunk(g, slot);
+    kb_end(k);
 }
 
 /* Pointers of what `out` writes must be asked for before; shared memory comes last. */
 void gemm_run(Gemm *g) {
     Kb *k = g->k;
     Arena *a = g->a;
+    g->precision = g->e->s->t.precision;
+    bool shorter = g->precision == SCHED_BF16;
     choose_tile(g);
     k->threads = (int32_t)g->threads;
-    g->stages = STAGES;
+    g->stages = shorter ? 2 : STAGES;
+    g->chunk = shorter ? 32 : 16;
     bool sum_positions = g->side[1].r_is_position;
     for (int i = 0; i < 2; i++) {
         Side *s = &g->side[i];
@@ -351,9 +445,9 @@ void gemm_run(Gemm *g) {
         s->ptr = kb_ptr(k, &s->v, false);
         if (s->taps && s->taps[0].n * s->taps[1].n > 1) tap_table(g, s);
     }
-    for (int i = 0; i < 2; i++) g->side[i].shared = kb_shared(k, LP_F32, g->stages * g->side[i].stage_size);
-    g->acc = kb_reg(k, 1, (int)(g->m_each * g->n_each));
-    g->areg = side_regs(g, &g->side[0], g->m_each), g->breg = side_regs(g, &g->side[1], g->n_each);
+    for (int i = 0; i < 2; i++) g->side[i].shared = kb_shared(k, shorter ? LP_BF16 : LP_F32, g->stages * g->side[i].stage_size);
+    g->acc = kb_reg(k, 1, (int)(g->tm * g->tn / g->threads));
+    if (g->precision == SCHED_FLOAT32) g->areg = side_regs(g, &g->side[0], g->m_each), g->breg = side_regs(g, &g->side[1], g->n_each);
 
     const Lx *columns = sum_positions ? INT(g->entries) : NULL;
     const Lx *summed = sum_positions ? gemm_positions(g, kb_batch(k)) : INT(g->entries);
@@ -365,13 +459,16 @@ void gemm_run(Gemm *g) {
     if (sum_positions) column = MOD(column, INT(ceil_div(g->entries, g->tn))); /* a number that is known to be small */
     const Lx *n0 = kb_let(k, MUL(column, INT(g->tn)));
     if (!sum_positions) g->base = base_of(g, n0);
-    const Lx *chunks = DIV(ADD(summed, INT(CHUNK - 1)), INT(CHUNK)), *lo = INT(0), *hi = chunks;
+    const Lx *chunks = DIV(ADD(summed, INT(g->chunk - 1)), INT(g->chunk)), *lo = INT(0), *hi = chunks;
     if (g->parts > 1) {
         lo = kb_let(k, DIV(MUL(g->z, chunks), INT(g->parts)));
         hi = kb_let(k, DIV(MUL(ADD(g->z, INT(1)), chunks), INT(g->parts)));
     } else
         hi = kb_let(k, hi);
-    main_loop(g, m0, n0, lo, hi);
+    if (shorter)
+        loop_of_registers(g, (const Lx *const[]){m0, n0}, lo, hi);
+    else
+        loop_of_copies(g, (const Lx *const[]){m0, n0}, lo, hi);
     write_tile(g, m0, n0, columns);
     const Lx *all = sum_positions ? columns : gemm_positions(g, IVAR(LP_VAR_BATCH));
     const Lx *tiles_n = DIV(ADD(all, INT(g->tn - 1)), INT(g->tn));

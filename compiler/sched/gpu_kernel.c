@@ -24,6 +24,11 @@ void kb_setvar(Kb *k, int32_t var, const Lx *v) {
     s->var = var, s->cond = v;
 }
 
+void kb_store_aligned(Kb *k, int ptr, const Lx *index, const Lx *value) {
+    Ls *s = code_add(k->a, &k->code, LS_STORE);
+    s->ptr = ptr, s->index = index, s->value = value, s->aligned = value->width > 1;
+}
+
 const Lx *kb_let(Kb *k, const Lx *v) {
     if (v->kind == LX_INT || v->kind == LX_VAR) return v;
     int32_t var = kb_var(k);

@@ -151,6 +151,7 @@ void kb_else(Kb *k);
 void kb_end(Kb *k);
 void kb_set(Kb *k, int reg, const Lx *at, const Lx *value);
 void kb_store(Kb *k, int ptr, const Lx *index, const Lx *value, const Lx *count);
+void kb_store_aligned(Kb *k, int ptr, const Lx *index, const Lx *value); /* of width 1: no matter */
 void kb_store_strided(Kb *k, int ptr, const Lx *index, int64_t stride, const Lx *value, const Lx *count);
 void kb_launch(Kb *k, const Lx *grid);
 /* Work in any order: first the samples, then loops, from the outermost, before anything else is written. Loops of a processor's grid point
@@ -261,9 +262,12 @@ typedef struct Finish {
     int axes, lanes;     /* of the result; along which the lanes run */
     const Lx *const *at; /* index of the first lane */
     int width;
+    bool aligned; /* what has lanes side by side has them at multiples of their size */
     const Lx *count;
 } Finish;
 int finish_ops(const Ex *x);
+bool finish_aligned(Ent *e, const Ex *x, int axes);
+
 void finish_pointers(Kb *k, Ex *x);
 const Lx *finish(Finish *f, Ex *tree);
 
@@ -384,6 +388,7 @@ void lower_pool(Gx *x, NodeId n);
 void lower_loop(Gx *x, NodeId n);
 
 /* ---- gpu_*.c: what a GPU does otherwise ---- */
+bool gpu_aligned(Ent *e, const View *v); /* do it and its samples begin at multiples of 16 bytes? */
 void gpu_scatter(Ent *e, const Node *n, const View *from, const View *to);
 void gpu_conv(Ent *e, const TileConv *t);
 View gpu_pack(Ent *e, const View *w, const Taps taps[2]);

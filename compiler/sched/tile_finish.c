@@ -13,6 +13,19 @@ void finish_pointers(Kb *k, Ex *x) {
     for (int i = 0; i < 3 && x->in[i]; i++) finish_pointers(k, x->in[i]);
 }
 
+/* Is all that is read or stored, lanes along the first axis, at multiples of 4 lanes? */
+bool finish_aligned(Ent *e, const Ex *x, int axes) {
+    if (x->op == OP_arg) {
+        bool vector = x->stride[0] == 1 && gpu_aligned(e, &x->view);
+        for (int d = 1; d < axes; d++) vector &= x->stride[d] % 4 == 0;
+        if (!vector && x->stride[0] != 0) return false;
+    }
+    if (x->store && !finish_aligned(e, x->store, axes)) return false;
+    for (int i = 0; i < 3 && x->in[i]; i++)
+        if (!finish_aligned(e, x->in[i], axes)) return false;
+    return true;
+}
+
 static const Lx *place(Finish *f, const Ex *x) {
     Arena *a = f->k->a;
     const Lx *i = x->view.batched && f->sample ? MUL(f->sample, INT(x->view.sample)) : INT(0);
@@ -32,6 +45,8 @@ static const Lx *value(Finish *f, Ex *x) {
         int64_t stride = x->stride[f->lanes];
         if (f->width == 1 || stride == 0)
             r = lx_splat(a, lx_load(a, x->ptr, place(f, x), 1, NULL), f->width);
+        else if (f->aligned)
+            r = lx_load_aligned(a, x->ptr, place(f, x), f->width);
         else
             r = lx_gather(a, x->ptr, place(f, x), INT(stride), f->width, f->count);
     } else {
@@ -42,7 +57,10 @@ static const Lx *value(Finish *f, Ex *x) {
         int reg = kb_reg(f->k, f->width, 1);
         kb_set(f->k, reg, NULL, r);
         r = lx_reg(a, reg, NULL, f->width);
-        kb_store_strided(f->k, x->store->ptr, place(f, x->store), x->store->stride[f->lanes], r, f->count);
+        if (f->aligned)
+            kb_store_aligned(f->k, x->store->ptr, place(f, x->store), r);
+        else
+            kb_store_strided(f->k, x->store->ptr, place(f, x->store), x->store->stride[f->lanes], r, f->count);
     }
     x->memo = r, x->memo_of = f->k->e->emission;
     return r;

@@ -2,13 +2,15 @@
    blocks thread by thread, and finds what two threads touch without a barrier between. */
 #include "sched_rig.h"
 
-static void run(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t batch) {
+static void run_at(SchedPrecision precision, OpTest t, Arena *a, const char *what, uint64_t seed, int64_t batch) {
     Rig r;
     rig_open(&r, t);
+    r.tolerance = precision == SCHED_FLOAT32 ? 2e-5 : precision == SCHED_TF32 ? 2e-3 : 1.5e-2;
     rig_set_batch(&r, batch);
     rig_fill(&r);
     SchedTarget target;
     CHECK(sched_target("cuda", &target));
+    target.precision = precision;
     SchedResult *s = sched_program(r.cx, r.a, &r.p, &r.entry, 1, &target);
     const char *why = "";
     if (getenv("CSC_SHOW")) loop_print(s->module, stdout);
@@ -23,6 +25,8 @@ static void run(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t bat
     compare(&r, "loop_eval", what, seed);
     cx_free(r.cx);
 }
+
+static void run(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t batch) { run_at(SCHED_FLOAT32, t, a, what, seed, batch); }
 
 static const int64_t batches[] = {1, 3, 5};
 
@@ -67,6 +71,19 @@ TEST(dense_products) {
         }
 }
 
+TEST(matrix_units) {
+    static const OpKind ops[] = {OP_conv, OP_conv_adj, OP_conv_grad};
+    uint64_t seed = 0;
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++, seed++) {
+        Arena *a = arena_new();
+        Rng r = {seed};
+        OpKind op = ops[i % 3];
+        run_at(i & 1 ? SCHED_TF32 : SCHED_BF16, product_graph(a, &r, &products[i], op, seed & 2, 2), a, op_info[op].id, seed, 2);
+        run_at(i & 1 ? SCHED_BF16 : SCHED_TF32, dense_graph(a, &r, 33, 30 + seed, 0, (int)seed, 9), a, "dense", seed, 9);
+        arena_free(a);
+    }
+}
+
 TEST(large_sums) { /* cut into parts, whatever the batch */
     for (uint64_t seed = 0; seed < 2; seed++) {
         Arena *a = arena_new();
@@ -83,6 +100,6 @@ TEST(large_sums) { /* cut into parts, whatever the batch */
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(every_operator), T(random_programs), T(products), T(dense_products), T(large_sums)};
+    static const Case cases[] = {T(every_operator), T(random_programs), T(products), T(dense_products), T(matrix_units), T(large_sums)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

@@ -18,6 +18,7 @@ typedef struct Rig {
     float **in, **out;
     float *params, *state;
     Value *want; /* one per output */
+    double tolerance;
     unsigned choice; /* not 0: which of the tiles to be measured is forced on each product */
 } Rig;
 
@@ -43,7 +44,7 @@ static inline void rig_set_batch(Rig *r, int64_t batch) {
 }
 
 static inline void rig_open(Rig *r, OpTest t) {
-    *r = (Rig){.cx = cx_new(), .t = t};
+    *r = (Rig){.cx = cx_new(), .t = t, .tolerance = 2e-5};
     r->a = r->cx->keep;
 }
 
@@ -130,7 +131,7 @@ static inline void compare(const Rig *r, const char *how, const char *what, uint
         bool once = r->t.graph->outs.at[i].role == OUT_LOSS;
         for (int64_t k = 0; k < n * (once ? 1 : r->t.env.batch); k++) {
             double want = v->at[v->batched ? k : k % n], got = r->out[i][k];
-            if (isnan(want) ? isnan(got) : isinf(want) ? got == want : fabs(got - want) <= 2e-5 * (1 + most))
+            if (isnan(want) ? isnan(got) : isinf(want) ? got == want : fabs(got - want) <= r->tolerance * (1 + most))
                 continue;
             FAIL("%s, %s seed %llu, batch %lld: output %zu entry %lld is %.9g, expected %.9g", how, what,
                  (unsigned long long)seed, (long long)r->t.env.batch, i, (long long)k, got, want);
