@@ -1,4 +1,4 @@
-/* Writes block kernels as text. Unrolled loops are written out; registers are names. */
+/* Writes block kernels as text. Registers are names; loops that number them are written out. */
 #include "cuda/text.h"
 #include "base/trouble.h"
 #include <inttypes.h>
@@ -39,6 +39,7 @@ static void simple(Text *t, const char *s) { /* a statement of one line */
 }
 
 static void write_list(Text *t, const Ls *s);
+static void write_for(Text *t, const Ls *s);
 
 static void write_body(Text *t, const Ls *s) {
     t->depth++;
@@ -47,8 +48,45 @@ static void write_body(Text *t, const Ls *s) {
 }
 
 /* ---- loops and branches ---- */
+static bool reaches(Text *t, const Lx *x, int32_t var, bool registers) { /* is var in x, or in the number of a register there? */
+    if (!x) return false;
+    if (x->kind == LX_VAR) return !registers && x->i == var;
+    if (x->kind == LX_REG) return reaches(t, x->a, var, false);
+    LxCell *c = lx_map_cell(t->a, &t->memo, x);
+    if (c->turn == t->memo.turn) return false; /* looked at */
+    c->turn = t->memo.turn;
+    if (reaches(t, x->a, var, registers) || reaches(t, x->b, var, registers) || reaches(t, x->c, var, registers)) return true;
+    for (int i = 0; i < lx_list_len(x); i++)
+        if (reaches(t, x->list[i], var, registers)) return true;
+    return false;
+}
+
+static bool mentions(Text *t, const Lx *x, int32_t var, bool registers) {
+    t->memo.turn++;
+    return reaches(t, x, var, registers);
+}
+
+/* Must the body be written for each value of var: where it numbers registers, bounds an unrolled loop, or stands by a break of a loop around? */
+static bool must_write_out(Text *t, const Ls *s, int32_t var, bool in_loop) {
+    for (; s; s = s->next) {
+        bool bounds = s->kind == LS_FOR && s->unroll && (mentions(t, s->lo, var, false) || mentions(t, s->hi, var, false));
+        const Lx *x[] = {s->lo, s->hi, s->cond, s->index, s->value, s->count, s->stride};
+        if (bounds || mentions(t, s->reg_at, var, false) || (s->kind == LS_BREAK_IF && !in_loop)) return true;
+        for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+            if (mentions(t, x[i], var, true)) return true;
+        bool loop = in_loop || (s->kind == LS_FOR && !s->unroll);
+        if (must_write_out(t, s->body, var, loop) || must_write_out(t, s->orelse, var, loop)) return true;
+    }
+    return false;
+}
+
 static void write_unrolled(Text *t, const Ls *s) {
     int64_t lo, hi;
+    if (!must_write_out(t, s->body, s->var, false)) {
+        line(t, "CSC_UNROLL");
+        write_for(t, s);
+        return;
+    }
     MUST(loop_fold(s->lo, &t->known, &lo) && loop_fold(s->hi, &t->known, &hi));
     for (int64_t i = lo; i < hi; i += s->step->i) {
         t->known.known[s->var] = true;

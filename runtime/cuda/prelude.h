@@ -33,6 +33,7 @@ typedef unsigned short csc_bf16;
 #define CSC_WARPS(threads)
 #define CSC_WARP_T ((int)threadIdx.x & ~31)
 #define CSC_SYNC() __syncthreads()
+#define CSC_UNROLL _Pragma("unroll")
 #define CSC_FN static __forceinline__
 #define CSC_NAN __int_as_float(0x7fffffff)
 #define CSC_INF __int_as_float(0x7f800000)
@@ -63,6 +64,7 @@ typedef unsigned short csc_bf16;
 #define CSC_WARPS(threads) for (int csc_t = 0; csc_t < (threads); csc_t += 32)
 #define CSC_WARP_T csc_t
 #define CSC_SYNC() ((void)0)
+#define CSC_UNROLL
 #define CSC_FN static inline __attribute__((unused))
 #define CSC_NAN __builtin_nanf("")
 #define CSC_INF __builtin_inff()
