@@ -2,7 +2,6 @@
 #include "build/build.h"
 #include "base/trouble.h"
 #include "build/value.h"
-#include "sema/sema.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,7 +177,7 @@ static bool finish_entry(Build *b, const Ast *ast, EntryKind kind, int32_t stage
 }
 
 static const Def *find_model(Cx *cx, const Ast *ast, const BuildOptions *o) {
-    const Def *m = sema_find_model(ast, o->model);
+    const Def *m = ast_find_model(ast, o->model);
     if (m) return m;
     Diag *d = o->model ? diag_error(cx, E_MODEL, (Span){0}, "there is no model '%s' in the program", o->model)
                        : diag_error(cx, E_MODEL, (Span){0}, "the program has no model");

@@ -1,7 +1,6 @@
 /* Expressions: numbers and lists are computed while compiling, tensors become nodes, operators become operators. */
 #include "base/trouble.h"
 #include "build/value.h"
-#include "sema/sema.h"
 #include <math.h>
 #include <string.h>
 
@@ -44,7 +43,7 @@ Val lookup(Build *b, Name n, Span at, bool quiet) {
         Val v = problem_name(b, b->frame->problem, n, at, &found);
         if (found) return v;
     }
-    const Def *d = sema_find(b->cx, b->ast, at.file ? at.file : b->frame->source, n);
+    const Def *d = ast_find(b->cx, b->ast, at.file ? at.file : b->frame->source, n);
     if (d) return fn_value(b, FN_DEF, d, 0, n);
     int k = builtin_find(n);
     if (k >= 0) return fn_value(b, FN_BUILTIN, NULL, k, n);

@@ -57,7 +57,7 @@ static const Cfg *value_cfg(Build *b, Val v, Span at, int depth) {
 }
 
 /* ---- values of recipe calls ---- */
-typedef enum RecipeKind { NUMBER, NUMBERS, WHOLE, WHOLES, TRUTH, TEXT, TEXTS, NAME, SCHEDULE } RecipeKind;
+typedef enum RecipeKind { NUMBER, NUMBERS, WHOLE, WHOLES, SIZES, TRUTH, TEXT, TEXTS, NAME, SCHEDULE } RecipeKind;
 typedef struct RecipeValue {
     const char *label;
     RecipeKind kind;
@@ -74,11 +74,11 @@ static bool cfg_fits(const RecipeValue *r, const Cfg *v) {
     if (v->kind == CFG_LIST) {
         for (uint32_t i = 0; i < v->n; i++)
             if (v->item[i]->kind == CFG_LIST || !cfg_fits(r, v->item[i])) return false;
-        return v->n > 0 && (r->kind == NUMBERS || r->kind == WHOLES || r->kind == TEXTS);
+        return v->n > 0 && (r->kind == NUMBERS || r->kind == WHOLES || r->kind == TEXTS || (r->kind == SIZES && v->n == 2));
     }
     switch (r->kind) {
     case NUMBER: case NUMBERS: return number;
-    case WHOLE: case WHOLES: return number && v->number == floor(v->number) && v->number <= 0x1p53;
+    case WHOLE: case WHOLES: case SIZES: return number && v->number == floor(v->number) && v->number <= 0x1p53;
     case TRUTH: return v->kind == CFG_BOOL;
     case TEXT: case TEXTS: case NAME: return v->kind == CFG_TEXT;
     case SCHEDULE: return v->kind == CFG_CALL && find_recipe("SCHEDULE", v->text);

@@ -23,6 +23,7 @@ typedef struct Sym {
     Name name;
     SymKind kind;
     Span span;
+    bool *used; /* PARAM: has its name been read? Shared by the copies of this symbol */
 } Sym;
 
 typedef struct Missing { /* an unknown name, reported once a definition */
@@ -50,6 +51,7 @@ typedef struct Checker {
     Vec(Sym) gone;   /* of blocks of this definition that ended */
     Vec(Sym) lifted; /* known in the whole definition */
     Vec(Missing) missing;
+    Vec(Sym) params; /* all that were declared */
     Vec(Edge) edges;
     Vec(ModelNames *) models;
 } Checker;
@@ -60,7 +62,10 @@ void scope_close(Checker *c, size_t mark);
 void scope_add(Checker *c, size_t mark, Name name, SymKind kind,
                Span at); /* reports a second of one name since mark */
 void scope_add_quietly(Checker *c, Name name, SymKind kind, Span at);
+void scope_add_param(Checker *c, size_t mark, Name name, Span at);
 const Sym *scope_find(const Checker *c, Name name);
+bool scope_use(Checker *c, Name name); /* finds it, and remembers that its value is read */
+void params_check(Checker *c);         /* warns of those that nothing reads */
 void scope_unknown(Checker *c, Name name, Span at);       /* reports, with the nearest visible name */
 bool scope_knows(Checker *c, Name name, uint32_t source); /* a symbol, definition, builtin or constant */
 

@@ -8,8 +8,8 @@ static void note_use(Checker *c, const Def *to, Span at) {
 }
 
 static void name_check(Checker *c, const Expr *e) {
-    if (scope_find(c, e->name)) return;
-    const Def *d = sema_find(c->cx, c->ast, e->span.file, e->name);
+    if (scope_use(c, e->name)) return;
+    const Def *d = ast_find(c->cx, c->ast, e->span.file, e->name);
     if (d)
         note_use(c, d, e->span);
     else if (!scope_knows(c, e->name, e->span.file))
@@ -30,7 +30,7 @@ static void call_check(Checker *c, const Expr *e) {
         expr_check(c, e->a);
         return;
     }
-    const Def *d = sema_find(c->cx, c->ast, e->span.file, e->a->name);
+    const Def *d = ast_find(c->cx, c->ast, e->span.file, e->a->name);
     if (d) {
         note_use(c, d, e->a->span);
         call_check_def(c, d, e->span, e->args, e->n);

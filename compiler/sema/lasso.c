@@ -28,6 +28,7 @@ static void option_check(Checker *c, const Option *o) {
         copy.nindex = 0;
         Stmt *one = &copy;
         stmts_check(c, &one, 1, inner);
+        scope_use(c, o->decl->name); /* by the solver */
         scope_close(c, inner);
         if (o->untied && o->decl->kind == ST_TUNABLE)
             diag_error(c->cx, E_OPTION_FORM, o->span, "a tunable cannot be untied");
@@ -129,7 +130,7 @@ void lasso_check(Checker *c, const Stmt *s, size_t mark) {
         scope_add(c, mark, code, SYM_CODE, target->span);
         return;
     }
-    Sym sym = {code, SYM_CODE, target->span}; /* `lasso G[i]` in a loop makes a list that is known outside */
+    Sym sym = {code, SYM_CODE, target->span, NULL}; /* `lasso G[i]` in a loop makes a list that is known outside */
     vec_push(c->cx->pass, &c->lifted, sym);
 }
 

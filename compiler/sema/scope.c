@@ -27,7 +27,7 @@ void scope_close(Checker *c, size_t mark) {
 }
 
 void scope_add_quietly(Checker *c, Name name, SymKind kind, Span at) {
-    Sym s = {name, kind, at};
+    Sym s = {name, kind, at, NULL};
     vec_push(c->cx->pass, &c->syms, s);
 }
 
@@ -56,6 +56,30 @@ const Sym *scope_find(const Checker *c, Name name) {
     return NULL;
 }
 
+bool scope_use(Checker *c, Name name) {
+    const Sym *s = scope_find(c, name);
+    if (s && s->used) *s->used = true;
+    return s != NULL;
+}
+
+void scope_add_param(Checker *c, size_t mark, Name name, Span at) {
+    size_t before = c->syms.len;
+    scope_add(c, mark, name, SYM_PARAM, at);
+    if (c->syms.len == before) return; /* a second of this name */
+    Sym *s = &c->syms.at[before];
+    s->used = ARENA_NEW(c->cx->pass, bool);
+    vec_push(c->cx->pass, &c->params, *s);
+}
+
+void params_check(Checker *c) {
+    for (size_t i = 0; i < c->params.len; i++) {
+        const Sym *s = &c->params.at[i];
+        if (*s->used) continue;
+        Diag *d = diag_warning(c->cx, E_UNUSED_PARAM, s->span, "the parameter '%s' is used nowhere", s->name);
+        diag_help(c->cx, d, "nothing depends on it, so nothing is learned; is another name written where it should stand?");
+    }
+}
+
 static bool is_builtin(Name name) {
     size_t n;
     const char *const *list = builtin_names(&n);
@@ -65,7 +89,7 @@ static bool is_builtin(Name name) {
 }
 
 bool scope_knows(Checker *c, Name name, uint32_t source) {
-    return scope_find(c, name) || sema_find(c->cx, c->ast, source, name) || is_builtin(name);
+    return scope_find(c, name) || ast_find(c->cx, c->ast, source, name) || is_builtin(name);
 }
 
 static const char *nearest(Checker *c, Name name) {

@@ -127,4 +127,5 @@ void sema_check(Cx *cx, const Ast *ast) {
     recursion_check(c);
     for (uint32_t i = 0; i < ast->nfiles; i++)
         for (uint32_t k = 0; k < ast->files[i]->ntrains; k++) train_check(c, ast->files[i]->trains[k]);
+    if (!cx->errors) params_check(c);
 }

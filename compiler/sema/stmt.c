@@ -127,7 +127,7 @@ static void port_check(Checker *c, const Stmt *s, size_t mark) {
         if (s->value) {
             expr_check(c, s->value);
             scope_add(c, mark, s->name, SYM_OUTPUT, s->name_span);
-        } else if (!scope_find(c, s->name)) {
+        } else if (!scope_use(c, s->name)) {
             scope_unknown(c, s->name, s->name_span);
         }
         return;
@@ -231,7 +231,7 @@ static void stmt_check(Checker *c, const Stmt *s, size_t mark) {
         break;
     case ST_PARAM:
         param_check(c, s);
-        scope_add(c, mark, s->name, SYM_PARAM, s->name_span);
+        scope_add_param(c, mark, s->name, s->name_span);
         break;
     case ST_TUNABLE:
         if (s->nindex)

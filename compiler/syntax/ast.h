@@ -184,6 +184,12 @@ typedef struct Ast {
     File **files;
 } Ast;
 
+/* The definition of a name as seen from a source (the span.file of the place that names it), or NULL. Its own file first, then the
+   files it can see in the order of the Ast; library code ("<std>/...") sees library code only, so that a user's `soft` is not taken by a
+   library solver. Models are no values: see ast_find_model. */
+const Def *ast_find(const Cx *cx, const Ast *ast, uint32_t source, Name name);
+const Def *ast_find_model(const Ast *ast, Name name); /* NULL name: the only or last model of file[0] */
+
 /* Reads one source. Never NULL; errors are in cx (several: the reader recovers at statements). Everything is in cx->keep. */
 File *syntax_read(Cx *cx, uint32_t source);
 /* Prints a file so that reading the print gives the same tree (spans aside). */

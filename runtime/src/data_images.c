@@ -118,7 +118,7 @@ static csc_status read_column(csc_data *d, const csc_data_spec *s, RtColumn *c, 
     bool wide = false;
     for (size_t i = 0; i < files->n; i++) {
         RtPixels *p = &c->pixels[i];
-        csc_status st = rt_pixels_read(d->cx, files->at[i], p);
+        csc_status st = rt_pixels_read(d->cx, files->at[i], compare && s->labels & 2, p);
         if (st != CSC_OK) return st;
         const RtPixels *first = &c->pixels[0];
         wide = p->wide;
@@ -141,19 +141,19 @@ static csc_status read_column(csc_data *d, const csc_data_spec *s, RtColumn *c, 
     return CSC_OK;
 }
 
-/* Class numbers in a picture: its gray values, or 0 and 1 where only black and white occur. */
+/* Class numbers in a picture: its gray values, its places in a palette, or 0 and 1 where only black and white occur. */
 static csc_status mask_classes(csc_data *d, const csc_data_spec *s, RtColumn *c, const Names *files) {
     int most = 0;
     bool black_white = true;
     c->ignore = s->ignore ? s->ignore : -1;
     for (size_t i = 0; i < files->n; i++) {
         const RtPixels *p = &c->pixels[i];
-        if (p->wide || p->channels != 1) return rt_fail(d->cx, CSC_BAD_FILE, "%s is no mask: a mask is gray, 8 bits or fewer", files->at[i]);
+        if (p->wide || p->channels != 1) return rt_fail(d->cx, CSC_BAD_FILE, "%s is no mask: a mask is gray or has a palette, 8 bits or fewer", files->at[i]);
         const uint8_t *v = p->at;
         for (size_t k = 0; k < (size_t)p->width * (size_t)p->height; k++) {
             if (v[k] == c->ignore) continue;
             most = v[k] > most ? v[k] : most;
-            black_white &= v[k] == 0 || v[k] == 255;
+            black_white &= !p->places && (v[k] == 0 || v[k] == 255);
         }
     }
     c->scale = black_white ? 1 / 255.0 : 1;

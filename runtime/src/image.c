@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-csc_status rt_pixels_read(csc_context *cx, const char *path, RtPixels *out) {
+csc_status rt_pixels_read(csc_context *cx, const char *path, bool places, RtPixels *out) {
     *out = (RtPixels){0};
     struct stat st;
     FILE *f = fopen(path, "rbe");
@@ -18,7 +18,7 @@ csc_status rt_pixels_read(csc_context *cx, const char *path, RtPixels *out) {
     size_t got = S_ISREG(st.st_mode) ? fread(head, 1, 8, f) : 0;
     rewind(f);
     csc_status s;
-    if (got == 8 && !memcmp(head, "\x89PNG\r\n\x1a\n", 8)) s = rt_png_read(cx, path, f, (uint64_t)st.st_size, out);
+    if (got == 8 && !memcmp(head, "\x89PNG\r\n\x1a\n", 8)) s = rt_png_read(cx, path, f, (uint64_t)st.st_size, places, out);
     else if (got >= 3 && !memcmp(head, "\xff\xd8\xff", 3)) s = rt_jpeg_read(cx, path, f, (uint64_t)st.st_size, out);
     else s = rt_fail(cx, CSC_BAD_FILE, "%s is neither a PNG nor a JPEG file", path);
     fclose(f);
@@ -121,7 +121,7 @@ csc_status csc_image_read_sized(csc_context *cx, const char *path, int channels,
     RtPixels p;
     *out = (csc_image){0};
     if (channels != 0 && channels != 1 && channels != 3) return rt_fail(cx, CSC_BAD_ARGUMENT, "a picture has 1 or 3 channels, not %d", channels);
-    csc_status s = rt_pixels_read(cx, path, &p);
+    csc_status s = rt_pixels_read(cx, path, false, &p);
     if (s != CSC_OK) return s;
     if (height > 0 && (s = rt_pixels_resize(cx, &p, height, width, true)) != CSC_OK) {
         free(p.at);

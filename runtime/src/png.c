@@ -27,14 +27,16 @@ bool csc_has_png(void) {
 }
 
 /* Everything that the reader makes is reached through `out` and `rows`, so that an error can free it. */
-static void read_body(png_structp png, png_infop info, FILE *f, uint64_t bytes, RtPixels *out, png_bytep **rows) {
+static void read_body(png_structp png, png_infop info, FILE *f, uint64_t bytes, bool places, RtPixels *out, png_bytep **rows) {
     png_init_io(png, f);
     png_read_info(png, info);
     png_uint_32 w = png_get_image_width(png, info), h = png_get_image_height(png, info);
     int depth = png_get_bit_depth(png, info), color = png_get_color_type(png, info);
     if (png_get_rowbytes(png, info) > UINT64_MAX / h || (uint64_t)png_get_rowbytes(png, info) * h / 1032 > bytes)
         png_error(png, "its header claims more pixels than the file can hold");
-    if (color == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
+    out->places = places && color == PNG_COLOR_TYPE_PALETTE;
+    if (out->places) png_set_packing(png);
+    else if (color == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
     if (color == PNG_COLOR_TYPE_GRAY && depth < 8) png_set_expand_gray_1_2_4_to_8(png);
     png_set_strip_alpha(png);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -56,7 +58,7 @@ static void read_body(png_structp png, png_infop info, FILE *f, uint64_t bytes, 
     png_read_end(png, NULL);
 }
 
-csc_status rt_png_read(csc_context *cx, const char *path, FILE *f, uint64_t bytes, RtPixels *out) {
+csc_status rt_png_read(csc_context *cx, const char *path, FILE *f, uint64_t bytes, bool places, RtPixels *out) {
     Trouble t;
     png_bytep *volatile rows = NULL;
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &t, on_error, on_warning);
@@ -67,7 +69,7 @@ csc_status rt_png_read(csc_context *cx, const char *path, FILE *f, uint64_t byte
     }
     png_set_user_limits(png, 1 << 20, 1 << 20);
     bool ok = setjmp(t.out) == 0;
-    if (ok) read_body(png, info, f, bytes, out, (png_bytep **)&rows);
+    if (ok) read_body(png, info, f, bytes, places, out, (png_bytep **)&rows);
     free(rows);
     png_destroy_read_struct(&png, &info, NULL);
     if (ok) return CSC_OK;
@@ -126,8 +128,8 @@ bool csc_has_png(void) {
     return false;
 }
 
-csc_status rt_png_read(csc_context *cx, const char *path, FILE *f, uint64_t bytes, RtPixels *out) {
-    (void)f, (void)bytes, (void)out;
+csc_status rt_png_read(csc_context *cx, const char *path, FILE *f, uint64_t bytes, bool places, RtPixels *out) {
+    (void)f, (void)bytes, (void)places, (void)out;
     return rt_fail(cx, CSC_UNSUPPORTED, "%s: this csc was built without libpng", path);
 }
 

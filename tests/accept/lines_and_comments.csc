@@ -13,7 +13,7 @@ model m
     {
         let c = x
     }
-    dictionary D = dense(M)
+    dictionary D = dense(N * M)
         where { param M : real[3, 4] = normal(1)
                 param N : real = 2 }
     output y = b ; ; output z = D'(x)

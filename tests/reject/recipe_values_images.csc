@@ -9,3 +9,13 @@ train m {
     optimizer = adam(lr: 1e-3)
     report    = [ratio(s, 1)]
 }
+train m {
+    data      = images("a", targets: "b", size: [96, 96, 3])
+    minimize  = sum(X)
+    optimizer = adam(lr: 1e-3)
+}
+train m {
+    data      = images("a", targets: "b", size: [96])
+    minimize  = sum(X)
+    optimizer = adam(lr: 1e-3)
+}

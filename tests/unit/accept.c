@@ -52,6 +52,10 @@ static int accept_program(const char *path, const char *model) {
         printf("-- %s is rejected\n", path);
         diag_print_all(cx, stdout, false);
         bad = 1;
+    } else if (cx->diags.len) {
+        printf("-- of %s there is something to say\n", path);
+        diag_print_all(cx, stdout, false);
+        bad = 1;
     } else if (!model) bad = check_names(c.program, path);
     cx_free(cx);
     return bad;

@@ -457,6 +457,21 @@ TEST(masks) {
     CHECK(csc_data_field(d, 1)->label && csc_data_field(d, 1)->rank == 2 && csc_data_field(d, 1)->classes == 2);
     CHECK(csc_data_fetch(d, 0, 1, y) == CSC_OK && !memcmp(y, m.at, sizeof y));
     csc_data_close(d);
+    static const uint8_t palette[] = { /* of four colours, two bits a pixel: 0 1 2, 2 2 1, 1 0 3 */
+        137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 3, 0, 0, 0, 3, 2, 3, 0, 0, 0, 43, 70, 93,
+        44, 0, 0, 0, 12, 80, 76, 84, 69, 200, 0, 0, 0, 200, 0, 0, 0, 200, 255, 255, 255, 121, 69, 37, 1, 0, 0, 0, 14, 73, 68, 65,
+        84, 120, 218, 99, 144, 96, 88, 194, 224, 3, 0, 2, 182, 1, 9, 237, 189, 37, 127, 0, 0, 0, 0, 73, 69, 78, 68, 174, 66, 96, 130};
+    spill(in_folder("msk/x1.png"), palette, sizeof palette);
+    s.ignore = 3;
+    d = opened(&s);
+    CHECK(csc_data_field(d, 1)->classes == 3 && csc_data_fetch(d, 0, 1, y) == CSC_OK);
+    CHECK(!memcmp(y, (float[]){0, 1, 2, 2, 2, 1, 1, 0, -1}, sizeof y));
+    csc_data_close(d);
+    csc_image img; /* as a picture it has colours */
+    CHECK(csc_image_read(cx, in_folder("msk/x1.png"), 0, &img) == CSC_OK && img.channels == 3);
+    CHECK_NEAR(img.at[0], 200 / 255.0, 1e-6);
+    csc_image_free(&img);
+    s.ignore = 0;
     picture(in_folder("img/x2.png"), 3, 3, 3, 1);
     CHECK(try_open(&s) == CSC_BAD_FILE && strstr(csc_error(cx), "no picture that belongs to x2.png"));
     csc_error_clear(cx);

@@ -1,5 +1,5 @@
 /* Which definition a name means, seen from a file. */
-#include "sema/sema.h"
+#include "syntax/ast.h"
 #include <string.h>
 
 static bool is_library(const Cx *cx, const File *f) {
@@ -12,7 +12,7 @@ static const Def *find_in(const File *f, Name name) {
     return NULL;
 }
 
-const Def *sema_find(const Cx *cx, const Ast *ast, uint32_t source, Name name) {
+const Def *ast_find(const Cx *cx, const Ast *ast, uint32_t source, Name name) {
     bool library = false;
     for (uint32_t i = 0; i < ast->nfiles; i++)
         if (ast->files[i]->source == source) {
@@ -28,7 +28,7 @@ const Def *sema_find(const Cx *cx, const Ast *ast, uint32_t source, Name name) {
     return NULL;
 }
 
-const Def *sema_find_model(const Ast *ast, Name name) {
+const Def *ast_find_model(const Ast *ast, Name name) {
     const Def *found = NULL;
     if (!ast->nfiles) return NULL;
     const File *f = ast->files[0];
