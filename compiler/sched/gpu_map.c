@@ -59,10 +59,12 @@ typedef struct First {
     int from; /* the first axis that threads take apart */
 } First;
 
-static First first_of(Walk *w, const Lx *start) {
+static int whole_axes(const Walk *w) { return w->nmap && (!w->d->batched || samples_follow(w)); }
+
+static First first_of(Walk *w, const Lx *start, int from) {
     Kb *k = w->k;
     Arena *a = w->a;
-    First f = {.from = w->nmap && (!w->d->batched || samples_follow(w))};
+    First f = {.from = from};
     int64_t unit = product(w, f.from, w->nmap);
     start = kb_let(k, start);
     f.far = kb_let(k, DIV(start, INT(unit))), f.near = kb_let(k, MOD(start, INT(unit)));
@@ -80,17 +82,35 @@ static const Lx *set_result(Walk *w, const First *f, const Lx *j) {
     return ILT(outer, w->d->batched ? MUL(kb_batch(k), INT(n)) : INT(n));
 }
 
-static void map(Walk *w, Ex *root) {
+/* May a thread do 4 neighbours of the innermost axis, with loads and stores of 16 bytes? */
+static bool in_fours(const Walk *w, const View *out) {
+    int m = w->nmap - 1;
+    if (m < 0 || w->axis[m].dim % 4 || w->axis[m].out != 1 || !gpu_aligned(w->e, out)) return false;
+    for (int i = 0; i < m; i++)
+        if (w->axis[i].out % 4) return false;
+    for (int l = 0; l < w->nleaf; l++) {
+        if (w->axis[m].leaf[l] == 0) continue;
+        if (w->axis[m].leaf[l] != 1 || !gpu_aligned(w->e, &w->leaf[l]->view)) return false;
+        for (int i = 0; i < m; i++)
+            if (w->axis[i].leaf[l] % 4) return false;
+    }
+    return true;
+}
+
+static void map(Walk *w, Ex *root, const View *out) {
     Kb *k = w->k;
     Arena *a = w->a;
+    int from = whole_axes(w), m = w->nmap - 1, width = in_fours(w, out) ? 4 : 1;
+    if (width > 1) w->axis[m].dim /= width, w->vec = m, w->aligned = true;
     int64_t each = map_work(w);
     k->threads = !w->d->batched && each < MAP_THREADS ? (int32_t)ceil_div(each, 32) * 32 : MAP_THREADS;
     const Lx *point = w->d->batched ? kb_grid(k) : MOD(kb_grid(k), INT(ceil_div(each, k->threads)));
-    First f = first_of(w, MUL(point, INT(k->threads)));
+    First f = first_of(w, MUL(point, INT(k->threads)), from);
     kb_threads(k);
     kb_if(k, set_result(w, &f, lx_thread(a)));
+    if (width > 1) w->var[m] = MUL(w->var[m], INT(width));
     w->e->emission++;
-    kb_store(k, w->out_ptr, map_result_at(w), map_value(w, root, 1, NULL), NULL);
+    kb_store_aligned(k, w->out_ptr, map_result_at(w), map_value(w, root, width, NULL));
     kb_end(k);
     kb_end(k);
     const Lx *all = w->d->batched ? MUL(IVAR(LP_VAR_BATCH), INT(each)) : INT(each);
@@ -147,7 +167,7 @@ static void reduce(Walk *w, Ex *root, const Block *b) {
     const Lx *t = lx_thread(a), *x = b->down ? DIV(t, INT(b->y)) : MOD(t, INT(b->x)), *y = b->down ? MOD(t, INT(b->y)) : DIV(t, INT(b->x));
     const Lx *point = DIV(kb_grid(k), INT(b->parts)), *part = MOD(kb_grid(k), INT(b->parts));
     if (!w->d->batched) point = MOD(point, INT(ceil_div(b->results, b->x)));
-    First first = first_of(w, MUL(point, INT(b->x)));
+    First first = first_of(w, MUL(point, INT(b->x)), whole_axes(w));
     const Lx *entries = w->d->fold_batch ? MUL(kb_batch(k), INT(b->folded)) : INT(b->folded);
     const Lx *lo = DIV(MUL(part, entries), INT(b->parts)), *hi = DIV(MUL(ADD(part, INT(1)), entries), INT(b->parts));
 
@@ -202,7 +222,7 @@ void gpu_map(Walk *w, Ex *root, const View *out, const char *what) {
     map_pointers(w, root);
     if (w->fold == FOLD_NONE) {
         w->out_ptr = kb_ptr(w->k, out, true);
-        map(w, root);
+        map(w, root, out);
         return;
     }
     MUST(!w->stores);

@@ -224,6 +224,7 @@ static const Lx *load(Walk *w, const Ex *x, int width, const Lx *count) {
     int64_t stride = w->vec >= 0 ? w->axis[w->vec].leaf[l] : 0;
     if (width == 1) return lx_load(a, x->ptr, at, 1, NULL);
     if (stride == 0) return lx_splat(a, lx_load(a, x->ptr, at, 1, NULL), width);
+    if (w->aligned) return lx_load_aligned(a, x->ptr, at, width);
     return lx_gather(a, x->ptr, at, INT(stride), width, count);
 }
 
@@ -243,8 +244,11 @@ const Lx *map_value(Walk *w, Ex *x, int width, const Lx *count) {
         int reg = kb_reg(w->k, width, 1), l = leaf_number(w, x->store);
         kb_set(w->k, reg, NULL, r);
         r = lx_reg(a, reg, NULL, width);
-        kb_store_strided(w->k, x->store->ptr, map_leaf_at(w, l), w->vec >= 0 ? w->axis[w->vec].leaf[l] : 1, r,
-                         count);
+        if (w->aligned)
+            kb_store_aligned(w->k, x->store->ptr, map_leaf_at(w, l), r);
+        else
+            kb_store_strided(w->k, x->store->ptr, map_leaf_at(w, l), w->vec >= 0 ? w->axis[w->vec].leaf[l] : 1, r,
+                             count);
     }
     x->memo = r, x->memo_of = w->e->emission;
     return r;

@@ -27,6 +27,7 @@ typedef struct Walk {
     int out_ptr, lanes;
     int64_t out_sample;
     bool stores; /* there are values stored aside */
+    bool aligned; /* vectors lie at multiples of their size */
 } Walk;
 
 int64_t map_work(const Walk *w); /* entries of the domain, of one sample */
