@@ -141,7 +141,7 @@ static Block block_of(const Walk *w) {
     if (!w->d->batched) b.x = least(b.x, 2 * power_below(b.results));
     while (b.x * b.y < 32) b.x *= 2;
     int64_t blocks = ceil_div(b.results, b.x);
-    if (folded >= 2 * PART_LEAST && blocks < PARTS_MOST) b.parts = least(PARTS_MOST / blocks, folded / PART_LEAST);
+    if (folded >= 4 * PART_LEAST && blocks < PARTS_MOST) b.parts = least(PARTS_MOST / blocks, folded / PART_LEAST);
     return b;
 }
 
