@@ -237,13 +237,14 @@ static void write_threads(Text *t, const Ls *s) {
 
 /* ---- matrix units ---- */
 static void write_tiles(Text *t, const LsMma *m, int64_t d, bool b) {
-    static const char *const kinds[] = {"tf32", "f32", "bf16", "bf16_2", "bf16_8"};
+    static const char *const kinds[] = {"tf32", "f32", "bf16", "bf16_2", "bf16_8", "bf16_t"};
     int32_t ptr = b ? m->b : m->a, n = b ? m->n : m->m;
     int64_t row = b ? m->b_row : m->a_row, col = b ? m->b_col : m->a_col;
     int64_t along = b ? row : col, across = b ? col : row; /* along the sum: its step */
     Int at = text_int(t, b ? m->b_at : m->a_at);
     int kind = m->precision == LP_TF32 ? 0 : t->k->ptr[ptr].elem == LP_F32 ? 1 : 2;
     if (kind == 2 && along == 1 && across % 2 == 0 && at.r.mul % 2 == 0) kind = across % 8 == 0 && at.r.mul % 8 == 0 ? 4 : 3;
+    if (kind == 2 && across == 1 && along % 8 == 0 && at.r.mul % 8 == 0) kind = 5;
     for (int32_t i = 0; i < n; i++) {
         int64_t plus = d * along + i * across * (b ? 8 : 16);
         line(t, F("const csc_%c_tile %c%d = csc_%c_%s(p%d + %s + %" PRId64 ", %" PRId64 ", %" PRId64 ");", "ab"[b], "ab"[b], (int)i, "ab"[b], kinds[kind],

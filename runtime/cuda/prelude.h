@@ -16,7 +16,7 @@ typedef unsigned csc_unsigned;
 typedef unsigned short csc_bf16;
 
 #ifndef CSC_HOST
-#pragma nv_diag_suppress 177 /* functions that this kernel does not use */
+#pragma nv_diag_suppress 177, 550 /* functions that this kernel does not use, variables that nothing reads */
 #define CSC_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
 #define CSC_HEAD
 #define CSC_BLOCK ((int)blockIdx.x)
@@ -335,6 +335,18 @@ CSC_FN csc_b_tile csc_b_bf16_8(const csc_bf16 *p, int r, int c) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];" : "=r"(b.x[0]), "=r"(b.x[1]) : "r"(at) : "memory");
     return b;
 }
+CSC_FN csc_a_tile csc_a_bf16_t(const csc_bf16 *p, int r, int c) { /* the same, neighbours across the sum: r is 1 */
+    csc_a_tile a;
+    unsigned at = csc_shared_address(p + (CSC_LANE / 16 * 8 + CSC_LANE % 8) * c + (CSC_LANE / 8 % 2) * 8);
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(a.x[0]), "=r"(a.x[1]), "=r"(a.x[2]), "=r"(a.x[3]) : "r"(at) : "memory");
+    return a;
+}
+CSC_FN csc_b_tile csc_b_bf16_t(const csc_bf16 *p, int r, int c) { /* c is 1 */
+    csc_b_tile b;
+    unsigned at = csc_shared_address(p + (CSC_LANE % 16) * r);
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];" : "=r"(b.x[0]), "=r"(b.x[1]) : "r"(at) : "memory");
+    return b;
+}
 #define CSC_MMA_TF32(r0, r1, r2, r3, a, b)                                                                                                   \
     asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"                            \
         : "+f"(r0), "+f"(r1), "+f"(r2), "+f"(r3)                                                                                             \
@@ -365,6 +377,7 @@ CSC_HOST_TILES(float, f32, 16, csc_shortened)
 CSC_HOST_TILES(csc_bf16, bf16, 16, csc_wide)
 CSC_HOST_TILES(csc_bf16, bf16_2, 16, csc_wide)
 CSC_HOST_TILES(csc_bf16, bf16_8, 16, csc_wide)
+CSC_HOST_TILES(csc_bf16, bf16_t, 16, csc_wide)
 #define CSC_HOST_MMA(depth, r0, r1, r2, r3, a, b)                                                                                            \
     for (int i = 0; i < 32; i++) {                                                                                                           \
         float *e[4] = {&csc_r[csc_t + i].r0, &csc_r[csc_t + i].r1, &csc_r[csc_t + i].r2, &csc_r[csc_t + i].r3};                              \

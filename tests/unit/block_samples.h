@@ -82,7 +82,9 @@ static const char block_product[] =
 
 /* Y = X W on matrix units: X [32][32], W [32][32], two warps, each 32 x 16. The letters stand for the precision, the depth of a product
    and the kind of shared memory. */
-#define BLOCK_MMA(PRECISION, DEPTH, ELEM, BYTES)                                                                                              \
+#define BLOCK_MMA(PRECISION, DEPTH, ELEM, BYTES) BLOCK_MMA_OF(PRECISION, DEPTH, ELEM, BYTES, "((v2 / 32) * 40) + (v2 % 32)", "((v2 % 32) * 40) + (v2 / 32)", "v4, 40, 1", "(((thread / 32) * 640) + v4), 1, 40")
+/* .. and where entries are put and found */
+#define BLOCK_MMA_OF(PRECISION, DEPTH, ELEM, BYTES, X_TO, W_TO, X_AT, W_AT)                                                                                              \
     "blocks 0 0 0\n"                                                                                                                         \
     "kernel \"mma\" ints 0 vars 6 threads 64\n"                                                                                              \
     "  ptr p0 \"x\" extent 1024\n  ptr p1 \"w\" extent 1024\n  ptr p2 \"y\" writes extent 1024\n"                                              \
@@ -91,12 +93,12 @@ static const char block_product[] =
     "{\n"                                                                                                                                    \
     "  threads {\n"                                                                                                                          \
     "    for v2 = thread .. 1024 step 64 {\n"                                                                                                \
-    "      store(p3, (((v2 / 32) * 40) + (v2 % 32)), load:1(p0, v2))\n"                                                                      \
-    "      store(p4, (((v2 % 32) * 40) + (v2 / 32)), load:1(p1, v2))\n" /* W's columns are rows */                                            \
+    "      store(p3, (" X_TO "), load:1(p0, v2))\n"                                                                      \
+    "      store(p4, (" W_TO "), load:1(p1, v2))\n"                                            \
     "    }\n"                                                                                                                                \
     "  }\n"                                                                                                                                  \
     "  sync\n"                                                                                                                               \
-    "  for v4 = 0 .. 32 step " DEPTH " { mma " PRECISION " r0 2 2 " DEPTH " p3[v4, 40, 1] p4[(((thread / 32) * 640) + v4), 1, 40] }\n"        \
+    "  for v4 = 0 .. 32 step " DEPTH " { mma " PRECISION " r0 2 2 " DEPTH " p3[" X_AT "] p4[" W_AT "] }\n"        \
     "  threads {\n"                                                                                                                          \
     "    for v2 = 0 .. 2 unroll { for v3 = 0 .. 8 unroll {\n"                                                                                \
     "      store(p2, ((((((v2 * 16) + ((thread % 32) / 4)) + (((v3 / 2) % 2) * 8)) * 32) + ((thread / 32) * 16)) + "                          \
@@ -109,6 +111,10 @@ static const char block_product[] =
     "{ launch 0 (1; in.0[0], in.1[0], out.0[0]) }\n"
 static const char block_mma_tf32[] = BLOCK_MMA("tf32", "8", "", "5120");
 static const char block_mma_bf16[] = BLOCK_MMA("bf16", "16", " bf16", "2560");
+static const char block_mma_bf16_across[] = BLOCK_MMA_OF("bf16", "16", " bf16", "2560", "((v2 % 32) * 40) + (v2 / 32)", "((v2 / 32) * 40) + (v2 % 32)",
+                                                         "(v4 * 40), 1, 40", "(((thread / 32) * 16) + (v4 * 40)), 40, 1"); /* neighbours along rows and columns */
+static const char block_mma_bf16_odd[] = BLOCK_MMA_OF("bf16", "16", " bf16", "2560", "(((v2 / 32) * 39) + (v2 % 32)) + 1", "((v2 % 32) * 38) + (v2 / 32)",
+                                                      "(v4 + 1), 39, 1", "(((thread / 32) * 608) + v4), 1, 38"); /* not aligned; aligned to two */
 static const char block_mma_bf16_wide[] = BLOCK_MMA("bf16", "16", "", "5120"); /* rounded where they are multiplied */
 
 /* y = reversed x in pairs through scratch, short floats in between; a last block that is not full; vectors of 4 and counts. */

@@ -30,7 +30,7 @@ static void fill(float *x, size_t n, uint32_t seed) {
 
 TEST(text_round_trip) {
     Cx *cx = cx_new();
-    const char *all[] = {block_sum, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_wide, block_odds};
+    const char *all[] = {block_sum, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide, block_odds};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         LpModule *m = module_of(cx, all[i]);
         char *s[2];
@@ -84,11 +84,11 @@ TEST(product_of_a_block) { /* the same sums in the same order */
 
 TEST(matrix_units) {
     Cx *cx = cx_new();
-    const char *all[] = {block_mma_tf32, block_mma_bf16, block_mma_bf16_wide};
+    const char *all[] = {block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide};
     float x[1024], w[1024], y[1024];
     fill(x, 1024, 1);
     fill(w, 1024, 2);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 5; i++) {
         const char *why = run_text(cx, all[i], 1, (const float *[]){x, w}, y);
         if (why) FAIL("%s", why);
         for (int r = 0; r < 32; r++)
