@@ -405,14 +405,19 @@ static void copy_late(Gx *x, const Result *r) {
         tmp[i] = view_new(e, from.shape, false, NULL, (Span){0});
         lower_copy(e, &from, &tmp[i]);
     }
+    View *from = ARENA_ARRAY(x->a, View, n + 1), *to = ARENA_ARRAY(x->a, View, n + 1);
+    size_t many = 0;
     for (size_t i = 0; i < n; i++) {
         double c;
         if (!r[i].late) continue;
         if (constant(x, x->g->outs.at[i].node, &c))
             lower_fill(e, c, &r[i].to);
+        else if (e->s->t.gpu && view_is_row_major(&tmp[i]))
+            from[many] = tmp[i], to[many++] = r[i].to;
         else
             lower_copy(e, &tmp[i], &r[i].to);
     }
+    gpu_copies(e, from, to, many);
 }
 
 static void describe(Ent *e, const Entry *y, const Result *r, int32_t nout) {

@@ -1,5 +1,32 @@
-/* Rare operators that a GPU does in another way: sums by destination, systems of equations. */
+/* What a GPU does in another way: many small copies at a time, sums by destination, systems of equations. */
 #include "sched/internal.h"
+
+/* Each copy has blocks of its own. */
+void gpu_copies(Ent *e, const View *from, const View *to, size_t n) {
+    enum { MOST = 12, THREADS = 256 };
+    Arena *a = e->a;
+    for (size_t first = 0; first < n; first += MOST) {
+        size_t end = first + MOST < n ? first + MOST : n;
+        Kb *k = kb_new(e, "copies", 0);
+        int p[MOST], q[MOST];
+        for (size_t i = first; i < end; i++) p[i - first] = kb_ptr(k, &from[i], false), q[i - first] = kb_ptr(k, &to[i], true);
+        k->threads = THREADS;
+        int64_t blocks = 0;
+        for (size_t i = first; i < end; i++) {
+            int64_t size = shape_size(to[i].shape), mine = (size + THREADS - 1) / THREADS;
+            kb_if(k, IAND(ILT(INT(blocks - 1), kb_grid(k)), ILT(kb_grid(k), INT(blocks + mine))));
+            kb_threads(k);
+            const Lx *at = kb_let(k, ADD(MUL(SUB(kb_grid(k), INT(blocks)), INT(THREADS)), lx_thread(a)));
+            kb_if(k, ILT(at, INT(size)));
+            kb_store(k, q[i - first], at, lx_load(a, p[i - first], at, 1, NULL), NULL);
+            kb_end(k);
+            kb_end(k);
+            kb_end(k);
+            blocks += mine;
+        }
+        kb_launch(k, INT(blocks));
+    }
+}
 
 /* A thread for each entry of the result, which adds up what is sent to it, in the order of the list. */
 void gpu_scatter(Ent *e, const Node *n, const View *from, const View *to) {

@@ -389,6 +389,7 @@ void lower_loop(Gx *x, NodeId n);
 
 /* ---- gpu_*.c: what a GPU does otherwise ---- */
 bool gpu_aligned(Ent *e, const View *v); /* do it and its samples begin at multiples of 16 bytes? */
+void gpu_copies(Ent *e, const View *from, const View *to, size_t n); /* row-major, not batched: a few launches for all */
 void gpu_scatter(Ent *e, const Node *n, const View *from, const View *to);
 void gpu_conv(Ent *e, const TileConv *t);
 View gpu_pack(Ent *e, const View *w, const Taps taps[2]);
