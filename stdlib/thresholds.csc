@@ -15,8 +15,16 @@ prox elastic(z, t, mu = 0.1) of abs(z) + mu / 2 * z * z {
     return soft(z, t) / (1 + mu * max(t, 0))
 }
 
-# `size` neighbouring channels share their fate
-prox group(z, t, size: int = 2) of group_norms(z, size) = in_groups(z, size, relu(1 - t / max(group_norms(z, size), 1e-12)))
+# `size` neighbouring channels share their fate; of thresholds that differ in a group it has their mean
+prox group(z, t, size: int = 2) of group_norms(z, size) {
+    let each = length(shape(t)) == 0 ? t : group_means(t, size)
+    return in_groups(z, size, relu(1 - each / max(group_norms(z, size), 1e-12)))
+}
+
+function group_means(t, n: int) {
+    let s = shape(t)
+    return mean(reshape(t, [s[1] // n, n] + s[2..length(s)]), axis: 2)
+}
 
 function group_norms(z, n: int) {                                         # one norm a group: [c // n, ...]
     let s = shape(z)

@@ -22,9 +22,7 @@ def linear(g, name, n, classes):
 
 def paper(name, d, w, unfold, solver="fista", image=(9, 8), classes=10, loud=1.0, **more):
     replace = [("real[3, 32, 32]", "real[3, %d, %d]" % image), ("output logits", "output G\n    output logits")] if image != (32, 32) else []
-    if solver != "fista":
-        replace.append(("fista(", solver + "("))
-    g = Golden(name, "examples/msd_csc/msd_csc.csc", replace, "d=%d w=%d unfold=%d classes=%d" % (d, w, unfold, classes), **more)
+    g = Golden(name, "examples/msd_csc/msd_csc.csc", replace, "d=%d w=%d unfold=%d classes=%d form=%s" % (d, w, unfold, classes, solver), **more)
     X, y = g.input("X", (3,) + image), g.label("y", classes)
     layers, size, c = [], image, 3
     for i in range(1, d + 1):

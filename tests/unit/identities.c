@@ -370,6 +370,11 @@ TEST(parameters_do_not_depend_on_the_updates) {
         {"examples/sdnet/sdnet.csc", {NULL}, "layers=10 width=3 image=8 iterations=1", {"layers=10 width=3 image=8 iterations=2", "layers=10 width=3 image=8 iterations=8", NULL}},
         {"examples/sdnet/sdnet.csc", {NULL}, "layers=10 width=3 image=8 form=all iterations=1", {"layers=10 width=3 image=8 form=all iterations=3", NULL}},
         {"examples/ml_ista_mnist/ml_ista_mnist.csc", {NULL}, "unfold=0", {"unfold=2", "unfold=1 form=ml_fista", "unfold=3 form=layered", NULL}},
+        {"examples/ml_csc_cifar/ml_csc_cifar.csc", {NULL}, "unfold=0", {"unfold=1", "unfold=4 form=ml_fista", "unfold=2 form=layered", NULL}},
+        {"examples/msd_csc/msd_net.csc", {NULL}, "layers=2 growth=2 width=3 unfold=0", {"layers=2 growth=2 width=3 unfold=1", "layers=2 growth=2 width=3 unfold=3", NULL}},
+        {"examples/scn/scn.csc", {NULL}, "width=4 image=8 iterations=1", {"width=4 image=8 iterations=5", NULL}},
+        {"examples/crate/crate.csc", {NULL}, "depth=1 width=8 heads=2 p=4 updates=1", {"depth=1 width=8 heads=2 p=4 updates=3", NULL}},
+        {"examples/reconstruction/reconstruction.csc", {NULL}, "d=2 w=3 unfold=0", {"d=2 w=3 unfold=5", NULL}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *text = model_program(cases[i].path, cases[i].pairs);

@@ -307,6 +307,26 @@ TEST(lambdas) { /* one for all, per channel, one for each update, tunable, a fra
     pairs_check(m, "lambdas", 1e-12);
 }
 
+TEST(lambdas_of_every_threshold) { /* the same kinds; of a group the mean of its channels' values */
+    static const char *const thresholds[][3] = {{"soft_nonneg", "soft_nonneg(", "real[3]"}, {"hard", "hard(", "real[3]"}, {"elastic(mu: 0.7)", "elastic(mu: 0.7)(", "real[3]"},
+                                                {"group(size: 3)", "group_by_mean(", "real[3]"}, {"two_sided(rho: elu)", "two_sided(rho: elu)(", "real[3]"}};
+    for (size_t i = 0; i < sizeof thresholds / sizeof *thresholds; i++) {
+        const char *p = thresholds[i][0], *f = thresholds[i][1];
+        TestModel *m = pairs_open(2, "function group_by_mean(z, t) {\n let s = shape(z)\n let k = reshape(relu(1 - mean(t) / sqrt(sum(z^2, axis: 1))), [1, s[2], s[3]])\n return z * [k ; k ; k]\n}\n" IMAGES " let P = %s\n param b : %s = uniform(0.05, 0.2)\n let t = 0.2\n param u : real[3] = 0\n tunable w = 0.1\n"
+                                            " lasso p : X ~ D * p { lambda = b; prox = %s; step = t; solve = ista(iterations: 2) }\n let p1 = %st * D'(X), t * b)\n"
+                                            " output l1 = p\n output r1 = %sp1 - t * D'(D * p1 - X), t * b)\n"
+                                            " lasso q : X ~ D * q { untied param lambda : real = 0.1; prox = %s; step = t; solve = ista(iterations: 2) }\n"
+                                            " let q1 = P(t * D'(X), t * u[1])\n output l2 = q\n output r2 = P(q1 - t * D'(D * q1 - X), t * u[2])\n"
+                                            " lasso r : X ~ D * r { tunable lambda = 0.1; prox = %s; step = t; solve = ista(iterations: 1) }\n output l3 = r\n output r3 = P(t * D'(X), t * w)\n"
+                                            " lasso s : X ~ D * s { lambda = 0.3 * lambda_max(D, X); prox = %s; step = t; solve = ista(iterations: 1) }\n"
+                                            " output l4 = s\n output r4 = P(t * D'(X), 0.3 * t * max(abs(D'(X))))\n}\n", p, thresholds[i][2], p, f, f, p, p, p);
+        Value *q = model_param(m, "q.lambda"), *u = model_param(m, "u");
+        CHECK(q && shape_size(q->shape) == 2);
+        q->at[0] = u->at[0] = 0.3, q->at[1] = u->at[1] = 0.07;
+        pairs_check(m, p, 1e-12);
+    }
+}
+
 TEST(largest_entries) {
     TestModel *m = pairs_open(3, "model t() {\n input z : real[4, 3]\n let p = top_k(z, 5)\n output l1 = density(p)\n output r1 = 5 / 12 + 0 * sum(z)\n"
                                  " output l2 = p\n output r2 = abs(z) > sort(flatten(abs(z)))[6] ? z : 0 * z\n output l3 = two_sided(z, 0.2, sigmoid)\n output r3 = sigmoid(z - 0.2) - sigmoid(-z - 0.2)\n}\n");
@@ -317,6 +337,6 @@ int main(int argc, char **argv) {
     static const Case cases[] = {T(objective_never_rises), T(rates_of_convergence), T(solvers_agree_and_are_optimal), T(sparse_codes_are_recovered), T(omp_is_least_squares),
                                  T(a_converged_sample_stands_still), T(implicit_gradients_need_no_more_memory), T(learned_solvers_start_as_theirs), T(learned_solvers_are_their_equations),
                                  T(analytic_weights), T(fista_with_its_gradient_at_the_iterate), T(coordinate_descent_moves_one_entry), T(compiled_and_differentiated), T(negative_thresholds),
-                                 T(lambdas), T(largest_entries)};
+                                 T(lambdas), T(lambdas_of_every_threshold), T(largest_entries)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
