@@ -21,21 +21,35 @@ static bool reads_inside(const Gx *x, const Node *user, NodeId u, const Node *n)
     return op_is_elementwise(user->op) || is_reduction(user->op);
 }
 
+/* On a GPU what takes one operation on values that lie in memory is computed again in every reduction that reads it, and not stored for it. */
+static bool again(const Gx *x, NodeId id) {
+    const Node *n = graph_at(x->g, id);
+    if (!x->e->s->t.gpu || !x->fits[id] || is_product(n)) return false;
+    for (uint32_t k = 0; k < n->nin; k++)
+        if (x->fits[n->in[k]] && !(is_product(graph_at(x->g, n->in[k])) && x->uses[n->in[k]] > 1)) return false;
+    return true;
+}
+
 /* The root of a node is the one whose kernel computes it. True: something that was inside no longer is. */
-static bool find_roots(Gx *x, NodeId *root, NodeId *first) {
+static bool find_roots(Gx *x, NodeId *root, NodeId *first, NodeId *reduced) {
     const Graph *g = x->g;
     bool changed = false;
-    for (size_t i = 0; i < g->nodes.len; i++) first[i] = NO_NODE, x->aside[i] = false;
+    for (size_t i = 0; i < g->nodes.len; i++) first[i] = reduced[i] = NO_NODE, x->aside[i] = false;
     for (size_t i = 0; i < g->outs.len; i++) x->aside[g->outs.at[i].node] = true;
     for (size_t i = g->nodes.len;
          i-- > 0;) { /* all that read node i have been here: first[i] is the earliest of their roots */
         const Node *n = &g->nodes.at[i];
         if (!x->uses[i]) continue;
+        if (first[i] == NO_NODE) first[i] = reduced[i]; /* only reductions read it */
         if (x->fits[i] && (first[i] == NO_NODE || (x->aside[i] && is_reduction(graph_at(g, first[i])->op))))
             x->fits[i] = false, changed = true;
         root[i] = x->fits[i] ? first[i] : (NodeId)i;
         for (uint32_t k = 0; k < n->nin; k++) {
             NodeId in = n->in[k];
+            if (root[i] != NO_NODE && is_reduction(graph_at(g, root[i])->op) && again(x, in) && reads_inside(x, n, (NodeId)i, graph_at(g, in))) {
+                if (root[i] < reduced[in]) reduced[in] = root[i];
+                continue;
+            }
             if (first[in] != NO_NODE && first[in] != root[i]) x->aside[in] = true;
             if (root[i] < first[in]) first[in] = root[i];
         }
@@ -71,7 +85,7 @@ static bool limit(Gx *x, const NodeId *root, int32_t *leaves, int32_t *ops, Node
                 x->fits[in] = inside = false;
                 changed = true;
             }
-            leaves[i] += inside ? leaves[in] : 1;
+            leaves[i] += inside ? leaves[in] : again(x, in) ? (int32_t)graph_at(g, in)->nin : 1;
             ops[i] += inside ? ops[in] : 0;
             if (!inside || !held[in] || held[in] == held[i]) continue;
             if (held[i]) { /* two products: what leads to the earlier is cut off, and stored through it */
@@ -88,14 +102,14 @@ void fuse_decide(Gx *x) {
     const Graph *g = x->g;
     size_t n = g->nodes.len + 1;
     NodeId *root = ARENA_ARRAY(x->a, NodeId, n), *first = ARENA_ARRAY(x->a, NodeId, n),
-           *held = ARENA_ARRAY(x->a, NodeId, n);
+           *held = ARENA_ARRAY(x->a, NodeId, n), *reduced = ARENA_ARRAY(x->a, NodeId, n);
     int32_t *leaves = ARENA_ARRAY(x->a, int32_t, n), *ops = ARENA_ARRAY(x->a, int32_t, n);
     for (size_t i = 0; i < g->nodes.len; i++)
         x->fits[i] = x->uses[i] && (!x->sum || x->sum[i] == NO_NODE) &&
                      (op_is_elementwise(g->nodes.at[i].op) || is_product(&g->nodes.at[i]));
     bool changed = true;
     while (changed) { /* what fits only becomes less */
-        changed = find_roots(x, root, first);
+        changed = find_roots(x, root, first, reduced);
         if (!changed) changed = limit(x, root, leaves, ops, held);
     }
 }
