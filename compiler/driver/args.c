@@ -6,9 +6,9 @@
 
 enum {
     M_CHECK = 1u << CMD_CHECK, M_TRAIN = 1u << CMD_TRAIN, M_EVAL = 1u << CMD_EVAL, M_RUN = 1u << CMD_RUN,
-    M_BUILD = 1u << CMD_BUILD, M_INSPECT = 1u << CMD_INSPECT, M_EXPLAIN = 1u << CMD_EXPLAIN, M_DOCTOR = 1u << CMD_DOCTOR,
+    M_BUILD = 1u << CMD_BUILD, M_AUTOTUNE = 1u << CMD_AUTOTUNE, M_INSPECT = 1u << CMD_INSPECT, M_EXPLAIN = 1u << CMD_EXPLAIN, M_DOCTOR = 1u << CMD_DOCTOR,
     M_CODE = M_TRAIN | M_EVAL | M_RUN | M_BUILD,          /* commands that make code */
-    M_COMPILE = M_CODE | M_CHECK | M_INSPECT,             /* commands that read a program */
+    M_COMPILE = M_CODE | M_CHECK | M_INSPECT | M_AUTOTUNE,            /* commands that read a program */
 };
 
 static const struct {
@@ -20,6 +20,7 @@ static const struct {
     [CMD_EVAL] = {"eval", "PROGRAM.csc", "measures loss and metrics on the test data", 1, 1},
     [CMD_RUN] = {"run", "PROGRAM.csc FILE...", "codes, denoises or classifies files (PNG, JPEG, NPY, IDX)", 1, SIZE_MAX},
     [CMD_BUILD] = {"build", "PROGRAM.csc", "writes a shared library, MODEL.so, and its header, MODEL.h", 1, 1},
+    [CMD_AUTOTUNE] = {"autotune", "PROGRAM.csc", "measures tiles for the program's products on this machine, writes the best to PROGRAM.tiles, which train, eval, run and build then use", 1, 1},
     [CMD_INSPECT] = {"inspect", "FILE", "shows a program's parameters and layers, a checkpoint's tensors, or a library's description", 1, 1},
     [CMD_EXPLAIN] = {"explain", "[CODE...]", "explains diagnostics; without a code, lists all", 0, SIZE_MAX},
     [CMD_DOCTOR] = {"doctor", "", "says what was found on this machine and what is missing", 0, 0},
@@ -54,7 +55,7 @@ static const struct {
     [O_OUTPUT] = {"output", 'o', "PATH", M_RUN | M_BUILD | M_CHECK, "where the result goes (run: a folder for several files)"},
     [O_EMBED] = {"embed-weights", 0, NULL, M_BUILD, "puts the weights into the library"},
     [O_ATOMS] = {"atoms", 0, "FILE.png", M_INSPECT | M_TRAIN, "writes a picture of the learned atoms (train: the best, not the last)"},
-    [O_CPU] = {"cpu", 0, "NAME", M_CODE | M_CHECK, "native, x86-64-v2, x86-64-v3, x86-64-v4, aarch64 (default: native; build: x86-64-v3, or several levels: a,b)"},
+    [O_CPU] = {"cpu", 0, "NAME", M_CODE | M_CHECK | M_AUTOTUNE, "native, x86-64-v2, x86-64-v3, x86-64-v4, aarch64 (default: native; build: x86-64-v3, or several levels: a,b)"},
     [O_THREADS] = {"threads", 'j', "N", M_TRAIN | M_EVAL | M_RUN, "threads (default: as many as the machine has)"},
     [O_EMIT] = {"emit", 0, "WHAT,...", M_CHECK | M_BUILD, "prints ast, op, loop, llvm, asm or writes obj"},
     [O_STOP] = {"stop-after", 0, "PASS", M_CHECK | M_BUILD, "stops after a pass (--time-passes lists them)"},

@@ -67,6 +67,12 @@ static void mix_cpu(Hash *h) {
 #endif
 }
 
+uint64_t cache_cpu(void) {
+    Hash h = start();
+    mix_cpu(&h);
+    return h.a;
+}
+
 const char *cache_path(const Compile *c) {
     Arena *a = c->cx->keep;
     const Program *p = c->program;
@@ -79,6 +85,11 @@ const char *cache_path(const Compile *c) {
     mix_file(&h, codegen_path(a, &why));
     mix_text(&h, c->cpu);
     if (!strcmp(c->cpu, "native")) mix_cpu(&h);
+    for (size_t i = 0; i < c->ntuned; i++) {
+        const SchedTile *t = &c->tuned[i];
+        const int64_t what[] = {t->out_ch, t->rows, t->cols, t->entries, t->run, t->no_dots, t->dots_free, t->vectors_free, t->dots, t->kv, t->tile_rows, t->tile_cols};
+        mix(&h, what, sizeof what);
+    }
     for (size_t i = 0; i < p->params.len; i++) {
         mix_shape(&h, p->params.at[i].shape);
         mix_int(&h, p->params.at[i].turns);

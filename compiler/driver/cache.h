@@ -5,6 +5,7 @@
 
 /* The file for this model, or NULL where nothing can be kept (CSC_CACHE=off, no home). CSC_CACHE names another folder. */
 const char *cache_path(const Compile *c);
+uint64_t cache_cpu(void); /* what this processor is and can do */
 CodeObject *cache_read(Cx *cx, const char *path);                       /* NULL: not there, or damaged */
 void cache_write(Cx *cx, const char *path, const CodeObject *object); /* quietly does nothing when it cannot */
 #endif

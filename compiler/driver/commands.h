@@ -8,6 +8,7 @@ int command_train(Cx *cx, const Options *o);
 int command_eval(Cx *cx, const Options *o);
 int command_run(Cx *cx, const Options *o);
 int command_build(Cx *cx, const Options *o);
+int command_autotune(Cx *cx, const Options *o);
 int command_inspect(Cx *cx, const Options *o);
 int command_explain(Cx *cx, const Options *o);
 int command_doctor(Cx *cx, const Options *o);

@@ -12,6 +12,7 @@ static int run_command(Cx *cx, const Options *o) {
     case CMD_EVAL: return command_eval(cx, o);
     case CMD_RUN: return command_run(cx, o);
     case CMD_BUILD: return command_build(cx, o);
+    case CMD_AUTOTUNE: return command_autotune(cx, o);
     case CMD_INSPECT: return command_inspect(cx, o);
     case CMD_COUNT: break;
     }

@@ -7,6 +7,7 @@
 #include "driver/info.h"
 #include "driver/link.h"
 #include "driver/load.h"
+#include "driver/tiles.h"
 #include "op/passes.h"
 #include "sema/sema.h"
 #include <stdlib.h>
@@ -75,6 +76,9 @@ static void run_ad(Compile *c) {
 static void run_cache(Compile *c) {
     const Options *o = c->o;
     bool runs = o->command == CMD_TRAIN || o->command == CMD_EVAL || o->command == CMD_RUN;
+    c->tuned = NULL, c->ntuned = 0, c->tiles_said = NULL;
+    if (runs || o->command == CMD_BUILD) tiles_open(c);
+    if (c->cx->errors) return;
     c->cache_path = runs && !o->any_emit && !o->remarks && !o->stop_after ? cache_path(c) : NULL;
     if (c->cache_path) c->object = cache_read(c->cx, c->cache_path);
 }
@@ -93,6 +97,7 @@ static void run_sched(Compile *c) {
         diag_help(c->cx, d, "cscc build makes libraries for other machines");
         return;
     }
+    t.tuned = c->tuned, t.ntuned = c->ntuned;
     c->sched = sched_program(c->cx, c->cx->keep, c->program, c->entries.at, c->entries.len, &t);
     const char *why = NULL;
     if (c->sched && !loop_check(c->cx->pass, c->sched->module, &why)) BUG("the nests do not hold what they promise: %s", why);
@@ -246,6 +251,7 @@ void compile_want(Compile *c, EntryKind kind, int32_t stage) {
 }
 
 void compile_report(const Compile *c) {
+    if (c->o->remarks && c->tiles_said) fprintf(stderr, "remark: %s\n", c->tiles_said);
     if (c->o->remarks && c->sched)
         for (size_t i = 0; i < c->sched->remarks.len; i++) {
             const SchedRemark *r = &c->sched->remarks.at[i];

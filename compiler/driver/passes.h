@@ -27,6 +27,9 @@ typedef struct Compile {
     const char *cpu;
     const char *info;        /* JSON, in the code */
     const float *embed_params, *embed_states; /* or NULL */
+    const SchedTile *tuned;    /* from the file beside the program (tiles.h) */
+    size_t ntuned;
+    const char *tiles_said;    /* why it was used or not; NULL: there is none */
     const char *symbol_prefix; /* of one level of a library; NULL: the only one */
     LlvmWeights weights;
     CodeObject *object;
