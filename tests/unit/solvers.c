@@ -333,10 +333,22 @@ TEST(largest_entries) {
     pairs_check(m, "top k", 1e-12);
 }
 
+/* Axes that are long are sorted by merging: equals, numbers that are none, lengths that are no power of two, any axis. */
+TEST(long_axes_are_sorted) {
+    static const int sizes[] = {384, 500};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        TestModel *m = pairs_open(3, "model t() {\n input x : real[%d]\n input z : real[2, %d, 3]\n let s = sort(log(floor(6 * x + 2) + 0.5))\n output n = s == s ? s : 99\n"
+                                     " output y = sort(floor(4 * z) - z, axis: 2)\n output e = sort(floor(8 * x))\n output k = top_k(x, k: 7)\n}\n", sizes[i], sizes[i]);
+        const char *why = model_compiled(m, 1e-5);
+        if (why) FAIL("%d entries: %s", sizes[i], why);
+        model_close(m);
+    }
+}
+
 int main(int argc, char **argv) {
     static const Case cases[] = {T(objective_never_rises), T(rates_of_convergence), T(solvers_agree_and_are_optimal), T(sparse_codes_are_recovered), T(omp_is_least_squares),
                                  T(a_converged_sample_stands_still), T(implicit_gradients_need_no_more_memory), T(learned_solvers_start_as_theirs), T(learned_solvers_are_their_equations),
                                  T(analytic_weights), T(fista_with_its_gradient_at_the_iterate), T(coordinate_descent_moves_one_entry), T(compiled_and_differentiated), T(negative_thresholds),
-                                 T(lambdas), T(lambdas_of_every_threshold), T(largest_entries)};
+                                 T(lambdas), T(lambdas_of_every_threshold), T(largest_entries), T(long_axes_are_sorted)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
