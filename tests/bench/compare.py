@@ -172,13 +172,16 @@ def agreement(folder, entry, options, net, batch):
         want = exact.out.numpy().reshape(-1)
         return dict(ours=relative(first, want), theirs=relative(single.out.numpy().reshape(-1), want), loss=0.0)
     grads = tensors(folder, "params", "grads.f32")
+    for v in list(exact.p.values()) + list(single.p.values()):
+        if v.grad is None:  # a parameter that this form of the program does not read
+            v.grad = torch.zeros_like(v)
     floor = 1e-2 * max(float(v.grad.norm()) for v in exact.p.values())  # in front of a batch norm some cancel to nothing
     worst = [max(relative(g[k], v.grad.numpy(), floor) for k, v in exact.p.items()) for g in (grads, {k: v.grad.numpy() for k, v in single.p.items()})]
     return dict(ours=worst[0], theirs=worst[1], loss=abs(float(first[0]) - loss) / (1 + abs(loss)))
 
 
 def agree(a):
-    return a["loss"] <= 1e-4 and a["ours"] <= max(1e-3, 5 * a["theirs"])
+    return a["loss"] <= 1e-4 and a["ours"] <= max(5e-3, 5 * a["theirs"])
 
 
 # ---- rows

@@ -44,8 +44,8 @@ allocator that keeps its memory. The peak is that of multiply-adds of one thread
 the convolutions and products as written. Memory: growth of resident memory from before the model is loaded to the end of the third step, less
 parameters and gradients; there is no optimiser on either side. Ours runs from the library. Two threads over one thread of ours: below.
 
-Before a row is measured both are compared with the peer in float64: loss within 1e-4, and gradients (outputs) as near to it as 1e-3, or five times what the
-peer's own float32 is away, since a threshold may cut a rounded value differently.
+Before a row is measured both are compared with the peer in float64: loss within 1e-4, and gradients (outputs) as near to it as 0.005, or five times what the
+peer's own float32 is away, since a threshold may cut a rounded value differently (below: how far each is).
 """ % (sys.argv[3], sys.argv[2]))
 if len(sys.argv) > 4:
     print("![Ratios at one thread (blue), two threads (orange) and what is needed (green), row by row](benchmarks.png)\n")
