@@ -28,11 +28,17 @@ static void run_at(SchedPrecision precision, OpTest t, Arena *a, const char *wha
 
 static void run(OpTest t, Arena *a, const char *what, uint64_t seed, int64_t batch) { run_at(SCHED_FLOAT32, t, a, what, seed, batch); }
 
+#ifdef __SANITIZE_ADDRESS__
+enum { SEEDS = 2, STEP = 3 };
+#else
+enum { SEEDS = 6, STEP = 1 };
+#endif
+
 static const int64_t batches[] = {1, 3, 5};
 
 TEST(every_operator) {
     for (int k = 0; k < OP_COUNT; k++)
-        for (uint64_t seed = 0; seed < 6; seed++) {
+        for (uint64_t seed = 0; seed < SEEDS; seed++) {
             Arena *a = arena_new();
             run(optest_instance(a, (OpKind)k, seed), a, op_info[k].id, seed, batches[seed / 3 % 3]);
             arena_free(a);
@@ -71,7 +77,7 @@ TEST(dense_products) {
     static const int64_t sizes[][3] = {{5, 7, 0}, {10, 160, 0}, {33, 130, 0}, {19, 3, 4}, {70, 9, 3}, {1, 700, 0}};
     uint64_t seed = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        for (int form = 0; form < 16; form += 1 + (int)(i & 1), seed++) {
+        for (int form = 0; form < 16; form += STEP + (int)(i & 1), seed++) {
             Arena *a = arena_new();
             Rng r = {seed};
             run(dense_graph(a, &r, sizes[i][0], sizes[i][1], sizes[i][2], form, seed % 3 ? 2 : 9), a, "dense", seed, seed % 3 ? 2 : 9);
