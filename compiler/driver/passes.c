@@ -72,6 +72,11 @@ static void run_ad(Compile *c) {
     for (size_t i = 0; i < c->entries.len; i++) entry_finish(c->cx, c->program, &c->entries.at[i]);
 }
 
+static void run_moments(Compile *c) {
+    for (size_t i = 0; i < c->entries.len; i++) c->entries.at[i].graph = op_moments(c->cx->keep, c->entries.at[i].graph);
+    run_simplify(c);
+}
+
 /* Code that an earlier run made of the same graphs for the same processor. */
 static void run_cache(Compile *c) {
     const Options *o = c->o;
@@ -150,6 +155,7 @@ static const Pass table[] = {
     {"factor", NOUN_OP, run_factor},
     {"ad", NOUN_OP, run_ad},
     {"tidy", NOUN_OP, run_simplify},
+    {"moments", NOUN_OP, run_moments},
     {"cache", NOUN_NONE, run_cache},
     {"sched", NOUN_LOOP, run_sched},
     {"llvm", NOUN_CODE, run_llvm},

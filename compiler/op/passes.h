@@ -14,6 +14,9 @@ Graph *op_unfold(Arena *a, const Graph *g, int64_t most);
 /* A x + c A y becomes A (x + c y). Run simplify after it, and before the gradients are made. */
 Graph *op_factor(Arena *a, const Graph *g);
 
+/* Variances and sums over the samples that wait for other such sums no longer do. Run simplify before and after it, behind the gradients. */
+Graph *op_moments(Arena *a, const Graph *g);
+
 /* Copies the nodes of `src` into g with arguments, inputs... mapped by `map` (one NodeId per node of src, NO_NODE: copy); fills it. */
 void graph_inline(Graph *g, const Graph *src, NodeId *map);
 #endif

@@ -9,9 +9,10 @@ void remark(Ent *e, Span at, const char *fmt, ...) {
     vec_push(e->a, &e->s->r->remarks, r);
 }
 
-Gx *gx_new(Ent *e, const Graph *g, const View *args, const NodeId *sum) {
+Gx *gx_new(Ent *e, const Graph *g, const View *args, const Groups *q) {
     Gx *x = ARENA_NEW(e->a, Gx);
-    *x = (Gx){.e = e, .a = e->a, .g = g, .args = args, .sum = sum};
+    *x = (Gx){.e = e, .a = e->a, .g = g, .args = args};
+    if (q && q->nparts) x->groups = q, x->sum = q->sum, x->minus = q->minus;
     x->val = ARENA_ARRAY(e->a, Val, g->nodes.len + 1);
     x->uses = graph_uses(e->a, g);
     x->fits = ARENA_ARRAY(e->a, bool, g->nodes.len + 1);
@@ -20,7 +21,7 @@ Gx *gx_new(Ent *e, const Graph *g, const View *args, const NodeId *sum) {
     return x;
 }
 
-static bool is_view_op(OpKind op) {
+bool is_view_op(OpKind op) {
     return op == OP_stop || op == OP_expand || op == OP_permute || op == OP_slice || op == OP_per_sample ||
            op == OP_proj || op == OP_fixed_point || op == OP_reshape;
 }
@@ -62,10 +63,30 @@ void gx_target(Gx *x, NodeId id, const View *v) {
     w->view = *v;
 }
 
+/* From the first sample of the call to the first of the group. */
+static const Lx *from_first(Ent *e, int64_t sample) {
+    return lx_i2(e->a, LX_IMUL, lx_var(e->a, e->first_var), lx_int(e->a, sample));
+}
+
+/* Memory for node id in the layout of its kind: of a group's samples, or of all of them where others need it
+ * later. */
+static View new_view(Gx *x, NodeId id, View (*make)(Ent *, Shape, bool, Name, Span)) {
+    const Node *n = graph_at(x->g, id);
+    Ent *e = x->e;
+    double c;
+    bool whole = n->batched && x->whole && (x->whole[id] || constant(x, id, &c));
+    int64_t group = e->group;
+    if (whole) e->group = 0;
+    View v = make(e, n->shape, n->batched, n->name, n->span);
+    e->group = group;
+    if (whole) v.plus = from_first(e, v.sample);
+    return v;
+}
+
 View gx_result(Gx *x, NodeId id) {
     Val *w = &x->val[id];
     const Node *n = graph_at(x->g, id);
-    if (!w->has_target) w->view = view_new(x->e, n->shape, n->batched, n->name, n->span);
+    if (!w->has_target) w->view = new_view(x, id, view_new);
     Buf *b = &x->e->bufs.at[w->view.buf];
     if (!b->what)
         b->what =
@@ -204,7 +225,12 @@ static void lower_view(Gx *x, NodeId id) {
         break;
     case OP_reshape:
         if (!view_reshape(&v, n->shape, &r)) {
-            View copy = view_new_row_major(x->e, v.shape, v.batched, n->name, n->span);
+            View copy = new_view(x, id, view_new_row_major);
+            copy.shape = v.shape;
+            int64_t sample = copy.sample;
+            const Lx *plus = copy.plus;
+            copy = view_row_major(copy.buf, v.shape, v.batched);
+            copy.sample = sample, copy.plus = plus;
             lower_copy(x->e, &v, &copy);
             MUST(view_reshape(&copy, n->shape, &r));
         }
@@ -217,9 +243,8 @@ static void lower_view(Gx *x, NodeId id) {
 
 /* Input or output: of the samples of the group. */
 static View samples_of(Ent *e, LpSpace space, int32_t which, Shape s, bool batched) {
-    Arena *a = e->a;
     View v = view_external(e, space, which, 0, s, batched);
-    if (batched && e->group) v.plus = MUL(IVAR(e->first_var), INT(v.sample));
+    if (batched && e->grouped) v.plus = from_first(e, v.sample);
     return v;
 }
 
@@ -319,7 +344,7 @@ static void place_parts(Gx *x) {
         if (n->op != OP_concat || !x->uses[i]) continue;
         Val *w = &x->val[i];
         if (!w->has_target)
-            w->view = view_new(x->e, n->shape, n->batched, n->name, n->span), w->has_target = true;
+            w->view = new_view(x, (NodeId)i, view_new), w->has_target = true;
         int64_t start = 0;
         for (uint32_t k = 0; k < n->nin; k++) {
             int64_t size = graph_shape(x->g, n->in[k]).dim[n->a.axis];
@@ -348,28 +373,29 @@ void gx_run(Gx *x) {
 /* ---- results ---- */
 typedef struct Result {
     View to;
-    bool each; /* written group by group */
-    bool late; /* its memory may be that of something the entry still reads */
+    int32_t part; /* written group by group in this one; -1: at the end */
+    bool late;    /* its memory may be that of something the entry still reads */
 } Result;
 
-static Result result_of(Ent *e, const Groups *q, const GraphOut *o, int32_t *nout) {
-    const Node *n = graph_at(q->graph, o->node);
-    bool each = q->size && o->node < q->after && q->sum[o->node] == NO_NODE;
+static Result result_of(Gx *x, const GraphOut *o, int32_t *nout) {
+    Ent *e = x->e;
+    const Node *n = graph_at(x->g, o->node);
+    int32_t part = x->groups && x->sum[o->node] == NO_NODE ? x->made[o->node] : -1;
     const Program *p = e->s->p;
     switch (o->role) {
     case OUT_VALUE:
     case OUT_INGRAD:
-        if (each) return (Result){samples_of(e, SP_OUT, (*nout)++, n->shape, true), .each = true};
-        return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, true), false, false};
+        if (part % 2 == 1) return (Result){samples_of(e, SP_OUT, (*nout)++, n->shape, true), part, false};
+        return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, true), -1, false};
     case OUT_LOSS:
     case OUT_METRIC:
     case OUT_PARAM:
-        return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, false), false, false};
+        return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, false), -1, false};
     case OUT_GRAD:
-        return (Result){view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), false,
+        return (Result){view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), -1,
                         false};
     case OUT_STATE:
-        return (Result){view_external(e, SP_STATE_OUT, 0, p->states.at[o->index].offset, n->shape, false),
+        return (Result){view_external(e, SP_STATE_OUT, 0, p->states.at[o->index].offset, n->shape, false), -1,
                         .late = true};
     }
     BUG("an output without a role");
@@ -380,10 +406,10 @@ static void copy_out(Gx *x, NodeId n, const View *to) {
     lower_map(x->e, &d, FOLD_NONE, gx_expr(x, n), to, to->stride, "out");
 }
 
-static void copy_results(Gx *x, const Result *r, bool each) {
+static void copy_results(Gx *x, const Result *r, int32_t part) {
     for (size_t i = 0; i < x->g->outs.len; i++) {
         NodeId node = x->g->outs.at[i].node;
-        if (r[i].late || r[i].each != each) continue;
+        if (r[i].late || r[i].part != part) continue;
         if (x->val[node].kind != VAL_STORED || !view_same(&x->val[node].view, &r[i].to))
             copy_out(x, node, &r[i].to);
     }
@@ -447,34 +473,33 @@ static void lower_entry(Sched *s, const Entry *y) {
     e->blocks_var = e->nvar++, e->whole_var = e->nvar++, e->first_var = e->nvar++;
     Ls *set = code_add(a, &e->code, LS_SETVAR);
     set->var = e->whole_var, set->cond = IVAR(LP_VAR_BATCH);
+    set = code_add(a, &e->code, LS_SETVAR);
+    set->var = e->first_var, set->cond = INT(0);
     set_blocks(e);
 
     const Groups *q = groups_of(a, split_joined(a, y->graph), s->t.gpu ? -1 : s->t.group);
     const Graph *g = q->graph;
-    e->group = q->size;
+    e->grouped = q->nparts > 0;
     group_describe(e, q);
-    Gx *x = gx_new(e, g, NULL, q->sum);
-    x->minus = q->minus;
+    Gx *x = gx_new(e, g, NULL, q);
     size_t n = g->outs.len;
     Result *r = ARENA_ARRAY(a, Result, n + 1);
     int32_t nout = 0;
     for (size_t i = 0; i < n; i++) {
         const GraphOut *o = &g->outs.at[i];
-        r[i] = result_of(e, q, o, &nout);
+        r[i] = result_of(x, o, &nout);
         bool own = x->uses[o->node] == 1 || r[i].to.shape.rank <= 1 || o->role == OUT_GRAD;
         if (own && !r[i].late) gx_target(x, o->node, &r[i].to);
     }
+    if (q->nparts == 3) e->group = q->size[1];
     place_parts(x);
-    if (q->size) {
-        run_nodes(x, 0, q->each);
-        group_open(x, q);
-        run_nodes(x, q->each, q->after);
-        copy_results(x, r, true);
-        group_close(x);
-        run_nodes(x, q->after, (NodeId)g->nodes.len);
-    } else
-        run_nodes(x, 0, (NodeId)g->nodes.len);
-    copy_results(x, r, false);
+    if (!q->nparts) run_nodes(x, 0, (NodeId)g->nodes.len);
+    for (int32_t i = 0; i < q->nparts; i++) {
+        if (i % 2) group_open(x, q, i);
+        run_nodes(x, q->begin[i], q->begin[i + 1]);
+        if (i % 2) copy_results(x, r, i), group_close(x, q, i);
+    }
+    copy_results(x, r, -1);
     copy_late(x, r);
     plan_memory(e);
     remark(e, (Span){0},

@@ -30,10 +30,26 @@ static bool again(const Gx *x, NodeId id) {
     return true;
 }
 
+/* Is it one value per entry, changed by values per channel? Then it is computed again by each that reads it, where
+   the sample is to be passed again anyway and its memory has long left the caches. */
+static bool is_cheap(const Gx *x, const Node *n, const bool *cheap) {
+    if (!op_is_elementwise(n->op) || n->op == OP_stop || !n->batched || n->nin > 2) return false;
+    bool one = false;
+    for (uint32_t k = 0; k < n->nin; k++) {
+        if (!graph_batched(x->g, n->in[k])) continue;
+        if (one || is_view_op(graph_at(x->g, n->in[k])->op) || (x->fits[n->in[k]] && !cheap[n->in[k]])) return false;
+        one = true;
+    }
+    return one;
+}
+
 /* The root of a node is the one whose kernel computes it. True: something that was inside no longer is. */
-static bool find_roots(Gx *x, NodeId *root, NodeId *first, NodeId *reduced) {
+static bool find_roots(Gx *x, NodeId *root, NodeId *first, NodeId *reduced, bool *cheap) {
     const Graph *g = x->g;
     bool changed = false;
+    for (size_t i = 0; i < g->nodes.len; i++)
+        cheap[i] = x->fits[i] && x->groups && x->groups->nparts > 3 && is_cheap(x, &g->nodes.at[i], cheap);
+    for (size_t i = 0; i < g->outs.len; i++) cheap[g->outs.at[i].node] = false;
     for (size_t i = 0; i < g->nodes.len; i++) first[i] = reduced[i] = NO_NODE, x->aside[i] = false;
     for (size_t i = 0; i < g->outs.len; i++) x->aside[g->outs.at[i].node] = true;
     for (size_t i = g->nodes.len;
@@ -50,7 +66,7 @@ static bool find_roots(Gx *x, NodeId *root, NodeId *first, NodeId *reduced) {
                 if (root[i] < reduced[in]) reduced[in] = root[i];
                 continue;
             }
-            if (first[in] != NO_NODE && first[in] != root[i]) x->aside[in] = true;
+            if (first[in] != NO_NODE && first[in] != root[i] && !cheap[in]) x->aside[in] = true;
             if (root[i] < first[in]) first[in] = root[i];
         }
     }
@@ -58,8 +74,9 @@ static bool find_roots(Gx *x, NodeId *root, NodeId *first, NodeId *reduced) {
         const Node *n = &g->nodes.at[i];
         for (uint32_t k = 0; x->uses[i] && k < n->nin; k++) {
             NodeId in = n->in[k];
-            if (!x->fits[in] || root[i] != root[in] || reads_inside(x, n, (NodeId)i, graph_at(g, in)))
-                continue;
+            if (!x->fits[in] || (root[i] != root[in] && !cheap[in])) continue;
+            bool apart = x->groups && is_product(graph_at(g, in)) && x->groups->part[in] != x->groups->part[root[i]];
+            if (!apart && reads_inside(x, n, (NodeId)i, graph_at(g, in))) continue;
             x->fits[in] = false, changed = true;
         }
     }
@@ -67,7 +84,7 @@ static bool find_roots(Gx *x, NodeId *root, NodeId *first, NodeId *reduced) {
 }
 
 /* Expressions that read too much or compute too much are cut, and those with two products in them. */
-static bool limit(Gx *x, const NodeId *root, int32_t *leaves, int32_t *ops, NodeId *held) {
+static bool limit(Gx *x, const NodeId *root, const bool *cheap, int32_t *leaves, int32_t *ops, NodeId *held) {
     const Graph *g = x->g;
     bool changed = false;
     for (size_t i = 0; i < g->nodes.len; i++) {
@@ -80,7 +97,7 @@ static bool limit(Gx *x, const NodeId *root, int32_t *leaves, int32_t *ops, Node
         NodeId from = NO_NODE; /* the input that holds held[i] */
         for (uint32_t k = 0; x->uses[i] && k < n->nin; k++) {
             NodeId in = n->in[k];
-            bool inside = x->fits[in] && root[in] == root[i];
+            bool inside = x->fits[in] && (root[in] == root[i] || cheap[in]);
             if (inside && (leaves[i] + leaves[in] > LEAVES_MOST || ops[i] + ops[in] > OPS_MOST)) {
                 x->fits[in] = inside = false;
                 changed = true;
@@ -107,9 +124,10 @@ void fuse_decide(Gx *x) {
     for (size_t i = 0; i < g->nodes.len; i++)
         x->fits[i] = x->uses[i] && (!x->sum || x->sum[i] == NO_NODE) &&
                      (op_is_elementwise(g->nodes.at[i].op) || is_product(&g->nodes.at[i]));
-    bool changed = true;
+    bool changed = true, *cheap = ARENA_ARRAY(x->a, bool, n);
     while (changed) { /* what fits only becomes less */
-        changed = find_roots(x, root, first, reduced);
-        if (!changed) changed = limit(x, root, leaves, ops, held);
+        changed = find_roots(x, root, first, reduced, cheap);
+        if (!changed) changed = limit(x, root, cheap, leaves, ops, held);
     }
+    if (x->groups) group_mark_whole(x, x->groups, root, cheap);
 }

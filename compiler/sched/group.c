@@ -176,9 +176,9 @@ static double flops_of(const Graph *g, const Node *n) {
    written again) near a twentieth of the work; a power of two, so that with the blocks of a sample there are
    at least 8 grid points. */
 enum { GROUP_LEAST = 4, GROUP_MOST = 32 };
-static int64_t choose_size(Groups *q) {
+static int64_t choose_size(Groups *q, int32_t part) {
     double each = 0, once = 0;
-    for (NodeId i = q->each; i < q->after; i++) {
+    for (NodeId i = q->begin[part]; i < q->begin[part + 1]; i++) {
         const Node *n = graph_at(q->graph, i);
         if (n->op == OP_constant || n->op == OP_expand || n->op == OP_slice || n->op == OP_concat) continue;
         each += flops_of(q->graph, n) / 40;
@@ -212,49 +212,74 @@ static int phase_of(const Body *b, NodeId i) {
     return b->sums[i] ? AFTER : b->same[i] ? EACH : BEFORE;
 }
 
-/* The same graph with its nodes in the order of the phases. */
+/* With values per sample that depend on sums over the samples: each such sum ends a part, what needs it comes
+   later. Odd parts are those of each sample. */
+static void parts_between_sums(Groups *q, const Body *b) {
+    for (NodeId i = 0; i < b->g->nodes.len; i++) {
+        const Node *n = graph_at(b->g, i);
+        int32_t at = by_sample(b, n);
+        for (uint32_t k = 0; k < n->nin; k++) {
+            int32_t from = q->part[n->in[k]], least = from;
+            if (at % 2)
+                least = from % 2 == 0 ? from + 1 : graph_batched(b->g, n->in[k]) ? from : from + 2;
+            else if (from % 2)
+                least = from + 1;
+            if (least > at) at = least;
+        }
+        q->part[i] = at;
+        if (b->uses[i] && at >= q->nparts) q->nparts = at + 1;
+    }
+}
+
+/* The same graph with its nodes in the order of the parts. */
 static void put_in_order(Groups *q, const Body *b) {
     const Graph *g = b->g;
     Arena *a = b->a;
     Graph *to = graph_new(a);
     NodeId *map = ARENA_ARRAY(a, NodeId, g->nodes.len + 1);
-    for (int phase = BEFORE; phase <= AFTER; phase++) {
-        if (phase == EACH) q->each = (NodeId)to->nodes.len;
-        if (phase == AFTER) q->after = (NodeId)to->nodes.len;
-        for (NodeId i = 0; i < g->nodes.len; i++) {
-            if (!b->uses[i] || phase_of(b, i) != phase) continue;
-            Node n = *graph_at(g, i);
-            NodeId *in = ARENA_ARRAY(a, NodeId, n.nin + 1);
-            for (uint32_t k = 0; k < n.nin; k++) in[k] = map[n.in[k]];
-            n.in = in;
-            map[i] = (NodeId)to->nodes.len;
-            vec_push(a, &to->nodes, n);
-        }
+    int32_t *part = ARENA_ARRAY(a, int32_t, g->nodes.len + 1);
+    q->begin = ARENA_ARRAY(a, NodeId, q->nparts + 1);
+    NodeId *count = ARENA_ARRAY(a, NodeId, q->nparts + 1), *order = ARENA_ARRAY(a, NodeId, g->nodes.len + 1);
+    for (NodeId i = 0; i < g->nodes.len; i++)
+        if (b->uses[i]) count[q->part[i]]++;
+    for (int32_t p = 0; p < q->nparts; p++) q->begin[p + 1] = q->begin[p] + count[p], count[p] = q->begin[p];
+    for (NodeId i = 0; i < g->nodes.len; i++)
+        if (b->uses[i]) order[count[q->part[i]]++] = i;
+    for (NodeId k = 0; k < q->begin[q->nparts]; k++) {
+        NodeId i = order[k];
+        Node n = *graph_at(g, i);
+        NodeId *in = ARENA_ARRAY(a, NodeId, n.nin + 1);
+        for (uint32_t j = 0; j < n.nin; j++) in[j] = map[n.in[j]];
+        n.in = in;
+        map[i] = k, part[k] = q->part[i];
+        vec_push(a, &to->nodes, n);
     }
     for (size_t i = 0; i < g->outs.len; i++) {
         GraphOut o = g->outs.at[i];
         o.node = map[o.node];
         vec_push(a, &to->outs, o);
     }
-    q->graph = to;
+    q->graph = to, q->part = part;
 }
 
 /* Sums and differences of sums that nobody else reads are one: its parts are added to it as they are made. */
 static void join_sums(Groups *q, Arena *a) {
     const Graph *g = q->graph;
     Body *b = body_new(a, g);
+    bool between = q->nparts > 3;
     q->sum = ARENA_ARRAY(a, NodeId, g->nodes.len + 1);
     for (NodeId i = 0; i < g->nodes.len; i++) {
         const Node *n = graph_at(g, i);
-        q->sum[i] = i >= q->each && i < q->after && b->sums[i] && !b->whole[i] ? i : NO_NODE;
-        if (i < q->after || (n->op != OP_add && n->op != OP_sub) || n->in[0] == n->in[1]) continue;
+        bool is_sum = between ? crosses(b, n) : b->sums[i] && !b->whole[i];
+        q->sum[i] = q->part[i] % 2 && is_sum ? i : NO_NODE;
+        if (q->part[i] < 2 || q->part[i] % 2 || (n->op != OP_add && n->op != OP_sub) || n->in[0] == n->in[1]) continue;
         bool parts = true;
         for (int k = 0; k < 2; k++) parts &= q->sum[n->in[k]] != NO_NODE && b->uses[n->in[k]] == 1;
         if (parts) q->sum[i] = i;
     }
     q->minus = ARENA_ARRAY(a, bool, g->nodes.len + 1);
-    for (NodeId i = (NodeId)g->nodes.len; i-- > q->after;)
-        for (uint32_t k = 0; q->sum[i] != NO_NODE && k < 2; k++) {
+    for (NodeId i = (NodeId)g->nodes.len; i-- > 0;)
+        for (uint32_t k = 0; q->part[i] % 2 == 0 && q->sum[i] != NO_NODE && k < 2; k++) {
             NodeId part = graph_at(g, i)->in[k];
             q->sum[part] = q->sum[i];
             q->minus[part] = q->minus[i] != (k == 1 && graph_at(g, i)->op == OP_sub);
@@ -264,52 +289,105 @@ static void join_sums(Groups *q, Arena *a) {
 Groups *groups_of(Arena *a, const Graph *g, int64_t wanted) {
     Groups *q = ARENA_NEW(a, Groups);
     Body *b = body_new(a, g);
-    *q = (Groups){.graph = g, .after = (NodeId)g->nodes.len};
-    bool any = false;
-    for (size_t i = 0; i < g->nodes.len; i++) any |= b->uses[i] && g->nodes.at[i].batched;
-    q->reader = NO_NODE;
-    if (wanted < 0) return q;
+    *q = (Groups){.graph = g, .reader = NO_NODE};
+    bool any = false, loops = false;
+    for (size_t i = 0; i < g->nodes.len; i++) {
+        const Node *n = &g->nodes.at[i];
+        any |= b->uses[i] && n->batched;
+        loops |= b->uses[i] && n->op == OP_loop && by_sample(b, n);
+    }
+    if (wanted < 0 || !any) return q;
     q->reader = reader_of_sums(b);
-    if (q->reader != NO_NODE || !any) return q;
+    if (q->reader != NO_NODE && loops) return q;
+    q->part = ARENA_ARRAY(a, int32_t, g->nodes.len + 1);
+    if (q->reader == NO_NODE) {
+        q->nparts = 3;
+        for (NodeId i = 0; i < g->nodes.len; i++) q->part[i] = phase_of(b, i);
+    } else
+        parts_between_sums(q, b);
     put_in_order(q, b);
     join_sums(q, a);
-    q->size = wanted ? wanted : choose_size(q);
+    q->size = ARENA_ARRAY(a, int64_t, q->nparts + 1);
+    for (int32_t p = 1; p < q->nparts; p += 2) q->size[p] = wanted ? wanted : choose_size(q, p);
     return q;
 }
 
-void group_open(Gx *x, const Groups *q) {
+typedef struct Span2 { /* the first and the last part */
+    int32_t lo, hi;
+} Span2;
+static void widen(Span2 *s, Span2 by) {
+    if (by.lo < s->lo) s->lo = by.lo;
+    if (by.hi > s->hi) s->hi = by.hi;
+}
+
+/* What is written in one part and read in another is kept for all samples; the rest for those of a group. */
+void group_mark_whole(Gx *x, const Groups *q, const NodeId *root, const bool *again) {
+    const Graph *g = x->g;
+    size_t n = g->nodes.len;
+    x->made = ARENA_ARRAY(x->a, int32_t, n + 1);
+    if (q->nparts > 3) x->whole = ARENA_ARRAY(x->a, bool, n + 1);
+    Span2 *at = ARENA_ARRAY(x->a, Span2, n + 1), *reads = ARENA_ARRAY(x->a, Span2, n + 1);
+    for (size_t i = 0; i < n; i++) reads[i] = (Span2){INT32_MAX, -1};
+    for (size_t i = n; i-- > 0;) { /* at: where it is computed; reads: where its memory is read */
+        const Node *u = &g->nodes.at[i];
+        bool view = is_view_op(u->op) && !x->fits[i];
+        int32_t own = q->part[x->fits[i] ? root[i] : i];
+        at[i] = again[i] ? reads[i] : (Span2){own, own};
+        if (view) widen(&at[i], reads[i]);
+        x->made[i] = own;
+        for (uint32_t k = 0; x->uses[i] && k < u->nin; k++) widen(&reads[u->in[k]], at[i]);
+        if (x->whole) x->whole[i] = u->op == OP_concat || (reads[i].hi >= 0 && (reads[i].lo < own || reads[i].hi > own));
+    }
+    for (size_t i = 0; i < n; i++) { /* a view is there when what it shows is */
+        const Node *u = &g->nodes.at[i];
+        if (is_view_op(u->op) && !x->fits[i] && u->nin && x->made[u->in[0]] > x->made[i]) x->made[i] = x->made[u->in[0]];
+    }
+}
+
+void group_open(Gx *x, const Groups *q, int32_t part) {
     Ent *e = x->e;
     Arena *a = e->a;
-    for (NodeId i = 0; i < q->graph->nodes.len; i++)
-        if (q->sum[i] == i && x->uses[i]) {
-            View v = gx_result(x, i);
-            x->val[i].has_target = true;
-            lower_fill(e, 0, &v);
-        }
+    e->group = q->size[part];
+    for (NodeId i = q->begin[part]; i < q->begin[part + 1]; i++) {
+        NodeId sum = q->sum[i];
+        if (sum == NO_NODE || !x->uses[sum] || x->val[sum].kind == VAL_STORED) continue;
+        View v = gx_result(x, sum);
+        x->val[sum].has_target = true;
+        lower_fill(e, 0, &v);
+    }
     Ls *start = code_add(a, &e->code, LS_SETVAR);
     start->var = e->nvar++, start->cond = IVAR(LP_VAR_FIRST_SAMPLE);
     e->first_sample = start->var;
     e->pos += 2; /* the position before the loop is for what is moved out of it */
     vec_push(a, &e->loops, ((Around){start, e->pos}));
-    code_for(a, &e->code, e->first_var, INT(0), IVAR(e->whole_var), INT(q->size));
+    int32_t turn = e->nvar++;
+    code_for(a, &e->code, turn, INT(0), IVAR(e->whole_var), INT(q->size[part]));
     Ls *s = code_add(a, &e->code, LS_SETVAR);
-    s->var = LP_VAR_BATCH, s->cond = IMIN(INT(q->size), SUB(IVAR(e->whole_var), IVAR(e->first_var)));
+    s->var = e->first_var, s->cond = IVAR(turn);
+    s = code_add(a, &e->code, LS_SETVAR);
+    s->var = LP_VAR_BATCH, s->cond = IMIN(INT(q->size[part]), SUB(IVAR(e->whole_var), IVAR(e->first_var)));
     s = code_add(a, &e->code, LS_SETVAR);
     s->var = LP_VAR_FIRST_SAMPLE, s->cond = ADD(IVAR(e->first_sample), IVAR(e->first_var));
     set_blocks(e);
 }
 
-void group_close(Gx *x) {
+void group_close(Gx *x, const Groups *q, int32_t part) {
     Ent *e = x->e;
+    Arena *a = e->a;
     int32_t begin = e->loops.at[e->loops.len - 1].begin;
     code_end(&e->code);
+    if (q->nparts > 3) plan_kept(e, begin);
     plan_loop_end(e, begin);
     e->loops.len--;
     pack_forget(e);
-    Ls *s = code_add(e->a, &e->code, LS_SETVAR);
-    s->var = LP_VAR_BATCH, s->cond = lx_var(e->a, e->whole_var);
-    s = code_add(e->a, &e->code, LS_SETVAR);
-    s->var = LP_VAR_FIRST_SAMPLE, s->cond = lx_var(e->a, e->first_sample);
+    Ls *s = code_add(a, &e->code, LS_SETVAR);
+    s->var = LP_VAR_BATCH, s->cond = IVAR(e->whole_var);
+    s = code_add(a, &e->code, LS_SETVAR);
+    s->var = LP_VAR_FIRST_SAMPLE, s->cond = IVAR(e->first_sample);
+    if (part + 2 >= q->nparts) return;
+    s = code_add(a, &e->code, LS_SETVAR);
+    s->var = e->first_var, s->cond = INT(0);
+    set_blocks(e);
 }
 
 /* What group_open made room for: a part of a sum is added to it. */
@@ -344,11 +422,19 @@ void group_add(Gx *x, NodeId id, NodeId sum) {
 }
 
 void group_describe(Ent *e, const Groups *q) {
-    if (q->size) {
+    if (q->nparts == 3) {
         remark(e, (Span){0},
                "entry %s: %lld samples at a time, from the first layer to the last: a group costs %.2f M "
                "cycles by itself, a sample %.2f M",
-               e->out->name, (long long)q->size, q->once * 1e-6, q->each_cost * 1e-6);
+               e->out->name, (long long)q->size[1], q->once * 1e-6, q->each_cost * 1e-6);
+        return;
+    }
+    if (q->nparts) {
+        const char *list = "";
+        for (int32_t p = 1; p < q->nparts; p += 2)
+            list = arena_printf(e->a, "%s%s%lld", list, p > 1 ? ", " : "", (long long)q->size[p]);
+        remark(e, (Span){0}, "entry %s: in %d parts between sums over the samples; samples at a time: %s", e->out->name,
+               q->nparts / 2, list);
         return;
     }
     if (q->reader == NO_NODE) return;

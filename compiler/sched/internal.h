@@ -79,6 +79,7 @@ typedef struct Ent { /* one entry being written */
     int32_t pos; /* launches written so far: the clock of lifetimes */
     int32_t nvar;
     int64_t group; /* samples that are computed at a time; 0: all of the batch */
+    bool grouped;  /* inputs and outputs are those of the group that begins at first_var */
     int32_t whole_var, first_var, first_sample; /* samples of the batch; the first of the group; the call's */
     int32_t blocks_var; /* into how many blocks a sample's work is cut: more than 1 when the batch is small */
     int64_t thread_bytes;
@@ -175,6 +176,7 @@ void buf_touch(Ent *e, int32_t buf);
 void buf_touch_at(Ent *e, int32_t buf, int32_t pos);
 void plan_loop_end(Ent *e,
                    int32_t start); /* what was made before `start` and used since must outlive the loop */
+void plan_kept(Ent *e, int32_t start); /* ... and what is kept for all samples must live from turn to turn */
 void plan_memory(Ent *e);
 void plan_describe(Ent *e); /* a remark about the fullest moment */
 Lptr *plan_pointer(Ent *e, const View *v, Lptr *into);
@@ -324,6 +326,18 @@ typedef struct Val {
     View view;
     View *results; /* loop */
 } Val;
+typedef struct Groups {
+    const Graph *graph; /* its nodes in the order of the parts */
+    int32_t nparts;     /* 0: the whole batch at once. Even parts run once, odd ones group by group: what the batch
+                           has no say in, what is made for each sample, what needs their sums, and so on */
+    int32_t *part;      /* [node] */
+    NodeId *begin;      /* [nparts + 1] */
+    int64_t *size;      /* [nparts] samples of a group; 0: the whole batch */
+    bool *minus;        /* [node] it is taken from its sum */
+    NodeId *sum;        /* the sum over all groups that a node is a part of (its own number: it is that sum); NO_NODE */
+    double each_cost, once; /* estimated cycles: of a sample, of a group by itself; of the last part chosen for */
+    NodeId reader;      /* why there are no groups: a value per sample (of the graph as given) that sums lead to; NO_NODE */
+} Groups;
 typedef struct Gx { /* one graph being lowered: an entry's, or a body's in it */
     Ent *e;
     Arena *a;
@@ -333,15 +347,18 @@ typedef struct Gx { /* one graph being lowered: an entry's, or a body's in it */
     uint32_t *uses;
     bool *fits;  /* is computed inside the first that reads it */
     bool *aside; /* ... and stored from there for others */
-    const NodeId *sum; /* group.c: the sum over groups that a node is a part of; NULL: there are none */
+    const Groups *groups; /* NULL: there are none */
+    const NodeId *sum;    /* group.c: the sum over groups that a node is a part of; NULL: there are none */
     const bool *minus;
+    bool *whole;   /* more parts than one read or write it: it is kept for all samples. NULL: nothing is */
+    int32_t *made; /* [node] the part in which it is stored */
     bool hold;   /* gx_expr: leave a held product as it is, and say so in `held` */
     Ex *held;
     NodeId held_node;
     Vec(NodeId) inner; /* of the expression being built: what is stored aside */
     Vec(Ex *) inner_ex;
 } Gx;
-Gx *gx_new(Ent *e, const Graph *g, const View *args, const NodeId *sum);
+Gx *gx_new(Ent *e, const Graph *g, const View *args, const Groups *q);
 void gx_target(
     Gx *x, NodeId n,
     const View *v); /* ask for the result there; only if nothing else was asked and it is not a view */
@@ -350,6 +367,7 @@ View gx_view(Gx *x, NodeId n);   /* of a stored value; makes it if it is a const
 View gx_result(Gx *x, NodeId n); /* where to write node n */
 Ex *gx_expr(Gx *x, NodeId n);    /* the node as an expression over its own axes */
 void fuse_decide(Gx *x);
+bool is_view_op(OpKind op); /* nothing is computed: the value of an input, seen in another way */
 
 /* What a product's result goes through before it is stored, as node `into`. NULL tree: nothing. */
 typedef struct Ending {
@@ -361,19 +379,11 @@ typedef bool (*ViewChange)(const View *v, void *how, View *out);
 Ex *ex_change(Ent *e, Ex *x, Ex **acc, ViewChange f, void *how);
 
 /* ---- group.c: samples in groups ---- */
-typedef struct Groups {
-    const Graph *graph; /* what the batch has no say in, what is made for each sample, what needs their sums */
-    int64_t size;       /* samples of a group; 0: the whole batch */
-    NodeId each, after; /* the first nodes of the second and third part */
-    bool *minus;        /* [node] it is taken from its sum */
-    NodeId *sum;        /* the sum over all groups that a node is a part of (its own number: it is that sum); NO_NODE */
-    double each_cost, once; /* estimated cycles: of a sample, of a group by itself */
-    NodeId reader;      /* why there are no groups: a value per sample (of the graph as given) that sums lead to; NO_NODE */
-} Groups;
 Groups *groups_of(Arena *a, const Graph *g, int64_t wanted);
-void group_open(Gx *x, const Groups *q);
+void group_open(Gx *x, const Groups *q, int32_t part);
 void group_add(Gx *x, NodeId part, NodeId sum);
-void group_close(Gx *x);
+void group_close(Gx *x, const Groups *q, int32_t part);
+void group_mark_whole(Gx *x, const Groups *q, const NodeId *root, const bool *again);
 void group_describe(Ent *e, const Groups *q); /* a remark: what was chosen, and why */
 void set_blocks(Ent *e); /* into how many a sample is cut: by the samples that there are now */
 

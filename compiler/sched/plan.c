@@ -41,6 +41,15 @@ void plan_loop_end(Ent *e, int32_t start) {
     e->pos++;
 }
 
+void plan_kept(Ent *e, int32_t start) {
+    for (size_t i = 0; i < e->bufs.len; i++) {
+        Buf *b = &e->bufs.at[i];
+        if (b->space != SP_BATCH || b->last < start) continue;
+        if (b->first >= start) b->first = start;
+        b->last = e->pos;
+    }
+}
+
 Lptr *plan_pointer(Ent *e, const View *v, Lptr *into) {
     Arena *a = e->a;
     const Buf *b = &e->bufs.at[v->buf];

@@ -1,5 +1,6 @@
 /* Scheduled programs against the evaluator of graphs: every operator and random programs, batches of 1, 3
  * and 5. */
+#include "op/passes.h"
 #include "sched_rig.h"
 #ifdef CSC_HAVE_LLVM
 #include "llvm/llvm.h"
@@ -221,31 +222,57 @@ TEST(groups) {
     }
 }
 
-TEST(statistics_of_the_batch_forbid_groups) {
-    Arena *a = arena_new();
-    Rng dice = {1};
+/* conv, batch normalisation, relu, conv, batch normalisation: parts between the statistics, each in groups. */
+static OpTest two_normalised(Arena *a, Rng *dice) {
     OpTest t;
-    optest_start(&t, a, &dice);
-    NodeId x = optest_leaf(&t, &dice, shape_of(1, (int64_t)40), true, DOM_ANY, 0);
-    NodeId mean = op2(t.graph, OP_div, op1(t.graph, OP_batch_sum, x),
-                      op_expand(t.graph, graph_add(t.graph, OP_nbatch, NULL, 0, NULL, (Span){0}), shape_of(1, (int64_t)40)));
-    graph_out(t.graph, OUT_VALUE, 0, op2(t.graph, OP_sub, x, mean), NULL);
-    Rig r;
-    rig_open(&r, t);
-    rig_set_batch(&r, 9);
-    rig_fill(&r);
-    SchedResult *s = schedule(&r, 8, 2);
-    CHECK(remarks(s, "the whole batch at a time"));
-    const char *why = "";
-    CHECK(loop_eval(a, s->module, 0, &r.call, &why));
-    compare(&r, "loop_eval", "statistics", 1);
-    cx_free(r.cx);
-    arena_free(a);
+    optest_start(&t, a, dice);
+    Graph *g = t.graph;
+    Shape ch = shape_of(1, (int64_t)9), s = shape_of(3, (int64_t)9, (int64_t)5, (int64_t)6);
+    NodeId x = optest_leaf(&t, dice, shape_of(3, (int64_t)3, (int64_t)5, (int64_t)6), true, DOM_ANY, 0), first = x;
+    for (int layer = 0; layer < 2; layer++) {
+        ConvGeom c = {{3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 1, {5, 6}, {5, 6}, layer ? 9 : 3, 9};
+        NodeId w = optest_leaf(&t, dice, shape_of(4, (int64_t)9, (int64_t)c.in_ch, (int64_t)3, (int64_t)3), false, DOM_ANY, 0);
+        NodeId gain = optest_leaf(&t, dice, ch, false, DOM_ANY, 0);
+        x = graph_add(g, OP_conv, (NodeId[]){x, w}, 2, &(Attr){.conv = &c}, (Span){0});
+        NodeId n = op_expand(g, graph_add(g, OP_nbatch, NULL, 0, NULL, (Span){0}), ch);
+        NodeId part = op_const(g, 1.0 / 30, ch);
+        NodeId mean = op2(g, OP_div, op1(g, OP_batch_sum, op2(g, OP_mul, part, op_sum(g, x, 6))), n);
+        NodeId d = op2(g, OP_sub, x, op_expand(g, mean, s));
+        NodeId v = op2(g, OP_div, op1(g, OP_batch_sum, op2(g, OP_mul, part, op_sum(g, op2(g, OP_mul, d, d), 6))), n);
+        NodeId scale = op2(g, OP_div, gain, op1(g, OP_sqrt, op2(g, OP_add, v, op_const(g, 1e-3, ch))));
+        x = op1(g, OP_relu, op2(g, OP_mul, d, op_expand(g, scale, s)));
+    }
+    graph_out(g, OUT_VALUE, 0, graph_add(g, OP_concat, (NodeId[]){x, first}, 2, &(Attr){.axis = 0}, (Span){0}), NULL);
+    return t;
+}
+
+TEST(groups_between_statistics) {
+    for (int64_t batch = 1; batch <= 13; batch += 6) {
+        Rng dice = {7};
+        Rig r;
+        Arena *a = arena_new();
+        OpTest t = with_gradients(a, two_normalised(a, &dice));
+        t.graph = op_simplify(a, op_moments(a, op_simplify(a, t.graph)));
+        rig_open(&r, t);
+        rig_set_batch(&r, batch);
+        rig_fill(&r);
+        SchedResult *s = schedule(&r, 8, 4);
+        CHECK(remarks(s, "parts between sums over the samples"));
+        const char *why = "";
+        CHECK(loop_eval(a, s->module, 0, &r.call, &why));
+        compare(&r, "loop_eval", "statistics", (uint64_t)batch);
+        run_compiled(&r, s, 8, "statistics", (uint64_t)batch);
+        r.call.pool = floats(a, s->module->entries.at[0].thread_bytes / 4 + 16);
+        r.call.parallel_for = backwards;
+        run_compiled(&r, s, 8, "statistics, the other way round", (uint64_t)batch);
+        cx_free(r.cx);
+        arena_free(a);
+    }
 }
 
 int main(int argc, char **argv) {
     static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
                                  T(products), T(measured_tiles),       T(dense_products),  T(large_sums),
-                                 T(groups),         T(statistics_of_the_batch_forbid_groups)};
+                                 T(groups),         T(groups_between_statistics)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

@@ -41,9 +41,9 @@ static const char *compare(Arena *a, const OpTest *t, const Graph *g) {
 }
 static void keeps_values(const OpTest *t, Arena *a, const char *what, uint64_t seed) {
     const Graph *s = op_simplify(a, t->graph), *u = op_unfold(a, t->graph, 0), *su = op_simplify(a, u),
-                *us = op_unfold(a, s, 0), *f = op_factor(a, s);
-    const Graph *all[5] = {s, u, su, us, f};
-    for (int i = 0; i < 5; i++) {
+                *us = op_unfold(a, s, 0), *f = op_factor(a, s), *m = op_moments(a, s);
+    const Graph *all[6] = {s, u, su, us, f, m};
+    for (int i = 0; i < 6; i++) {
         const char *why = compare(a, t, all[i]);
         if (why) FAIL("%s, seed %d, variant %d: %s", what, (int)seed, i, why);
     }
@@ -290,6 +290,32 @@ TEST(products_with_one_operator_are_joined) {
     arena_free(a);
 }
 
+/* Batch normalisation and its gradient: no sum over the samples waits for more than those of the layer before it. */
+TEST(moments_of_a_batch) {
+    Arena *a = arena_new();
+    Rng dice = {5};
+    OpTest t;
+    optest_start(&t, a, &dice);
+    Shape s = shape_of(3, (int64_t)3, (int64_t)2, (int64_t)4), ch = shape_of(1, (int64_t)3);
+    NodeId x = optest_leaf(&t, &dice, s, true, DOM_ANY, 0), gain = optest_leaf(&t, &dice, ch, false, DOM_ANY, 0);
+    Graph *g = t.graph;
+    NodeId n = op_expand(g, graph_add(g, OP_nbatch, NULL, 0, NULL, (Span){0}), ch);
+    NodeId mean = op2(g, OP_div, op1(g, OP_batch_sum, op2(g, OP_mul, op_const(g, 0.125, ch), op_sum(g, x, 6))), n);
+    NodeId d = op2(g, OP_sub, x, op_expand(g, mean, s));
+    NodeId v = op2(g, OP_div, op1(g, OP_batch_sum, op2(g, OP_mul, op_const(g, 0.125, ch), op_sum(g, op2(g, OP_mul, d, d), 6))), n);
+    out(g, v);
+    NodeId e = op2(g, OP_sub, op2(g, OP_mul, d, op_expand(g, v, s)), op2(g, OP_mul, x, op_expand(g, gain, s)));
+    out(g, op1(g, OP_batch_sum, op_sum(g, e, 6)));
+    Graph *m = op_simplify(a, op_moments(a, op_simplify(a, g)));
+    for (NodeId i = 0; i < m->nodes.len; i++) { /* nothing of the size of x waits for a sum over the samples */
+        const Node *k = graph_at(m, i);
+        for (uint32_t j = 0; k->batched && k->shape.rank == 3 && j < k->nin; j++) CHECK(graph_batched(m, k->in[j]));
+    }
+    const char *why = compare(a, &t, m);
+    if (why) FAIL("%s", why);
+    arena_free(a);
+}
+
 TEST(an_unfolded_code_starts_without_a_product_with_zero) {
     Arena *a = arena_new();
     Graph *g = ista(a, 3, false, false), *s = op_simplify(a, op_unfold(a, g, 0));
@@ -390,7 +416,7 @@ int main(int argc, char **argv) {
                     T(not_a_number_is_not_hidden),
                     T(equal_nodes_are_one),
                     T(products_with_one_operator_are_joined),
-        T(an_unfolded_code_starts_without_a_product_with_zero),
+        T(moments_of_a_batch), T(an_unfolded_code_starts_without_a_product_with_zero),
                     T(a_long_loop_loses_its_first_turn),
                     T(loops_carry_what_they_must),
                     T(carried_values_that_move)};
