@@ -17,8 +17,10 @@ static double seconds(clockid_t c) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static double node_flops(const Graph *g, const Node *n) { /* for each sample */
-    double all = graph_product_flops(g, n);
+static double node_flops(const Graph *g, const Node *n) { /* for each sample; what is made of parameters alone (power iterations) is not counted */
+    bool of_samples = n->batched || n->op == OP_loop;
+    for (uint32_t i = 0; i < n->nin; i++) of_samples |= graph_batched(g, n->in[i]);
+    double all = of_samples ? graph_product_flops(g, n) : 0;
     if (n->op == OP_loop)
         for (size_t i = 0; i < n->a.loop->body->nodes.len; i++)
             all += (double)n->a.loop->turns * node_flops(n->a.loop->body, &n->a.loop->body->nodes.at[i]);
