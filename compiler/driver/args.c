@@ -7,6 +7,7 @@
 enum {
     M_CHECK = 1u << CMD_CHECK, M_TRAIN = 1u << CMD_TRAIN, M_EVAL = 1u << CMD_EVAL, M_RUN = 1u << CMD_RUN,
     M_BUILD = 1u << CMD_BUILD, M_AUTOTUNE = 1u << CMD_AUTOTUNE, M_INSPECT = 1u << CMD_INSPECT, M_EXPLAIN = 1u << CMD_EXPLAIN, M_DOCTOR = 1u << CMD_DOCTOR,
+    M_CACHE = 1u << CMD_CACHE,
     M_CODE = M_TRAIN | M_EVAL | M_RUN | M_BUILD,          /* commands that make code */
     M_COMPILE = M_CODE | M_CHECK | M_INSPECT | M_AUTOTUNE,            /* commands that read a program */
 };
@@ -24,12 +25,13 @@ static const struct {
     [CMD_INSPECT] = {"inspect", "FILE", "shows a program's parameters and layers, a checkpoint's tensors, or a library's description", 1, 1},
     [CMD_EXPLAIN] = {"explain", "[CODE...]", "explains diagnostics; without a code, lists all", 0, SIZE_MAX},
     [CMD_DOCTOR] = {"doctor", "", "says what was found on this machine and what is missing", 0, 0},
+    [CMD_CACHE] = {"cache", "info|clear", "says what is kept between runs (compiled code), or removes it", 1, 1},
 };
 const char *args_command_name(Command c) { return commands[c].name; }
 
 typedef enum Opt {
     O_HELP, O_SET, O_TUNE, O_MODEL, O_WEIGHTS, O_DATA, O_EPOCHS, O_BATCH, O_SEED, O_RESUME, O_OUT, O_STEPS, O_INPUT, O_OUTPUT,
-    O_EMBED, O_ATOMS, O_CPU, O_THREADS, O_EMIT, O_STOP, O_TIME, O_REMARKS, O_JSON,
+    O_EMBED, O_ATOMS, O_CPU, O_THREADS, O_EMIT, O_STOP, O_TIME, O_REMARKS, O_JSON, O_DEVICE, O_PRECISION,
 } Opt;
 
 static const struct {
@@ -61,7 +63,9 @@ static const struct {
     [O_STOP] = {"stop-after", 0, "PASS", M_CHECK | M_BUILD, "stops after a pass (--time-passes lists them)"},
     [O_TIME] = {"time-passes", 0, NULL, M_CODE | M_CHECK, "says how long each pass took"},
     [O_REMARKS] = {"remarks", 0, NULL, M_CODE | M_CHECK, "says what was fused, what was not and why, and the memory a run needs"},
-    [O_JSON] = {"json", 0, NULL, M_COMPILE | M_DOCTOR | M_EXPLAIN, "output for machines"},
+    [O_JSON] = {"json", 0, NULL, M_COMPILE | M_DOCTOR | M_EXPLAIN | M_CACHE, "output for machines"},
+    [O_DEVICE] = {"device", 0, "NAME", M_TRAIN | M_EVAL | M_RUN, "cpu, cuda, cuda:N or auto (default: cpu)"},
+    [O_PRECISION] = {"precision", 0, "NAME", M_TRAIN | M_EVAL | M_RUN, "of the inputs of products on a GPU: float32, tf32 or bf16 (default: float32)"},
 };
 enum { NOPT = sizeof table / sizeof *table };
 static const char *const emit_names[EMIT_COUNT] = {"ast", "op", "loop", "llvm", "asm", "obj"};
@@ -127,6 +131,17 @@ static void read_emit(Cx *cx, const char *text, Options *o) {
     }
 }
 
+static void read_precision(Cx *cx, const char *v, Options *o) {
+    static const char *const names[] = {"float32", "tf32", "bf16"}; /* as SchedPrecision */
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(v, names[i])) {
+            o->precision = i;
+            return;
+        }
+    Diag *d = diag_error(cx, E_OPTION, (Span){0}, "--precision knows no '%s'", v);
+    diag_help(cx, d, "float32, tf32, bf16");
+}
+
 static void take(Cx *cx, Options *o, Opt k, const char *v) {
     int64_t n = 0;
     switch (k) {
@@ -155,6 +170,8 @@ static void take(Cx *cx, Options *o, Opt k, const char *v) {
     case O_TIME: o->time_passes = true; break;
     case O_REMARKS: o->remarks = true; break;
     case O_JSON: o->json = true; break;
+    case O_DEVICE: o->device = v; break;
+    case O_PRECISION: read_precision(cx, v, o); break;
     }
 }
 

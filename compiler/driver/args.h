@@ -5,7 +5,7 @@
 #include "build/build.h"
 
 typedef enum Command {
-    CMD_CHECK, CMD_TRAIN, CMD_EVAL, CMD_RUN, CMD_BUILD, CMD_AUTOTUNE, CMD_INSPECT, CMD_EXPLAIN, CMD_DOCTOR,
+    CMD_CHECK, CMD_TRAIN, CMD_EVAL, CMD_RUN, CMD_BUILD, CMD_AUTOTUNE, CMD_INSPECT, CMD_EXPLAIN, CMD_DOCTOR, CMD_CACHE,
     CMD_COUNT
 } Command;
 
@@ -17,8 +17,9 @@ typedef struct Options {
     size_t nwords;
     BuildSet *set, *tune;
     size_t nset, ntune;
-    const char *model, *cpu, *weights, *data, *runs, *output, *stop_after, *atoms;
+    const char *model, *cpu, *weights, *data, *runs, *output, *stop_after, *atoms, *device, *target;
     bool emit[EMIT_COUNT], any_emit, time_passes, remarks, json, embed_weights, resume;
+    int precision;       /* SchedPrecision */
     int threads;         /* 0: as many as the machine has */
     int64_t epochs, batch, seed, most_steps;
     bool has_epochs, has_batch, has_seed;

@@ -1,6 +1,7 @@
 /* The cache of compiled code. A key covers the graphs, the layout of the blocks, the processor, and this very cscc and code generator; a file carries a
    checksum, is written under another name first, and the oldest go when there are too many. */
 #include "driver/cache.h"
+#include "csc_cuda.h"
 #include "driver/codegen.h"
 #include "driver/load.h"
 #if defined __x86_64__
@@ -37,10 +38,8 @@ static void mix_shape(Hash *h, Shape s) {
 }
 
 static const char *folder(Arena *a) {
-    const char *own = getenv("CSC_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (own) return !strcmp(own, "off") || !*own ? NULL : own;
-    if (xdg && *xdg == '/') return arena_printf(a, "%s/csc", xdg);
-    return home && *home == '/' ? arena_printf(a, "%s/.cache/csc", home) : NULL;
+    char path[3000];
+    return csc_cache_folder(path, sizeof path) ? arena_printf(a, "%s", path) : NULL;
 }
 
 static void mix_file(Hash *h, const char *path) {
@@ -84,6 +83,7 @@ const char *cache_path(const Compile *c) {
     mix_file(&h, "/proc/self/exe");
     mix_file(&h, codegen_path(a, &why));
     mix_text(&h, c->cpu);
+    mix_int(&h, c->gpu ? c->o->precision : -1);
     if (!strcmp(c->cpu, "native")) mix_cpu(&h);
     for (size_t i = 0; i < c->ntuned; i++) {
         const SchedTile *t = &c->tuned[i];
@@ -142,7 +142,7 @@ static void tidy(Arena *a, const char *dir) {
         int n = 0;
         for (struct dirent *e; (e = readdir(d));) {
             struct stat st;
-            if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &st, 0)) continue;
+            if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &st, 0) || !S_ISREG(st.st_mode)) continue;
             if (!n++ || st.st_mtime < when) when = st.st_mtime, snprintf(oldest, sizeof oldest, "%s", e->d_name);
         }
         closedir(d);

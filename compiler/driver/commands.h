@@ -11,5 +11,6 @@ int command_build(Cx *cx, const Options *o);
 int command_autotune(Cx *cx, const Options *o);
 int command_inspect(Cx *cx, const Options *o);
 int command_explain(Cx *cx, const Options *o);
+int command_cache(Cx *cx, const Options *o);
 int command_doctor(Cx *cx, const Options *o);
 #endif

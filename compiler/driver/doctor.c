@@ -1,5 +1,6 @@
 /* cscc doctor: what was found on this machine, and what is missing for which command. */
 #include "driver/commands.h"
+#include "driver/device.h"
 #include "driver/json.h"
 #include "driver/link.h"
 #include "csc.h"
@@ -49,12 +50,19 @@ int command_doctor(Cx *cx, const Options *o) {
     SchedTarget target;
     if (room && sched_target("native", &target))
         code = arena_printf(a, "LLVM %s, vectors of %d floats, %d registers; %s", room->llvm_version(a), target.lanes, target.registers, codegen_path(a, &why));
+    const DeviceFindings gpu = device_findings(a);
+    csc_cache_info cache;
+    bool kept = csc_cache_look(&cache, false);
     const Finding list[] = {
         {"version", CSC_VERSION, ""},
         {"processor", cpu_level(), ""},
         {"threads", arena_printf(a, "%d", csc_cpu_count()), ""},
         {"memory", arena_printf(a, "%.1f GB", memory), ""},
         {"code generator", code, code ? "" : arena_printf(a, "train, eval, run, build: %s", why)},
+        {"CUDA", gpu.cuda, gpu.cuda_why},
+        {"NVRTC", gpu.nvrtc, gpu.nvrtc_why},
+        {"device", gpu.decided, ""},
+        {"cache", kept ? cache.folder : NULL, "nothing is kept between runs: CSC_CACHE is off, or there is no home folder"},
         {"linker", linker, "build: on Debian, apt-get install binutils"},
         {"PNG", csc_has_png() ? "yes" : NULL, "pictures: rebuild with libpng"},
         {"JPEG", csc_has_jpeg() ? "yes" : NULL, "data from folders of JPEG: rebuild with libjpeg"},

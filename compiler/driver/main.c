@@ -6,6 +6,7 @@
 static int run_command(Cx *cx, const Options *o) {
     switch (o->command) {
     case CMD_EXPLAIN: return command_explain(cx, o);
+    case CMD_CACHE: return command_cache(cx, o);
     case CMD_DOCTOR: return command_doctor(cx, o);
     case CMD_CHECK: return command_check(cx, o);
     case CMD_TRAIN: return command_train(cx, o);

@@ -1,6 +1,7 @@
 /* A compiled model in this process: the object loaded, its parameters through the runtime. */
 #include "driver/model.h"
 #include "base/trouble.h"
+#include "driver/device.h"
 #include "driver/info.h"
 #include "driver/recipe.h"
 #include <string.h>
@@ -76,13 +77,19 @@ bool model_load(Cx *cx, Compile *c, csc_context *rt, csc_pool *pool, Model *m) {
     *m = (Model){.rt = rt, .pool = pool};
     const csc_model *table = NULL;
     const char *why = NULL;
-    m->code = code_load(cx->keep, c->object, &table, &why);
-    if (!m->code) machine_trouble("the compiled code cannot be loaded: %s", why);
+    if (c->gpu) {
+        if (csc_program_read(rt, c->object->bytes, c->object->len, &m->program)) machine_trouble("the compiled code cannot be loaded: %s", csc_error(rt));
+        table = csc_program_model(m->program);
+    } else {
+        m->code = code_load(cx->keep, c->object, &table, &why);
+        if (!m->code) machine_trouble("the compiled code cannot be loaded: %s", why);
+    }
     m->info = model_net_info(cx, c);
     if (csc_net_new(rt, table, &m->info, pool, &m->net)) {
         runtime_error(cx, rt, E_WEIGHTS, (Span){0});
         return false;
     }
+    if (c->gpu && !device_use(cx, c->o, rt, m->net, c->device, m->program)) return false;
     for (size_t i = 0; i < c->program->tunables.len; i++) csc_net_tunables(m->net)[i] = (float)c->program->tunables.at[i].value;
     return true;
 }
@@ -90,6 +97,7 @@ bool model_load(Cx *cx, Compile *c, csc_context *rt, csc_pool *pool, Model *m) {
 void model_free(Model *m) {
     csc_net_free(m->net);
     code_free(m->code);
+    csc_program_free(m->program);
     *m = (Model){0};
 }
 

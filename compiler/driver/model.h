@@ -1,7 +1,7 @@
 /* A compiled model in this process: code, blocks, threads. */
 #ifndef CSC_DRIVER_MODEL_H
 #define CSC_DRIVER_MODEL_H
-#include "csc.h"
+#include "csc_cuda.h"
 #include "driver/passes.h"
 
 typedef struct Model {
@@ -9,10 +9,11 @@ typedef struct Model {
     csc_pool *pool;
     csc_net *net;
     csc_net_info info;
-    CodeImage *code;
+    CodeImage *code;      /* of the processor, or */
+    csc_program *program; /* of a device */
 } Model;
 
-/* Loads c->object. False: errors in cx. `rt` and `pool` are borrowed. */
+/* Loads c->object, onto c->device if there is one. False: errors in cx. `rt` and `pool` are borrowed. */
 bool model_load(Cx *cx, Compile *c, csc_context *rt, csc_pool *pool, Model *m);
 void model_free(Model *m);
 csc_net_info model_net_info(Cx *cx, const Compile *c);

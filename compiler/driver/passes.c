@@ -3,6 +3,7 @@
 #include "base/trouble.h"
 #include "driver/cache.h"
 #include "driver/codegen.h"
+#include "driver/device.h"
 #include "driver/entries.h"
 #include "driver/info.h"
 #include "driver/link.h"
@@ -103,15 +104,22 @@ static void run_sched(Compile *c) {
         return;
     }
     t.tuned = c->tuned, t.ntuned = c->ntuned;
+    t.precision = t.gpu ? (SchedPrecision)c->o->precision : SCHED_FLOAT32;
     c->sched = sched_program(c->cx, c->cx->keep, c->program, c->entries.at, c->entries.len, &t);
     const char *why = NULL;
     if (c->sched && !loop_check(c->cx->pass, c->sched->module, &why)) BUG("the nests do not hold what they promise: %s", why);
 }
 
+static void run_cuda(Compile *c) {
+    if (c->object || !c->gpu) return;
+    device_program(c);
+    if (c->cache_path) cache_write(c->cx, c->cache_path, c->object);
+}
+
 /* Where --emit writes: -o, or standard output for text. Objects are binary and need a name. */
 static void run_llvm(Compile *c) {
     const Options *o = c->o;
-    if (c->object) return;
+    if (c->object || c->gpu) return;
     const char *why = NULL;
     const LlvmRoom *room = codegen_open(c->cx->keep, &why);
     if (!room) {
@@ -158,6 +166,7 @@ static const Pass table[] = {
     {"moments", NOUN_OP, run_moments},
     {"cache", NOUN_NONE, run_cache},
     {"sched", NOUN_LOOP, run_sched},
+    {"cuda", NOUN_CODE, run_cuda},
     {"llvm", NOUN_CODE, run_llvm},
 };
 enum { NPASS = sizeof table / sizeof *table, FIRST_DECLARE = 2, FIRST_MODEL = 3 };

@@ -1,6 +1,7 @@
 /* cscc run: codes, denoises or classifies files. Each size of the inputs is compiled once. */
 #include "base/trouble.h"
 #include "driver/commands.h"
+#include "driver/device.h"
 #include "driver/json.h"
 #include "driver/model.h"
 #include "driver/recipe.h"
@@ -23,6 +24,7 @@ typedef struct Run {
     Compile base; /* read and declared */
     csc_context *rt;
     csc_pool *pool;
+    csc_device *device; /* or NULL */
     Ready *ready;
     size_t *input, ninputs; /* the model's real inputs, in the order of the program */
     const char ***path;     /* [ninputs][nsets]: a set is a file for each input */
@@ -320,6 +322,8 @@ int command_run(Cx *cx, const Options *o) {
     if (!r.base.program) return 0;
     if (!find_inputs(&r) || !deal_files(&r) || !choose_folder(&r)) return 1;
     if (!(r.rt = csc_context_new())) machine_trouble("there is no memory left");
+    if (!device_choose(cx, o, r.rt, &r.device)) return 1;
+    device_set(&r.base, r.device);
     r.pool = model_pool(o);
     bool ok = true;
     if (o->json) printf("[");
@@ -335,6 +339,7 @@ int command_run(Cx *cx, const Options *o) {
     if (o->json) printf("\n]\n");
     for (Ready *x = r.ready; x; x = x->next) model_free(&x->m);
     csc_pool_free(r.pool);
+    csc_device_close(r.device);
     csc_context_free(r.rt);
     return ok ? 0 : 1;
 }

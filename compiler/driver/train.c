@@ -1,6 +1,7 @@
 /* cscc train and cscc eval. */
 #include "base/trouble.h"
 #include "driver/atoms.h"
+#include "driver/device.h"
 #include "driver/commands.h"
 #include "driver/json.h"
 #include "driver/model.h"
@@ -42,6 +43,8 @@ static bool make_probe(void *user, csc_probe *out) {
     memset(quiet.emit, 0, sizeof quiet.emit);
     c.o = &quiet;
     c.object = NULL;
+    c.gpu = false; /* the processor looks for it, on the host's copies */
+    c.cpu = "native";
     memset(&c.want, 0, sizeof c.want);
     memset(&c.entries, 0, sizeof c.entries);
     compile_want(&c, ENTRY_PROBE, p->stage);
@@ -80,8 +83,9 @@ static void unwatch(Probe *p, int n) {
 }
 
 /* Reads, declares, opens the data, binds what it binds, and compiles the entries for training or for measuring. */
-static bool prepare(Cx *cx, const Options *o, csc_context *rt, Compile *c, Recipe *r, bool training) {
+static bool prepare(Cx *cx, const Options *o, csc_context *rt, csc_device *device, Compile *c, Recipe *r, bool training) {
     if (!compile_read(c, cx, o)) return false;
+    device_set(c, device);
     c->free_default = true;
     if (!compile_declare(c)) return false;
     if (!c->program) return false; /* --stop-after */
@@ -243,9 +247,9 @@ static int train(Cx *cx, const Options *o, Compile *c, Recipe *r, Model *m) {
                            .save_steps = 1000, .best_metric = best_metric(&r->stages[r->nstages - 1]), .max_steps = o->most_steps, .interrupt = &interrupted,
                            .progress = on_progress, .user = &talk};
     if (!o->json)
-        fprintf(stderr, "training %s on %lld samples, %d threads; results go to %s/\n", c->program->model, (long long)csc_data_count(r->stages[0].data),
-                csc_pool_threads(m->pool), dir);
-    if (!o->json) say_memory(c, r, m);
+        fprintf(stderr, "training %s on %lld samples, %s; results go to %s/\n", c->program->model, (long long)csc_data_count(r->stages[0].data),
+                c->gpu ? "on the device" : arena_printf(cx->keep, "%d threads", csc_pool_threads(m->pool)), dir);
+    if (!o->json && !c->gpu) say_memory(c, r, m);
     Probe *probes = watch(cx, c, r);
     csc_status s = csc_train(m->net, &t);
     unwatch(probes, r->nstages);
@@ -255,13 +259,14 @@ static int train(Cx *cx, const Options *o, Compile *c, Recipe *r, Model *m) {
         return interrupted ? 130 : 0;
     }
     if (s) {
-        DiagCode code = s == CSC_NAN ? E_NAN : o->resume && (s == CSC_MISMATCH || s == CSC_IO || s == CSC_BAD_FILE) ? E_RESUME : E_DATA;
+        DiagCode code = s == CSC_NAN ? E_NAN : s == CSC_DEVICE || (s == CSC_NO_MEMORY && c->gpu) ? E_DEVICE : o->resume && (s == CSC_MISMATCH || s == CSC_IO || s == CSC_BAD_FILE) ? E_RESUME : E_DATA;
         if (s == CSC_IO && !o->resume) machine_trouble("%s", csc_error(m->rt));
         runtime_error(cx, m->rt, code, r->nstages ? c->program->stages.at[0].span : (Span){0});
         return 1;
     }
     const char *best = arena_printf(cx->keep, "%s/best.safetensors", dir);
     if (o->atoms && !best_atoms(cx, o, c, m, best)) return 1;
+    if (!o->json && c->gpu) fprintf(stderr, "memory on the device: %.2f MB at most\n", 1e-6 * (double)csc_net_device_bytes(m->net));
     if (!o->json) fprintf(stderr, "done: %s\n", best);
     return 0;
 }
@@ -277,7 +282,7 @@ static int eval(Cx *cx, const Options *o, Compile *c, Recipe *r, Model *m) {
     csc_status st = csc_eval(m->net, s, s->test ? s->test : s->data, (uint64_t)o->seed, &interrupted, &e);
     if (st == CSC_INTERRUPTED) return 130;
     if (st) {
-        runtime_error(cx, m->rt, st == CSC_NAN ? E_NAN : E_DATA, c->program->stages.at[0].span);
+        runtime_error(cx, m->rt, st == CSC_NAN ? E_NAN : st == CSC_DEVICE || (st == CSC_NO_MEMORY && c->gpu) ? E_DEVICE : E_DATA, c->program->stages.at[0].span);
         return 1;
     }
     if (o->json) {
@@ -305,7 +310,12 @@ static int with_model(Cx *cx, const Options *o, bool training) {
     Recipe r = {0};
     Model m = {0};
     int code = 1;
-    if (prepare(cx, o, rt, &c, &r, training)) {
+    csc_device *device = NULL;
+    if (!device_choose(cx, o, rt, &device)) {
+        csc_context_free(rt);
+        return 1;
+    }
+    if (prepare(cx, o, rt, device, &c, &r, training)) {
         csc_pool *pool = model_pool(o);
         catch_signals(); /* before, Ctrl-C ends the compiler at once: there is nothing to save */
         if (model_load(cx, &c, rt, pool, &m)) code = training ? train(cx, o, &c, &r, &m) : eval(cx, o, &c, &r, &m);
@@ -313,6 +323,7 @@ static int with_model(Cx *cx, const Options *o, bool training) {
         csc_pool_free(pool);
     } else if (!cx->errors) code = 0; /* --stop-after */
     recipe_close(&r);
+    csc_device_close(device);
     csc_context_free(rt);
     return code;
 }

@@ -65,6 +65,7 @@ typedef struct csc_device csc_device;
 csc_status csc_device_open(csc_context *cx, int index, csc_device **out);
 void csc_device_close(csc_device *d);
 csc_status csc_device_describe(csc_context *cx, csc_device *d, char *text, size_t len); /* one line for people */
+const char *csc_device_processor(const csc_device *d); /* "sm_90" */
 bool csc_nvrtc_describe(char *text, size_t len); /* false: not found, and the text says what was looked for */
 
 /* ---- what is kept between runs: compiled code of cscc, kernels ---- */

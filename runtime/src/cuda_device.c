@@ -56,6 +56,7 @@ csc_status csc_device_open(csc_context *cx, int index, csc_device **out) {
     if (s == CSC_OK) s = cuda_check(cx, c, c->retain(&d->context, d->id), "cuDevicePrimaryCtxRetain", d->name);
     if (s == CSC_OK) s = cuda_check(cx, c, c->set_current(d->context), "cuCtxSetCurrent", d->name);
     if (s == CSC_OK && d->major < 8) s = rt_fail(cx, CSC_DEVICE, "%s has compute capability %d.%d; 8.0 or newer is needed", d->name, d->major, d->minor);
+    snprintf(d->processor, sizeof d->processor, "sm_%d", (d->major * 10 + d->minor) % 1000);
     d->index = index;
     if (s == CSC_OK) *out = d;
     else csc_device_close(d);
@@ -77,6 +78,10 @@ csc_status csc_device_describe(csc_context *cx, csc_device *d, char *text, size_
         snprintf(text, len, "%s, compute capability %d.%d, %d processors, %.1f of %.1f GB free, driver for CUDA %d.%d", d->name, d->major, d->minor, d->processors,
                  (double)available / 1e9, (double)total / 1e9, d->cu.driver / 1000, d->cu.driver % 1000 / 10);
     return s;
+}
+
+const char *csc_device_processor(const csc_device *d) {
+    return d->processor;
 }
 
 bool csc_nvrtc_describe(char *text, size_t len) {

@@ -117,7 +117,7 @@ struct csc_device {
     int index, major, minor, processors;
     int most_shared; /* bytes a block can be given */
     size_t memory;
-    char name[128];
+    char name[128], processor[16];
 };
 
 /* Opens a library and finds its calls; `looked` grows by what was tried, a line each. False: not found. */

@@ -38,6 +38,7 @@ void cuda_net_free(CudaNet *c);
 csc_status cuda_reserve(CudaNet *c, const csc_entry *const e[2], int64_t batch, const CudaNeed *more);
 /* Addresses of an entry's inputs and outputs in a slot. */
 void cuda_place(CudaNet *c, const PgEntry *e, int64_t batch, int slot, CudaMemory *m);
+bool cuda_owns(const CudaNet *c, const csc_entry *e); /* is it an entry of the program? */
 const PgEntry *cuda_entry(const CudaNet *c, const csc_entry *e);
 static inline int64_t pg_arg_floats(const PgArg *a, int64_t batch) { return a->floats < 0 ? 0 : a->floats * (a->batched ? batch : 1); }
 #endif

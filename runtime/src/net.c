@@ -120,7 +120,9 @@ bool net_reserve(csc_net *n, size_t bytes) {
 }
 
 csc_status net_call(csc_net *n, const csc_entry *e, csc_call *c) {
-    if (n->cuda) return cuda_call(n, e, c);
+    if (n->cuda && cuda_owns(n->cuda, e)) return cuda_call(n, e, c);
+    csc_status s = net_host(n, NET_READ); /* an entry of the processor may run beside a device */
+    if (s != CSC_OK) return s;
     size_t bytes = csc_net_workspace_bytes(n, e, c->batch);
     if (!net_reserve(n, bytes)) return rt_no_memory(n->cx, bytes);
     c->size = sizeof *c;

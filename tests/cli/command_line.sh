@@ -8,7 +8,7 @@ case_version() {
 }
 case_help_of_every_command() {
     expect 0 "$CSCC" --help
-    for c in check train eval run build inspect explain doctor; do
+    for c in check train eval run build inspect explain doctor cache; do
         has out "  $c "
         expect 0 "$CSCC" $c --help
         has out "usage: cscc $c"
