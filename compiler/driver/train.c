@@ -310,19 +310,20 @@ static int with_model(Cx *cx, const Options *o, bool training) {
     Recipe r = {0};
     Model m = {0};
     int code = 1;
+    csc_pool *pool = NULL;
     csc_device *device = NULL;
     if (!device_choose(cx, o, rt, &device)) {
         csc_context_free(rt);
         return 1;
     }
     if (prepare(cx, o, rt, device, &c, &r, training)) {
-        csc_pool *pool = model_pool(o);
+        pool = model_pool(o);
         catch_signals(); /* before, Ctrl-C ends the compiler at once: there is nothing to save */
         if (model_load(cx, &c, rt, pool, &m)) code = training ? train(cx, o, &c, &r, &m) : eval(cx, o, &c, &r, &m);
-        model_free(&m);
-        csc_pool_free(pool);
     } else if (!cx->errors) code = 0; /* --stop-after */
-    recipe_close(&r);
+    recipe_close(&r); /* its data may use the model */
+    model_free(&m);
+    csc_pool_free(pool);
     csc_device_close(device);
     csc_context_free(rt);
     return code;

@@ -116,6 +116,7 @@ void csc_data_close(csc_data *d) {
         for (int64_t i = 0; d->col[f].pixels && i < d->total; i++) free(d->col[f].pixels[i].at);
         free(d->col[f].pixels);
     }
+    csc_net_free(d->device_net);
     rt_block_free(&d->params);
     rt_block_free(&d->states);
     rt_block_free(&d->tunables);

@@ -37,6 +37,8 @@ struct csc_data {
     const char *synth_entry;
     const csc_model *model;  /* bound: */
     RtBlock params, states, tunables, workspace;
+    csc_net *device_net;     /* on a device: what makes signals, from the thread that makes batches */
+    csc_context device_cx;
     int64_t workspace_batch;
 };
 

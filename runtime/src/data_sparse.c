@@ -1,6 +1,6 @@
 /* Synthetic problems: sparse codes drawn by counter, signals made of them by the model's own dictionary, noise on top. */
+#include "cuda_net.h"
 #include "data.h"
-#include "net.h"
 #include <math.h>
 #include <string.h>
 
@@ -27,6 +27,23 @@ csc_status data_open_sparse(csc_data *d, const csc_data_spec *s) {
     return CSC_OK;
 }
 
+/* The thread that makes batches has a net of its own on the device, and a place of its own for errors. */
+static csc_status bind_device(csc_data *d, csc_net *n) {
+    csc_error_clear(&d->device_cx);
+    csc_net *m = NULL;
+    csc_status s = csc_net_new(&d->device_cx, n->model, n->info, NULL, &m);
+    if (s == CSC_OK) s = csc_net_use_device(m, n->cuda->d, n->cuda->exec.p, NULL);
+    if (s != CSC_OK) {
+        csc_net_free(m);
+        return rt_fail(n->cx, s, "%s", csc_error(&d->device_cx));
+    }
+    memcpy(m->params.at, d->params.at, d->params.bytes);
+    memcpy(m->states.at, d->states.at, d->states.bytes);
+    memcpy(m->tunables.at, d->tunables.at, d->tunables.bytes);
+    d->device_net = m;
+    return CSC_OK;
+}
+
 /* The dictionary is that of the beginning: fixed parameters as they are in the net, the others as this seed makes them, so that a run
    that goes on later sees the same problems. */
 csc_status data_sparse_bind(csc_data *d, csc_net *n, uint64_t seed) {
@@ -36,13 +53,18 @@ csc_status data_sparse_bind(csc_data *d, csc_net *n, uint64_t seed) {
     rt_block_free(&d->params);
     rt_block_free(&d->states);
     rt_block_free(&d->tunables);
+    csc_net_free(d->device_net);
+    d->device_net = NULL;
     csc_net *first = NULL;
-    csc_status s = CSC_OK;
+    csc_status s = net_host(n, NET_READ);
+    if (s != CSC_OK) return s;
     bool all_fixed = true;
     for (int i = 0; i < n->info->nparams; i++) all_fixed &= n->info->params[i].fixed;
     if (!all_fixed) {
         s = csc_net_new(n->cx, n->model, n->info, n->pool, &first);
+        if (s == CSC_OK && n->cuda) s = csc_net_use_device(first, n->cuda->d, n->cuda->exec.p, NULL);
         if (s == CSC_OK) s = csc_net_init(first, seed);
+        if (s == CSC_OK) s = net_host(first, NET_READ);
         if (s != CSC_OK) {
             csc_net_free(first);
             return s;
@@ -61,6 +83,7 @@ csc_status data_sparse_bind(csc_data *d, csc_net *n, uint64_t seed) {
         }
         d->model = n->model;
     }
+    if (s == CSC_OK && n->cuda) s = bind_device(d, n);
     csc_net_free(first);
     return s;
 }
@@ -90,6 +113,14 @@ csc_status data_sparse_get(csc_data *d, csc_context *cx, const int64_t *number, 
     for (uint32_t i = 0; d->model && i < d->model->entry_count; i++)
         if (!strcmp(d->model->entries[i].name, d->synth_entry)) e = &d->model->entries[i];
     if (!e) return rt_fail(cx, CSC_BAD_ARGUMENT, "the signals of sparse_codes are made by a model, and none is bound yet");
+    const float *in[1] = {codes};
+    float *out[1] = {signals};
+    if (d->device_net) {
+        csc_status s = csc_net_run(d->device_net, csc_net_entry(d->device_net, d->synth_entry), n, in, out, false);
+        if (s != CSC_OK) return rt_fail(cx, s, "%s", csc_error(&d->device_cx));
+        for (int64_t i = 0; i < n && isfinite(d->snr); i++) add_noise(d, base + (uint64_t)number[i], signals + i * d->col[0].floats);
+        return CSC_OK;
+    }
     if (n > d->workspace_batch) {
         uint64_t bytes;
         RtBlock b;
@@ -99,8 +130,6 @@ csc_status data_sparse_get(csc_data *d, csc_context *cx, const int64_t *number, 
         d->workspace = b;
         d->workspace_batch = n;
     }
-    const float *in[1] = {codes};
-    float *out[1] = {signals};
     csc_call c = {.size = sizeof c, .batch = (uint32_t)n, .in = in, .out = out, .params = d->params.at, .state = d->states.at,
                   .tunables = d->tunables.at, .workspace = d->workspace.at};
     if (e->run(&c) != 0) return rt_fail(cx, CSC_BAD_ARGUMENT, "entry `%s` refuses this call", e->name);
