@@ -6,7 +6,6 @@
 #include <string.h>
 
 enum { ALIGN = 256 };
-#define INDEX_BYTES ((size_t)8 << 30) /* kernels index floats with 31 bits (prelude.h: CSC_WIDE would be 64) */
 static size_t up(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
 bool cuda_owns(const CudaNet *c, const csc_entry *e) {
@@ -85,7 +84,7 @@ static csc_status too_large(CudaNet *c, const csc_entry *const e[2], int64_t bat
         }
     char text[100] = "; no batch fits";
     if (fits) snprintf(text, sizeof text, "; a batch of %lld fits (--batch %lld)", (long long)fits, (long long)fits);
-    return rt_fail(c->n->cx, CSC_NO_MEMORY, "out of memory on %s: a batch of %lld needs %.1f MB, %.1f MB can be had%s", c->d->name, (long long)batch, (double)bytes / 1e6,
+    return rt_fail(c->n->cx, CSC_NO_MEMORY, "out of memory on %s: a batch of %lld needs %.1f MB, %.1f MB are free%s", c->d->name, (long long)batch, (double)bytes / 1e6,
                    (double)available / 1e6, batch > 1 || !fits ? text : "");
 }
 
@@ -113,7 +112,6 @@ csc_status cuda_reserve(CudaNet *c, const csc_entry *const e[2], int64_t batch, 
     size_t available = 0, all = 0, bytes = total(c, &n);
     s = cuda_check(cx, u, u->memory_info(&available, &all), "cuMemGetInfo", c->d->name);
     if (s != CSC_OK) return s;
-    if (available > INDEX_BYTES) available = INDEX_BYTES;
     if (bytes > available) { /* what an earlier call needed may be too much for this one */
         n = need;
         bytes = total(c, &n);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # --device cuda through stand-ins for the driver and NVRTC: kernels are built by cc and run here. Same numbers as the processor; what is missing
-# is said.
+# is said. release only: under the sanitizers cc takes minutes for the kernels; runtime_cuda and the tests of kernel text run there
 . "$CSC_SOURCE/tests/lib.sh"
 export CSC_CUDA_DRIVER="$CSC_TREE/tests/libshim_cuda.so" CSC_NVRTC="$CSC_TREE/tests/libshim_nvrtc.so"
 export TMPDIR="$CSC_WORK"
@@ -81,7 +81,7 @@ case_what_is_missing_is_said() {
     needs
     small
     expect 1 env CSC_CUDA_DRIVER=/none.so "$CSCC" train small.csc --device cuda --out run
-    has err "error[E0815]"
+    has err "error[E0816]"
     has err "no CUDA driver was found; looked for: /none.so"
     expect 1 env CSC_NVRTC=/none.so "$CSCC" train small.csc --device cuda --out run
     has err "NVRTC, which compiles kernels, was not found; looked for: /none.so"
@@ -128,5 +128,11 @@ case_kept_kernels_may_be_damaged_and_shared() {
     expect 0 "$CSCC" cache info
     has out ": 0 files"
     [ "$(stat -c %a cache/kernels)" = 700 ]
+}
+case_the_script_for_a_gpu() {
+    needs
+    sh "$CSC_SOURCE/tests/gpu/run" --shim --build "$CSC_TREE" "$PWD/results" >said 2>&1 || fail "$(tail -n 1 said)"
+    has results "ok curve small"
+    has results "ok bits"
 }
 run_cases
