@@ -309,7 +309,7 @@ def objective(x, made, z, lam):
 
 def ours_solved(program, options, lam, signal, goal=None):
     """(updates, objective) of the first count that reaches the goal; without one: of many updates."""
-    for n in (600,) if goal is None else (20, 30, 40, 60, 80, 120, 160, 240, 320, 480):
+    for n in (1500,) if goal is None else (30, 60, 120, 180, 240, 320, 480, 640, 960):
         folder = prepare(program, dict(options, iterations=n), "forward", 1)
         x = signal(folder)
         x.astype(numpy.float32).tofile(os.path.join(folder, "in0.f32"))
@@ -357,7 +357,7 @@ def sporco_solver(folder, x, lam):
         b = cbpdn.ConvBPDN(f, x.astype(numpy.float32), lam, opt, dimK=0)
         z = b.solve()
         return z, lambda: objective(x, b.reconstruct(z).squeeze(), z, lam)
-    return run, (10, 15, 20, 30, 40, 60, 80, 120, 160, 240, 320)
+    return run, (20, 40, 60, 80, 120, 160, 240, 320, 480, 640, 960, 1400)
 
 
 def sklearn_solver(folder, x, lam):
