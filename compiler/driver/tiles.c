@@ -51,6 +51,7 @@ static bool read_tile(Arena *a, const char *line, size_t len, SchedTile *t) {
 }
 
 void tiles_open(Compile *c) {
+    if (!c->o->words) return; /* no command line, no program beside which tiles could lie */
     Arena *a = c->cx->keep;
     const char *path = tiles_path(a, c->o->words[0]), *why = NULL;
     size_t len = 0;
