@@ -188,7 +188,7 @@ void loop_reverse(Sweep *s, const Node *n, const NodeId *res_cot) {
 
 /* Residual against the right side at which the linear equation counts as solved; and the most turns. */
 static const double SOLVED = 1e-6;
-enum { SOLVE_TURNS = 100 };
+enum { SOLVE_TURNS = 400 };
 
 /* Inlines the body at the given values and sweeps it from its output; the sweep holds the gradients. */
 static Sweep *body_sweep(Sweep *s, const Graph *f, Graph *g, const NodeId *val, const bool *has,

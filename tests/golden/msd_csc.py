@@ -1,6 +1,6 @@
 """MSD-CSC and MSDNet (Zhang and Zhang 2021): dictionaries D = [I | F'], so D'v = [v; F v] and D [a; b] = a + F'b. The paper's form (each layer its own
 Lasso; the identity part is not thresholded) and the public program's (each block one chain; batch norm and ReLU on the whole code)."""
-from torch.nn.functional import conv2d, conv_transpose2d, max_pool2d
+from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, max_pool2d
 
 from golden import *
 
@@ -60,6 +60,58 @@ def paper(name, d, w, unfold, solver="fista", image=(9, 8), classes=10, loud=1.0
         return r
 
     g.write(model, "forward step backward" if image != (32, 32) else "forward step")
+
+
+class Single:
+    """A dictionary without identity: nothing in front of the filters."""
+
+    def __init__(self, F, dilation):
+        self.F, self.c, self.how = F, 0, dict(dilation=dilation, padding=dilation)
+
+    def up(self, v):
+        return conv2d(v, self.F, **self.how)
+
+    def down(self, z):
+        return conv_transpose2d(z, self.F, **self.how)
+
+
+def reconstruction(name, dense, d, w, unfold, image, **more):
+    """FISTA on each layer, step 1/L, threshold b; and the share of entries of all signals further than 2 L max(b) from D Z."""
+    g = Golden(name, "examples/reconstruction/reconstruction.csc", [("real[3, 32, 32]", "real[3, %d, %d]" % image), ("share = unsuccessful / entries", "share = unsuccessful / entries\n    output G")],
+               "dense=%s d=%d w=%d unfold=%d" % ("true" if dense else "false", d, w, unfold), **more)
+    X, y = g.input("X", (3,) + image), g.label("y", 10)
+    layers, size, c = [], image, 3
+    for i in range(1, d + 1):
+        F = g.param("F.%d" % i, (w, c, 3, 3), 0, 1.2 / math.sqrt(9 * c))
+        D = (Mixed if dense else Single)(F, 1 + (i - 1) % 3)
+        b = g.param("b.%d" % i, (w,), 0.06, 0.04)
+        c = c + w if dense else w
+        path = ("D" if dense else "E") + ".%d.lipschitz" % i
+        layers.append((D, b, path, g.state(path + ".v", (c,) + size, 0, 1), g.state(path, (), 2, 0.5)))
+        if i == d // 2:
+            size = tuple(n // 2 for n in size)
+    A, a = linear(g, "logits", c * (size[0] // 4) * (size[1] // 4), 10)
+
+    def model(training):
+        G, r, far, entries = X, {}, 0, 0
+        for i, (D, b, path, v, L) in enumerate(layers, 1):
+            if training:
+                new, L = power(lambda u: D.up(D.down(u)), v[None])
+                r["state:" + path + ".v"], r["state:" + path] = new[0], L
+            prox = lambda z: torch.cat([z[:, : D.c], relu(z[:, D.c :] - b.reshape(1, -1, 1, 1))], 1)
+            Z = prox(D.up(G) / L)
+            Y, m = Z, (1 + math.sqrt(5)) / 2
+            for _ in range(unfold):
+                new, m_new = prox(Y - D.up(D.down(Y) - G) / L), (1 + math.sqrt(1 + 4 * m * m)) / 2
+                Y = new + (m - 1) / m_new * (new - Z)
+                Z, m = new, m_new
+            left = (D.down(Z) - G).detach().abs().flatten(1)
+            far, entries = far + (left > 2 * L * b.max().detach()).double().sum(1), entries + left.shape[1]
+            G = max_pool2d(Z, 2) if i == d // 2 else Z
+        logits = avg_pool2d(G, 4).flatten(1) @ A.T + a
+        return r | {"logits": logits, "share": far / entries, "G": G, "loss": cross_entropy(logits, y), "metric:accuracy(logits, y)": accuracy(logits, y), "metric:share": far / entries}
+
+    g.write(model, "forward eval step")
 
 
 def public(name, layers, growth, width, unfold, image=(9, 8), **more):
@@ -129,6 +181,8 @@ if __name__ == "__main__":
     paper("msd_csc_ista_1", 3, 4, 1, "ista")
     paper("msd_csc_fista_2", 6, 3, 2, classes=4, image=(13, 12))
     paper("msd_csc_fista_4", 4, 3, 4, compiled=1e-3)
+    reconstruction("reconstruction_dense", True, 3, 3, 2, (9, 13))
+    reconstruction("reconstruction_single", False, 4, 4, 1, (17, 12), seed=2)
     public("msd_public_1", 3, 2, 4, 1, seed=2, compiled=3e-3)
     public("msd_public_2", 7, 2, 3, 2, image=(12, 13), compiled=3e-3)
     paper("full_msd_csc_12", 12, 32, 2, image=(32, 32), compiled=1e-2, evaluated=0)

@@ -1,5 +1,5 @@
 """Dictionaries made of parts, each as one explicit matrix: its rows are what the analysis makes of the unit signals. The structures of examples/new_structure
-and the three beside it, the multi-layer dictionary (Sulam et al. 2018), the digits, and denoising with an implicit gradient."""
+and the three beside it, the multi-layer dictionary (Sulam et al. 2018), the digits, denoising with an implicit gradient, and matching pursuit."""
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
 
 from golden import *
@@ -174,6 +174,30 @@ def denoise():
     g.write(model, "forward backward")
 
 
+def pursuit():
+    """Orthogonal matching pursuit of patches less their mean; the codes are constants of the loss."""
+    g = Golden("omp", "examples/omp/omp.csc", [("output again", "output G\n    output again")], "atoms=12 side=5 most=3", batch=3)
+    X, F = g.input("X", (1, 5, 5), 0.5, 0.5), g.param("D.F", (12, 1, 5, 5), 0, 1, "unit_atoms")
+
+    def model(training):
+        D, mean, rows = F.flatten(1).T, X.mean((1, 2, 3), keepdim=True), []
+        Y = (X - mean).flatten(1)
+        for y in Y.detach():
+            support, left = [], y
+            for _ in range(3):
+                support.append(int((left @ D).abs().argmax()))
+                S = D[:, support].detach()
+                c = torch.linalg.lstsq(S, y[:, None]).solution[:, 0]
+                left = y - S @ c
+            rows.append(torch.zeros(12).index_put((torch.tensor(support),), c))
+        G = torch.stack(rows)
+        again = mean + (G @ D.T).reshape(X.shape)
+        return {"G": G[:, :, None, None], "again": again, "loss": ((Y - G @ D.T) ** 2).mean(1),
+                "metric:psnr(again, X)": -10 * torch.log10(((again - X) ** 2).flatten(1).mean(1)), "metric:density(G)": (G.abs() > 1e-6).double().mean(1)}
+
+    g.write(model, "forward eval step")
+
+
 if __name__ == "__main__":
     new, image = "new_structure/new_structure.csc", (3, 9, 17)
     pooled = lambda G: max_pool2d(G, 8)
@@ -197,3 +221,4 @@ if __name__ == "__main__":
     multilayer()
     digits()
     denoise()
+    pursuit()
