@@ -186,9 +186,10 @@ void loop_reverse(Sweep *s, const Node *n, const NodeId *res_cot) {
 
 /* ---- fixed points ---- */
 
-/* Residual against the right side at which the linear equation counts as solved; and the most turns. */
+/* Change between two turns, against the size of the value, at which the linear equation counts as solved; and
+ * the most turns. */
 static const double SOLVED = 1e-6;
-enum { SOLVE_TURNS = 400 };
+enum { SOLVE_TURNS = 200 };
 
 /* Inlines the body at the given values and sweeps it from its output; the sweep holds the gradients. */
 static Sweep *body_sweep(Sweep *s, const Graph *f, Graph *g, const NodeId *val, const bool *has,
@@ -207,20 +208,8 @@ static Sweep *body_sweep(Sweep *s, const Graph *f, Graph *g, const NodeId *val, 
     return b;
 }
 
-static NodeId dot(Graph *g, NodeId x, NodeId y) { return op_sum_all(g, op2(g, OP_mul, x, y)); }
-/* x / y, 0 where y is 0: a direction along which nothing is left */
-static NodeId quotient(Graph *g, NodeId x, NodeId y) {
-    NodeId zero = op_const(g, 0, (Shape){0});
-    NodeId none = op2(g, OP_eq, y, zero);
-    return op3(g, OP_select, none, zero, op2(g, OP_div, x, op3(g, OP_select, none, op_const(g, 1, (Shape){0}), y)));
-}
-static NodeId times(Graph *g, NodeId scalar, NodeId x) {
-    return op2(g, OP_mul, op_expand(g, scalar, graph_shape(g, x)), x);
-}
-
-/* g = F(g, rest) gives dg = (1 - dF/dg)^-1 dF/drest drest: solve (1 - (dF/dg)') w = gbar, then restbar = (dF/drest)' w.
- * The matrix is not symmetric and its transpose is not at hand: BiCGSTAB (van der Vorst 1992, SIAM J. Sci. Stat. Comput. 13),
- * from zero, with gbar as the shadow residual, per sample. */
+/* g = F(g, rest) gives dg = (1 - dF/dg)^-1 dF/drest drest: solve w = gbar + (dF/dg)' w by iteration, then
+ * restbar = (dF/drest)' w. */
 void fixed_point_reverse(Sweep *s, const Node *n, NodeId gbar) {
     const Graph *f = n->a.body;
     bool *has = ARENA_ARRAY(s->a, bool, n->nin), any = false;
@@ -231,33 +220,24 @@ void fixed_point_reverse(Sweep *s, const Node *n, NodeId gbar) {
     Graph *r = graph_new(s->a);
     Nodes in = {0};
     NodeId *val = ARENA_ARRAY(s->a, NodeId, n->nin);
-    NodeId nothing = zeros(s->dst, graph_shape(s->dst, gbar), graph_batched(s->dst, gbar));
-    NodeId w = feed(s, r, &in, nothing, false, false), res = feed(s, r, &in, gbar, false, false),
-           dir = feed(s, r, &in, gbar, false, false), right = feed(s, r, &in, gbar, false, false);
+    NodeId w = feed(s, r, &in, gbar, false, false), add = feed(s, r, &in, gbar, false, false);
     for (uint32_t i = 0; i < n->nin; i++) val[i] = feed(s, r, &in, s->map[n->in[i]], false, false);
     bool *first = ARENA_ARRAY(s->a, bool, n->nin);
     first[0] = true;
-    NodeId moved = sweep_grad_leaf(body_sweep(s, f, r, val, first, dir), OP_arg, 0); /* (dF/dg)' dir */
-    if (moved != NO_NODE) {
-        NodeId along = op2(r, OP_sub, dir, moved), rho = dot(r, right, res);
-        NodeId alpha = quotient(r, rho, dot(r, right, along));
-        NodeId half = op2(r, OP_sub, res, times(r, alpha, along));
-        NodeId turned = op2(r, OP_sub, half, sweep_grad_leaf(body_sweep(s, f, r, val, first, half), OP_arg, 0));
-        NodeId omega = quotient(r, dot(r, turned, half), dot(r, turned, turned));
-        NodeId next = op2(r, OP_add, w, op2(r, OP_add, times(r, alpha, dir), times(r, omega, half)));
-        NodeId left = op2(r, OP_sub, half, times(r, omega, turned));
-        NodeId beta = op2(r, OP_mul, quotient(r, dot(r, right, left), rho), quotient(r, alpha, omega));
-        NodeId turn = op2(r, OP_add, left, times(r, beta, op2(r, OP_sub, dir, times(r, omega, along))));
+    Sweep *b = body_sweep(s, f, r, val, first, w);
+    NodeId step = sweep_grad_leaf(b, OP_arg, 0);
+    if (step != NO_NODE) {
+        NodeId next = op2(r, OP_add, add, step), change = op2(r, OP_sub, next, w);
+        NodeId change2 = op_sum_all(r, op2(r, OP_mul, change, change)),
+               size2 = op_sum_all(r, op2(r, OP_mul, next, next));
         graph_out(r, OUT_VALUE, 0, next, NULL);
-        graph_out(r, OUT_VALUE, 1, left, NULL);
-        graph_out(r, OUT_VALUE, 2, turn, NULL);
-        graph_out(r, OUT_VALUE, 3, op2(r, OP_le, dot(r, left, left), op_scale(r, SOLVED * SOLVED, dot(r, right, right))), NULL);
+        graph_out(r, OUT_VALUE, 1, op2(r, OP_le, change2, op_scale(r, SOLVED * SOLVED, size2)), NULL);
         LoopAttr l = {
-            .body = r, .turns = SOLVE_TURNS, .ncarry = 3, .ninvariant = (uint32_t)in.len - 3, .until = true};
+            .body = r, .turns = SOLVE_TURNS, .ncarry = 1, .ninvariant = (uint32_t)in.len - 1, .until = true};
         gbar = op_proj(s->dst, op_loop(s->dst, &l, in.at, (uint32_t)in.len, n->span), 0);
     }
     for (uint32_t i = 0; i < n->nin; i++) val[i] = s->map[n->in[i]];
-    Sweep *b = body_sweep(s, f, s->dst, val, has, gbar);
+    b = body_sweep(s, f, s->dst, val, has, gbar);
     for (uint32_t i = 1; i < n->nin; i++) {
         NodeId c = has[i] ? sweep_grad_leaf(b, OP_arg, (int32_t)i) : NO_NODE;
         if (c != NO_NODE) give_summed(s, n, i, c);
