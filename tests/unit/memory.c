@@ -74,6 +74,7 @@ static int measure(int argc, char **argv, int64_t batch) {
 
 static const char *self;
 
+#ifndef __SANITIZE_ADDRESS__
 static void child(const char *program, const char *args, int64_t batch, long *plan, long *grown, int *cached) {
     char command[1024];
     snprintf(command, sizeof command, "CSC_CACHE=memory-cache '%s' --measure %lld train %s/examples/%s.csc --threads 2 %s", self, (long long)batch, CSC_SOURCE_DIR, program, args);
@@ -82,6 +83,7 @@ static void child(const char *program, const char *args, int64_t batch, long *pl
     int n = fscanf(f, "%ld %ld %d", plan, grown, cached), rc = pclose(f);
     if (n != 3 || rc) FAIL("%s %s: the measurement ended with %d", program, args, rc);
 }
+#endif
 
 static void plan_holds(const char *program, const char *args, int64_t batch) {
 #ifdef __SANITIZE_ADDRESS__
