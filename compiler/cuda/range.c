@@ -11,19 +11,10 @@ static int64_t clamp(__int128 v) { return v < INT64_MIN ? INT64_MIN : v > INT64_
 static int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
 static int64_t most(int64_t x, int64_t y) { return x > y ? x : y; }
 
-static int64_t gcd(int64_t x, int64_t y) {
-    while (y) {
-        int64_t q = x % y;
-        x = y;
-        y = q;
-    }
-    return x < 0 ? -x : x;
-}
-
 static int64_t times(int64_t x, int64_t y) { return x > INT32_MAX || y > INT32_MAX ? 1 : x * y; }
 
 static Range constant(int64_t v) { return (Range){v, v, v == INT64_MIN ? 1 : v < 0 ? -v : v, v < INT32_MIN || v > INT32_MAX}; }
-static Range join(Range x, Range y) { return (Range){least(x.lo, y.lo), most(x.hi, y.hi), gcd(x.mul, y.mul), x.wild || y.wild}; }
+static Range join(Range x, Range y) { return (Range){least(x.lo, y.lo), most(x.hi, y.hi), loop_gcd(x.mul, y.mul), x.wild || y.wild}; }
 
 static Range product(Range x, Range y) {
     int64_t p[] = {clamp((__int128)x.lo * y.lo), clamp((__int128)x.lo * y.hi), clamp((__int128)x.hi * y.lo), clamp((__int128)x.hi * y.hi)};
@@ -35,13 +26,13 @@ static Range product(Range x, Range y) {
 /* Of an operation on operands with these ranges. Operands of a division are 0 or more, as the noun says. */
 static Range bounds(LxKind k, Range x, Range y) {
     switch ((int)k) {
-    case LX_IADD: return (Range){clamp((__int128)x.lo + y.lo), clamp((__int128)x.hi + y.hi), gcd(x.mul, y.mul), false};
-    case LX_ISUB: return (Range){clamp((__int128)x.lo - y.hi), clamp((__int128)x.hi - y.lo), gcd(x.mul, y.mul), false};
+    case LX_IADD: return (Range){clamp((__int128)x.lo + y.lo), clamp((__int128)x.hi + y.hi), loop_gcd(x.mul, y.mul), false};
+    case LX_ISUB: return (Range){clamp((__int128)x.lo - y.hi), clamp((__int128)x.hi - y.lo), loop_gcd(x.mul, y.mul), false};
     case LX_IMUL: return product(x, y);
     case LX_IDIV: return (Range){most(x.lo, 0) / most(y.hi, 1), most(x.hi, 0) / most(y.lo, 1), 1, false};
-    case LX_IMOD: return (Range){0, least(most(x.hi, 0), most(y.hi, 1) - 1), gcd(x.mul, y.mul), false};
-    case LX_IMIN: return (Range){least(x.lo, y.lo), least(x.hi, y.hi), gcd(x.mul, y.mul), false};
-    case LX_IMAX: return (Range){most(x.lo, y.lo), most(x.hi, y.hi), gcd(x.mul, y.mul), false};
+    case LX_IMOD: return (Range){0, least(most(x.hi, 0), most(y.hi, 1) - 1), loop_gcd(x.mul, y.mul), false};
+    case LX_IMIN: return (Range){least(x.lo, y.lo), least(x.hi, y.hi), loop_gcd(x.mul, y.mul), false};
+    case LX_IMAX: return (Range){most(x.lo, y.lo), most(x.hi, y.hi), loop_gcd(x.mul, y.mul), false};
     default: return (Range){0, 1, 1, false};
     }
 }
@@ -78,7 +69,7 @@ static bool visit(Text *t, const Ls *s, bool last) {
     for (; s; s = s->next) {
         if (s->kind == LS_FOR) {
             Range lo = range_of(t, s->lo), hi = range_of(t, s->hi);
-            if (hi.hi > lo.lo) changed |= widen(t, s->var, (Range){lo.lo, hi.hi - 1, gcd(lo.mul, s->step->i), lo.wild || hi.wild}, last);
+            if (hi.hi > lo.lo) changed |= widen(t, s->var, (Range){lo.lo, hi.hi - 1, loop_gcd(lo.mul, s->step->i), lo.wild || hi.wild}, last);
         } else if (s->kind == LS_SETVAR) changed |= widen(t, s->var, range_of(t, s->cond), last);
         changed |= visit(t, s->body, last);
         changed |= visit(t, s->orelse, last);

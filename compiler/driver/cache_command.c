@@ -1,5 +1,5 @@
 /* cscc cache: what is kept between runs, and its removal. */
-#include "csc_cuda.h"
+#include "csc_cache.h"
 #include "driver/commands.h"
 #include "driver/json.h"
 #include <inttypes.h>

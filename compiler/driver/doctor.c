@@ -4,6 +4,7 @@
 #include "driver/json.h"
 #include "driver/link.h"
 #include "csc.h"
+#include "csc_cache.h"
 #include "driver/codegen.h"
 #include "sched/sched.h"
 #include <string.h>

@@ -85,8 +85,8 @@ static void run_cache(Compile *c) {
     c->tuned = NULL, c->ntuned = 0, c->tiles_said = NULL;
     if (runs || o->command == CMD_BUILD) tiles_open(c);
     if (c->cx->errors) return;
-    c->cache_path = runs && !o->any_emit && !o->remarks && !o->stop_after ? cache_path(c) : NULL;
-    if (c->cache_path) c->object = cache_read(c->cx, c->cache_path);
+    c->cache_key = runs && !o->any_emit && !o->remarks && !o->stop_after ? cache_key(c) : NULL;
+    if (c->cache_key) c->object = cache_read(c->cx, c->cache_key);
 }
 
 static void run_sched(Compile *c) {
@@ -113,7 +113,7 @@ static void run_sched(Compile *c) {
 static void run_cuda(Compile *c) {
     if (c->object || !c->gpu) return;
     device_program(c);
-    if (c->cache_path) cache_write(c->cx, c->cache_path, c->object);
+    if (c->cache_key) cache_write(c->cache_key, c->object);
 }
 
 /* Where --emit writes: -o, or standard output for text. Objects are binary and need a name. */
@@ -146,7 +146,7 @@ static void run_llvm(Compile *c) {
     bool text = o->emit[EMIT_LLVM] || o->emit[EMIT_ASM];
     c->object = room->emit(c->cx->keep, c->sched->module, &info, &lo, text && o->emit[EMIT_LLVM] ? stdout : NULL,
                           text && o->emit[EMIT_ASM] ? stdout : NULL);
-    if (c->object && c->cache_path) cache_write(c->cx, c->cache_path, c->object);
+    if (c->object && c->cache_key) cache_write(c->cache_key, c->object);
     if (c->object && o->emit[EMIT_OBJ]) {
         const char *name = o->output ? o->output : arena_printf(c->cx->keep, "%s.o", c->program->model);
         link_write(c->cx, name, c->object->bytes, c->object->len);

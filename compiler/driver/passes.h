@@ -35,7 +35,7 @@ typedef struct Compile {
     const char *symbol_prefix; /* of one level of a library; NULL: the only one */
     LlvmWeights weights;
     CodeObject *object;
-    const char *cache_path;  /* where the object is kept for the next run, or NULL */
+    const struct csc_cache_key *cache_key; /* what the object is kept under for the next run, or NULL */
     struct {
         const char *name;
         double seconds;

@@ -32,3 +32,12 @@ bool loop_fold(const Lx *x, const LoopKnown *k, int64_t *v) {
     if (x->kind == LX_IOR && ((kp && p) || (kq && x->b && q))) return *v = 1, true;
     return kp && kq && loop_fold_op(x->kind, p, q, v);
 }
+
+int64_t loop_gcd(int64_t x, int64_t y) {
+    while (y) {
+        int64_t q = x % y;
+        x = y;
+        y = q;
+    }
+    return x < 0 ? -x : x;
+}

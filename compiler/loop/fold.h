@@ -10,5 +10,6 @@ typedef struct LoopKnown { /* of each variable of a kernel or entry */
 
 /* Has x one value there? */
 bool loop_fold(const Lx *x, const LoopKnown *k, int64_t *v);
+int64_t loop_gcd(int64_t x, int64_t y); /* 0 and y: y */
 bool loop_fold_op(LxKind k, int64_t x, int64_t y, int64_t *r); /* false: it has none (division by zero) */
 #endif

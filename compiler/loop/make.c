@@ -41,22 +41,13 @@ static const Lx *lx_binary(Arena *a, LxKind k, int width, const Lx *x, const Lx 
     return r;
 }
 
-static int64_t gcd(int64_t x, int64_t y) {
-    while (y) {
-        int64_t t = x % y;
-        x = y;
-        y = t;
-    }
-    return x < 0 ? -x : x;
-}
-
 /* A number that divides x whatever its variables are; 0 divides 0 only. */
 static int64_t divisor(const Lx *x, int depth) {
     if (x->kind == LX_INT) return x->i < 0 ? -(x->i + 1) < INT32_MAX ? -x->i : 1 : x->i;
     if (depth == 0) return 1;
     switch ((int)x->kind) {
-    case LX_IADD: case LX_ISUB: case LX_IMIN: case LX_IMAX: return gcd(divisor(x->a, depth - 1), divisor(x->b, depth - 1));
-    case LX_ISELECT: return gcd(divisor(x->b, depth - 1), divisor(x->c, depth - 1));
+    case LX_IADD: case LX_ISUB: case LX_IMIN: case LX_IMAX: return loop_gcd(divisor(x->a, depth - 1), divisor(x->b, depth - 1));
+    case LX_ISELECT: return loop_gcd(divisor(x->b, depth - 1), divisor(x->c, depth - 1));
     case LX_IMUL: {
         int64_t p = divisor(x->a, depth - 1), q = divisor(x->b, depth - 1);
         return p <= INT32_MAX && q <= INT32_MAX ? p * q : 1;

@@ -68,14 +68,6 @@ csc_status csc_device_describe(csc_context *cx, csc_device *d, char *text, size_
 const char *csc_device_processor(const csc_device *d); /* "sm_90" */
 bool csc_nvrtc_describe(char *text, size_t len); /* false: not found, and the text says what was looked for */
 
-/* ---- what is kept between runs: compiled code of cscc, kernels ---- */
-bool csc_cache_folder(char *path, size_t len); /* CSC_CACHE, $XDG_CACHE_HOME/csc or ~/.cache/csc; false: nothing is kept */
-typedef struct csc_cache_info {
-    char folder[3000];
-    uint64_t files, bytes;
-} csc_cache_info;
-bool csc_cache_look(csc_cache_info *info, bool clear); /* counts; clear: counts what it removes. False: nothing is kept */
-
 /* ---- kernels ---- */
 typedef struct csc_cuda_progress { /* while kernels are compiled; not called where the cache has all */
     void (*report)(void *user, int done, int all);

@@ -1,5 +1,6 @@
 /* Compiles kernels with NVRTC, side by side, and keeps what was made. */
 #include "cuda_kernels.h"
+#include "csc_cache.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -10,12 +11,14 @@
 static const char *const options[] = {"--fmad=false", "--std=c++17", "-default-device"};
 enum { NOPTIONS = 3, MOST_THREADS = 64 };
 
+static const csc_cache_kind kept = {"kernels", "", "csc kernel 1   \n", 4000, 1 << 28};
+
 typedef struct Work {
     const RtcApi *rtc;
     const char *arch;
     CudaSource *source;
     const int *todo; /* indices of those that the cache does not have */
-    const CacheKey *key;
+    const csc_cache_key *key;
     int n;
     atomic_int next, done;
     atomic_bool failed;
@@ -64,7 +67,7 @@ static void compile(Work *w, int i) {
         if (log) r->log(p, log);
         fail(w, s, "nvrtcCompileProgram", r->error_text(e), log);
         free(log);
-    } else if (image_of(w, p, s)) kernel_cache_write(&w->key[w->todo[i]], s->image, s->image_len);
+    } else if (image_of(w, p, s)) csc_cache_write(&kept, &w->key[w->todo[i]], s->image, s->image_len);
     if (p) r->program_free(&p);
     free(text);
     free(file);
@@ -95,31 +98,31 @@ static void compile_all(Work *w, const csc_cuda_progress *progress) {
 }
 
 csc_status cuda_compile(csc_context *cx, const RtcApi *r, const char *arch, CudaSource *s, int n, const csc_cuda_progress *progress) {
-    CacheKey *key = calloc((size_t)n + 1, sizeof *key), base = cache_key_start();
+    csc_cache_key *key = calloc((size_t)n + 1, sizeof *key), base = csc_cache_key_start();
     int *todo = calloc((size_t)n + 1, sizeof *todo);
     if (!key || !todo) {
         free(key);
         free(todo);
         return rt_no_memory(cx, (size_t)n * sizeof *key);
     }
-    cache_key_mix(&base, CSC_VERSION, sizeof CSC_VERSION);
-    cache_key_mix(&base, arch, strlen(arch) + 1);
-    for (int i = 0; i < NOPTIONS; i++) cache_key_mix(&base, options[i], strlen(options[i]) + 1);
-    cache_key_mix(&base, (int[]){r->major, r->minor}, 2 * sizeof(int));
-    cache_key_mix(&base, r->build, strlen(r->build) + 1);
-    cache_key_mix(&base, r->path ? r->path : "", r->path ? strlen(r->path) : 0);
-    cache_key_mix(&base, csc_cuda_prelude, strlen(csc_cuda_prelude) + 1);
+    csc_cache_key_mix(&base, CSC_VERSION, sizeof CSC_VERSION);
+    csc_cache_key_mix(&base, arch, strlen(arch) + 1);
+    for (int i = 0; i < NOPTIONS; i++) csc_cache_key_mix(&base, options[i], strlen(options[i]) + 1);
+    csc_cache_key_mix(&base, (int[]){r->major, r->minor}, 2 * sizeof(int));
+    csc_cache_key_mix(&base, r->build, strlen(r->build) + 1);
+    csc_cache_key_mix(&base, r->path ? r->path : "", r->path ? strlen(r->path) : 0);
+    csc_cache_key_mix(&base, csc_cuda_prelude, strlen(csc_cuda_prelude) + 1);
     Work w = {.rtc = r, .arch = arch, .source = s, .todo = todo, .key = key, .lock = PTHREAD_MUTEX_INITIALIZER};
     for (int i = 0; i < n; i++) {
         if (s[i].image) continue;
         key[i] = base;
-        cache_key_mix(&key[i], s[i].name, strlen(s[i].name) + 1); /* the symbol */
-        cache_key_mix(&key[i], s[i].text, s[i].len);
-        if (!(s[i].image = kernel_cache_read(&key[i], &s[i].image_len))) todo[w.n++] = i;
+        csc_cache_key_mix(&key[i], s[i].name, strlen(s[i].name) + 1); /* the symbol */
+        csc_cache_key_mix(&key[i], s[i].text, s[i].len);
+        if (!(s[i].image = csc_cache_read(&kept, &key[i], &s[i].image_len))) todo[w.n++] = i;
     }
     if (w.n) {
         compile_all(&w, progress);
-        kernel_cache_tidy();
+        csc_cache_tidy(&kept);
     }
     csc_status st = CSC_OK;
     if (atomic_load(&w.failed)) st = rt_fail(cx, CSC_DEVICE, "%s", w.message ? w.message : "compiling failed");

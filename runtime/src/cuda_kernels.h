@@ -4,15 +4,6 @@
 #include "cuda_driver.h"
 #include "cuda_program.h"
 
-typedef struct CacheKey {
-    uint64_t a, b;
-} CacheKey;
-CacheKey cache_key_start(void);
-void cache_key_mix(CacheKey *k, const void *at, size_t len);
-char *kernel_cache_read(const CacheKey *k, size_t *len); /* malloc'ed, a zero behind it; or NULL */
-void kernel_cache_write(const CacheKey *k, const void *bytes, size_t len);
-void kernel_cache_tidy(void); /* the oldest go where there are too many */
-
 typedef struct CudaSource { /* what is compiled: the prelude in front, then the text */
     const char *name, *text;
     size_t len;

@@ -1,6 +1,7 @@
 /* The runtime on a device, through the stand-ins of tests/shim: the toy model's launch program trains as the toy model does; what is
    missing, old, full or damaged is said. */
 #include "check.h"
+#include "csc_cache.h"
 #include "runtime_toy.h"
 #include "runtime_words.h"
 #include <signal.h>
