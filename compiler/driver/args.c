@@ -31,7 +31,7 @@ const char *args_command_name(Command c) { return commands[c].name; }
 
 typedef enum Opt {
     O_HELP, O_SET, O_TUNE, O_MODEL, O_WEIGHTS, O_DATA, O_EPOCHS, O_BATCH, O_SEED, O_RESUME, O_OUT, O_STEPS, O_INPUT, O_OUTPUT,
-    O_EMBED, O_ATOMS, O_CPU, O_THREADS, O_EMIT, O_STOP, O_TIME, O_REMARKS, O_JSON, O_DEVICE, O_PRECISION,
+    O_EMBED, O_ATOMS, O_CPU, O_THREADS, O_EMIT, O_STOP, O_TIME, O_REMARKS, O_JSON, O_DEVICE, O_PRECISION, O_TARGET,
 } Opt;
 
 static const struct {
@@ -59,16 +59,17 @@ static const struct {
     [O_ATOMS] = {"atoms", 0, "FILE.png", M_INSPECT | M_TRAIN, "writes a picture of the learned atoms (train: the best, not the last)"},
     [O_CPU] = {"cpu", 0, "NAME", M_CODE | M_CHECK | M_AUTOTUNE, "native, x86-64-v2, x86-64-v3, x86-64-v4, aarch64 (default: native; build: x86-64-v3, or several levels: a,b)"},
     [O_THREADS] = {"threads", 'j', "N", M_TRAIN | M_EVAL | M_RUN, "threads (default: as many as the machine has)"},
-    [O_EMIT] = {"emit", 0, "WHAT,...", M_CHECK | M_BUILD, "prints ast, op, loop, llvm, asm or writes obj"},
+    [O_EMIT] = {"emit", 0, "WHAT,...", M_CHECK | M_BUILD, "prints ast, op, loop, llvm, asm, cuda, ptx, or writes obj, cubin"},
     [O_STOP] = {"stop-after", 0, "PASS", M_CHECK | M_BUILD, "stops after a pass (--time-passes lists them)"},
     [O_TIME] = {"time-passes", 0, NULL, M_CODE | M_CHECK, "says how long each pass took"},
     [O_REMARKS] = {"remarks", 0, NULL, M_CODE | M_CHECK, "says what was fused, what was not and why, and the memory a run needs"},
     [O_JSON] = {"json", 0, NULL, M_COMPILE | M_DOCTOR | M_EXPLAIN | M_CACHE, "output for machines"},
     [O_DEVICE] = {"device", 0, "NAME", M_TRAIN | M_EVAL | M_RUN, "cpu, cuda, cuda:N or auto (default: cpu)"},
-    [O_PRECISION] = {"precision", 0, "NAME", M_TRAIN | M_EVAL | M_RUN, "of the inputs of products on a GPU: float32, tf32 or bf16 (default: float32)"},
+    [O_TARGET] = {"target", 0, "NAME", M_BUILD | M_CHECK, "cpu, or cuda:sm_90a,sm_80: code for these GPUs, and PTX for later ones (default: cpu)"},
+    [O_PRECISION] = {"precision", 0, "NAME", M_CODE | M_CHECK, "of the inputs of products on a GPU: float32, tf32 or bf16 (default: float32)"},
 };
 enum { NOPT = sizeof table / sizeof *table };
-static const char *const emit_names[EMIT_COUNT] = {"ast", "op", "loop", "llvm", "asm", "obj"};
+static const char *const emit_names[EMIT_COUNT] = {"ast", "op", "loop", "llvm", "asm", "obj", "cuda", "ptx", "cubin"};
 
 static void print_commands(FILE *out) {
     fprintf(out, "cscc: the compiler of csc, a language for unrolled sparse networks\n\nusage: cscc COMMAND [options]\n\n");
@@ -125,7 +126,7 @@ static void read_emit(Cx *cx, const char *text, Options *o) {
         if (e < EMIT_COUNT) o->emit[e] = o->any_emit = true;
         else {
             Diag *d = diag_error(cx, E_OPTION, (Span){0}, "--emit knows no '%s'", word);
-            diag_help(cx, d, "ast, op, loop, llvm, asm, obj");
+            diag_help(cx, d, "ast, op, loop, llvm, asm, obj, cuda, ptx, cubin");
         }
         text += n + (text[n] == ',');
     }
@@ -171,6 +172,7 @@ static void take(Cx *cx, Options *o, Opt k, const char *v) {
     case O_REMARKS: o->remarks = true; break;
     case O_JSON: o->json = true; break;
     case O_DEVICE: o->device = v; break;
+    case O_TARGET: o->target = v; break;
     case O_PRECISION: read_precision(cx, v, o); break;
     }
 }

@@ -9,7 +9,7 @@ typedef enum Command {
     CMD_COUNT
 } Command;
 
-typedef enum Emit { EMIT_AST, EMIT_OP, EMIT_LOOP, EMIT_LLVM, EMIT_ASM, EMIT_OBJ, EMIT_COUNT } Emit;
+typedef enum Emit { EMIT_AST, EMIT_OP, EMIT_LOOP, EMIT_LLVM, EMIT_ASM, EMIT_OBJ, EMIT_CUDA, EMIT_PTX, EMIT_CUBIN, EMIT_COUNT } Emit;
 
 typedef struct Options {
     Command command;

@@ -54,7 +54,7 @@ int command_check(Cx *cx, const Options *o) {
     }
     const char *last = "tidy"; /* code is made only to be looked at */
     if (o->emit[EMIT_LOOP] || o->remarks) last = "sched";
-    if (o->emit[EMIT_LLVM] || o->emit[EMIT_ASM] || o->emit[EMIT_OBJ]) last = "llvm";
+    if (o->emit[EMIT_LLVM] || o->emit[EMIT_ASM] || o->emit[EMIT_OBJ] || o->emit[EMIT_CUDA] || o->emit[EMIT_PTX] || o->emit[EMIT_CUBIN]) last = "llvm";
     if (o->stop_after) last = "llvm";
     bool ok = compile_model(&c, last);
     compile_report(&c);

@@ -1,9 +1,6 @@
 /* Opens the device that --device names, compiles for it, and says what was found. */
 #include "driver/device.h"
 #include "base/trouble.h"
-#include "cuda/program.h"
-#include "cuda/text.h"
-#include "driver/info.h"
 #include "driver/recipe.h"
 #include <stdlib.h>
 #include <string.h>
@@ -48,22 +45,6 @@ void device_set(Compile *c, csc_device *d) {
     c->device = d;
     c->gpu = d != NULL;
     if (d) c->cpu = arena_printf(c->cx->keep, "%s", csc_device_processor(d));
-}
-
-void device_program(Compile *c) {
-    Arena *a = c->cx->keep;
-    const LpModule *m = c->sched->module;
-    size_t n;
-    int32_t *which;
-    CudaKernel *k = cuda_kernels(a, m, &n, &which);
-    for (size_t i = 0; i < n; i++) k[i].source = cuda_text(a, &m->kernels.at[k[i].first], k[i].name);
-    float *tune = ARENA_ARRAY(a, float, c->program->tunables.len + 1);
-    for (size_t i = 0; i < c->program->tunables.len; i++) tune[i] = (float)c->program->tunables.at[i].value;
-    c->info = info_json(c->cx, c);
-    const CudaModel model = {.info = c->info, .param_floats = c->program->param_floats, .state_floats = c->program->state_floats, .tunables = tune,
-                             .ntunables = c->program->tunables.len};
-    c->object = ARENA_NEW(a, CodeObject);
-    c->object->bytes = cuda_program(a, m, k, n, which, &model, &c->object->len);
 }
 
 static void on_kernels(void *user, int done, int all) {

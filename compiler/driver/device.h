@@ -8,8 +8,6 @@
 bool device_choose(Cx *cx, const Options *o, csc_context *rt, csc_device **out);
 /* What is compiled from here on is for the device (NULL: for the processor). */
 void device_set(Compile *c, csc_device *d);
-/* The launch program of c->sched as c->object. */
-void device_program(Compile *c);
 /* The net is moved to the device; kernels are compiled, with progress on a terminal. */
 bool device_use(Cx *cx, const Options *o, csc_context *rt, csc_net *net, csc_device *d, const csc_program *p);
 /* cscc doctor: NULL in *cuda or *nvrtc: missing, and *why says what was looked for. */

@@ -3,7 +3,7 @@
 #include "base/trouble.h"
 #include "driver/cache.h"
 #include "driver/codegen.h"
-#include "driver/device.h"
+#include "driver/gpu_target.h"
 #include "driver/entries.h"
 #include "driver/info.h"
 #include "driver/link.h"
@@ -92,7 +92,7 @@ static void run_cache(Compile *c) {
 static void run_sched(Compile *c) {
     if (c->object) return;
     SchedTarget t;
-    if (!sched_target(c->cpu, &t)) {
+    if (!sched_target(c->narch ? "cuda" : c->cpu, &t)) {
         Diag *d = diag_error(c->cx, E_CPU, (Span){0}, "there is no processor '%s'", c->cpu);
         if (strchr(c->cpu, ',')) diag_help(c->cx, d, "several levels stand in a library only: cscc build --cpu x86-64-v2,x86-64-v3,x86-64-v4");
         return;
@@ -112,8 +112,8 @@ static void run_sched(Compile *c) {
 
 static void run_cuda(Compile *c) {
     if (c->object || !c->gpu) return;
-    device_program(c);
-    if (c->cache_key) cache_write(c->cache_key, c->object);
+    gpu_target_program(c);
+    if (c->object && c->cache_key) cache_write(c->cache_key, c->object);
 }
 
 /* Where --emit writes: -o, or standard output for text. Objects are binary and need a name. */
@@ -235,6 +235,7 @@ bool compile_read(Compile *c, Cx *cx, const Options *o) {
         if (near) diag_help(cx, d, "did you mean '%s'?", near);
         return false;
     }
+    if (!gpu_target_read(c)) return false;
     /* sema needs files that were read without errors */
     return run_passes(c, 0, 1, NULL) && (stopped_before(c, 1) || run_passes(c, 1, 2, NULL));
 }

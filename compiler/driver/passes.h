@@ -24,9 +24,11 @@ typedef struct Compile {
     Program *program;        /* after "declare" */
     Vec(Entry) entries;      /* after "build", and after each pass over graphs */
     SchedResult *sched;
-    const char *cpu;         /* or the device's name for itself, "sm_90a" */
-    bool gpu;                /* a launch program is made, no machine code; */
-    struct csc_device *device; /*   for this one, or NULL */
+    const char *cpu;         /* or the device's name for itself, "sm_90a"; or "cuda:sm_80,sm_90a" */
+    bool gpu;                /* a launch program is made, no machine code: */
+    struct csc_device *device; /*   for this one, */
+    const char *const *arch; /*   or, with NULL there, with images for these (--target): "sm_80", "sm_90a" */
+    int narch;
     const char *info;        /* JSON, in the code */
     const float *embed_params, *embed_states; /* or NULL */
     const SchedTile *tuned;    /* from the file beside the program (tiles.h) */

@@ -69,10 +69,20 @@ const char *csc_device_processor(const csc_device *d); /* "sm_90" */
 bool csc_nvrtc_describe(char *text, size_t len); /* false: not found, and the text says what was looked for */
 
 /* ---- kernels ---- */
+extern const char csc_cuda_prelude[]; /* what stands in front of each kernel's text */
 typedef struct csc_cuda_progress { /* while kernels are compiled; not called where the cache has all */
     void (*report)(void *user, int done, int all);
     void *user;
 } csc_cuda_progress;
+typedef struct csc_kernel_text {
+    const char *name, *text;
+    size_t len;
+    char *image; /* NULL where it is still to be made; malloc'ed, a zero behind it */
+    size_t image_len;
+} csc_kernel_text;
+/* Images for "sm_90a" (cubins) or "compute_80" (PTX), by NVRTC or from the cache. CSC_DEVICE: no NVRTC, or what it says of a kernel; images
+   that were made stay. */
+csc_status csc_kernels_compile(csc_context *cx, const char *arch, csc_kernel_text *k, int n, const csc_cuda_progress *progress);
 /* From here on the net's numbers live on the device. The net was made of csc_program_model(p); all three are borrowed. Pointers to blocks
    (csc_net_params, ...) are the host's copies: ask for them again after a call, and before a change. */
 csc_status csc_net_use_device(csc_net *n, csc_device *d, const csc_program *p, const csc_cuda_progress *progress);

@@ -16,7 +16,7 @@ static const csc_cache_kind kept = {"kernels", "", "csc kernel 1   \n", 4000, 1 
 typedef struct Work {
     const RtcApi *rtc;
     const char *arch;
-    CudaSource *source;
+    csc_kernel_text *source;
     const int *todo; /* indices of those that the cache does not have */
     const csc_cache_key *key;
     int n;
@@ -26,14 +26,14 @@ typedef struct Work {
     char *message;
 } Work;
 
-static void fail(Work *w, const CudaSource *s, const char *call, const char *error, const char *log) {
+static void fail(Work *w, const csc_kernel_text *s, const char *call, const char *error, const char *log) {
     pthread_mutex_lock(&w->lock);
     if (!w->message) w->message = rt_format("kernel %s for %s: %s failed: %s%s%.900s", s->name, w->arch, call, error, log && *log ? "\n" : "", log ? log : "");
     pthread_mutex_unlock(&w->lock);
     atomic_store(&w->failed, true);
 }
 
-static bool image_of(Work *w, RtcProgram p, CudaSource *s) {
+static bool image_of(Work *w, RtcProgram p, csc_kernel_text *s) {
     const RtcApi *r = w->rtc;
     bool ptx = !strncmp(w->arch, "compute_", 8);
     size_t len = 0;
@@ -51,7 +51,7 @@ static bool image_of(Work *w, RtcProgram p, CudaSource *s) {
 }
 
 static void compile(Work *w, int i) {
-    CudaSource *s = &w->source[w->todo[i]];
+    csc_kernel_text *s = &w->source[w->todo[i]];
     const RtcApi *r = w->rtc;
     char *text = rt_format("%s\n%.*s", csc_cuda_prelude, (int)s->len, s->text), *file = rt_format("%s.cu", s->name), arch[64];
     RtcProgram p = NULL;
@@ -97,7 +97,7 @@ static void compile_all(Work *w, const csc_cuda_progress *progress) {
     if (progress && progress->report) progress->report(progress->user, w->n, w->n);
 }
 
-csc_status cuda_compile(csc_context *cx, const RtcApi *r, const char *arch, CudaSource *s, int n, const csc_cuda_progress *progress) {
+csc_status cuda_compile(csc_context *cx, const RtcApi *r, const char *arch, csc_kernel_text *s, int n, const csc_cuda_progress *progress) {
     csc_cache_key *key = calloc((size_t)n + 1, sizeof *key), base = csc_cache_key_start();
     int *todo = calloc((size_t)n + 1, sizeof *todo);
     if (!key || !todo) {
@@ -130,4 +130,15 @@ csc_status cuda_compile(csc_context *cx, const RtcApi *r, const char *arch, Cuda
     free(key);
     free(todo);
     return st;
+}
+
+csc_status csc_kernels_compile(csc_context *cx, const char *arch, csc_kernel_text *k, int n, const csc_cuda_progress *progress) {
+    RtText looked = {0};
+    RtcApi r;
+    csc_status s = CSC_OK;
+    if (!cuda_open_rtc(&r, &looked)) s = rt_fail(cx, CSC_DEVICE, "NVRTC, which compiles kernels, was not found; looked for: %s", looked.at ? looked.at : "");
+    else s = cuda_compile(cx, &r, arch, k, n, progress);
+    rt_text_free(&looked);
+    cuda_close_rtc(&r);
+    return s;
 }

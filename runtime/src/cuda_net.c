@@ -192,13 +192,13 @@ csc_status cuda_call(csc_net *n, const csc_entry *e, csc_call *call) {
 }
 
 /* ---- making ---- */
-static csc_status images(csc_context *cx, csc_device *d, const csc_program *p, const csc_cuda_progress *progress, CudaSource *source) {
+static csc_status images(csc_context *cx, csc_device *d, const csc_program *p, const csc_cuda_progress *progress, csc_kernel_text *source) {
     RtText looked = {0};
     char arch[ARCH_LEN];
     csc_status s = CSC_OK;
     if (!d->rtc.library && !cuda_open_rtc(&d->rtc, &looked)) s = rt_fail(cx, CSC_DEVICE, "NVRTC was not found; looked for: %s", looked.at ? looked.at : "");
     rt_text_free(&looked);
-    for (int64_t i = 0; i < p->nkernels; i++) source[i] = (CudaSource){.name = p->kernel[i].name, .text = p->kernel[i].source.at, .len = p->kernel[i].source.len};
+    for (int64_t i = 0; i < p->nkernels; i++) source[i] = (csc_kernel_text){.name = p->kernel[i].name, .text = p->kernel[i].source.at, .len = p->kernel[i].source.len};
     if (s == CSC_OK) s = cuda_arch(cx, &d->rtc, d->major, d->minor, arch);
     if (s == CSC_OK) s = cuda_compile(cx, &d->rtc, arch, source, (int)p->nkernels, progress);
     return s;
@@ -206,7 +206,7 @@ static csc_status images(csc_context *cx, csc_device *d, const csc_program *p, c
 
 csc_status csc_net_use_device(csc_net *n, csc_device *d, const csc_program *p, const csc_cuda_progress *progress) {
     if (n->model != &p->model || n->cuda) return rt_fail(n->cx, CSC_BAD_ARGUMENT, "the net was not made of this program, or is on a device already");
-    CudaSource *source = calloc((size_t)p->nkernels + 1, sizeof *source);
+    csc_kernel_text *source = calloc((size_t)p->nkernels + 1, sizeof *source);
     CudaImageOf *image = calloc((size_t)p->nkernels + 1, sizeof *image);
     CudaNet *c = calloc(1, sizeof *c);
     int64_t most = 0;

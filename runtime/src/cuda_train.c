@@ -75,7 +75,7 @@ static csc_status load(csc_net *n) {
     CudaNet *c = n->cuda;
     CudaTrain *t = calloc(1, sizeof *t);
     const CuApi *u = &c->d->cu;
-    CudaSource source = {.name = "csc_optim", .text = csc_cuda_optim, .len = strlen(csc_cuda_optim)};
+    csc_kernel_text source = {.name = "csc_optim", .text = csc_cuda_optim, .len = strlen(csc_cuda_optim)};
     char arch[ARCH_LEN];
     if (!t) return rt_no_memory(n->cx, sizeof *t);
     c->train = t;
