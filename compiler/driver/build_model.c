@@ -1,7 +1,8 @@
-/* cscc build: a shared library and its header. */
+/* cscc build: a shared library and its header, for the processor or for GPUs. */
 #include "base/trouble.h"
 #include "driver/codegen.h"
 #include "driver/commands.h"
+#include "driver/gpu_target.h"
 #include "driver/header.h"
 #include "driver/link.h"
 #include "driver/model.h"
@@ -55,6 +56,12 @@ static void print_memory(const Compile *c) {
     for (size_t i = 0; i < c->sched->module->entries.len; i++) {
         const LpEntry *e = &c->sched->module->entries.at[i];
         if (e->kind == ENTRY_INIT) continue;
+        if (c->gpu) {
+            printf("  %s: %.2f MB on the device", e->name, 4e-6 * (double)e->fixed_floats);
+            if (e->batch_floats) printf(" and %.3f MB for each sample", 4e-6 * (double)e->batch_floats);
+            printf("\n");
+            continue;
+        }
         printf("  %s: workspace %.2f MB", e->name, 4e-6 * (double)e->fixed_floats);
         if (e->batch_floats) printf(" and %.3f MB for each sample", 4e-6 * (double)e->batch_floats);
         printf(", %.2f MB for each thread\n", 1e-6 * (double)e->thread_bytes);
@@ -112,7 +119,7 @@ int command_build(Cx *cx, const Options *o) {
     compile_want(&c, ENTRY_FORWARD, 0);
     compile_want(&c, ENTRY_BACKWARD, 0);
     if (o->embed_weights && !read_weights(cx, o, &c)) return 1;
-    bool ok = strchr(c.cpu, ',') && !o->any_emit && !o->stop_after ? several_levels(cx, &c) : compile_model(&c, "llvm");
+    bool ok = !c.gpu && strchr(c.cpu, ',') && !o->any_emit && !o->stop_after ? several_levels(cx, &c) : compile_model(&c, "llvm");
     compile_report(&c);
     if (!ok) return 1;
     if (o->any_emit || !c.object) return 0; /* --emit and --stop-after look on the way; nothing is linked */
@@ -120,7 +127,8 @@ int command_build(Cx *cx, const Options *o) {
     size_t stem = strlen(so);
     if (stem > 3 && !strcmp(so + stem - 3, ".so")) stem -= 3;
     const char *h = arena_printf(cx->keep, "%.*s.h", (int)stem, so);
-    if (!link_shared(cx, c.object->bytes, c.object->len, so)) return 1;
+    if (c.gpu) gpu_target_library(&c);
+    if (!link_shared(cx, c.object->bytes, c.object->len, c.gpu, so)) return 1;
     const char *text = header_text(cx, &c);
     if (!link_write(cx, h, text, strlen(text))) return 1;
     if (!o->json) printf("%s, %s: model %s for %s, %lld parameters%s\n", so, h, c.program->model, c.cpu, (long long)header_count(c.program), o->embed_weights ? ", weights inside" : "");

@@ -6,6 +6,7 @@
 #include "cuda/text.h"
 #include "driver/info.h"
 #include "driver/link.h"
+#include "driver/load.h"
 #include "driver/recipe.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -159,4 +160,29 @@ void gpu_target_program(Compile *c) {
                              .ntunables = c->program->tunables.len};
     c->object = ARENA_NEW(a, CodeObject);
     c->object->bytes = cuda_program(a, m, k, n, which, &model, &c->object->len);
+}
+
+void gpu_target_library(Compile *c) {
+    Arena *a = c->cx->keep;
+    const Program *p = c->program;
+    enum { ALIGN = 64, HEAD = (sizeof(csc_library_head) + ALIGN - 1) / ALIGN * ALIGN };
+    MUST(c->entries.len <= CSC_LIBRARY_ENTRIES);
+    csc_library_head head = {.bytes = c->object->len};
+    char *packed = csc_pack(c->object->bytes, c->object->len, &head.packed);
+    size_t params = c->embed_params ? (size_t)p->param_floats * sizeof(float) : 0, states = c->embed_states ? (size_t)p->state_floats * sizeof(float) : 0, at = HEAD;
+    if (!packed) machine_trouble("there is no memory left");
+    char *all = arena_alloc(a, HEAD + params + states + 2 * ALIGN + head.packed);
+    memset(all, 0, HEAD + params + states + 2 * ALIGN);
+    if (params) memcpy(all + (head.params = at), c->embed_params, params), at += (params + ALIGN - 1) / ALIGN * ALIGN;
+    if (states) memcpy(all + (head.states = at), c->embed_states, states), at += (states + ALIGN - 1) / ALIGN * ALIGN;
+    memcpy(all + (head.program = at), packed, head.packed);
+    memcpy(all, &head, sizeof head);
+    free(packed);
+    Vec(CodeObject) part = {0};
+    vec_push(a, &part, *code_data(a, "csc_library_data", all, at + head.packed));
+    for (const Embedded *e = embedded_objects; e->name; e++) {
+        CodeObject o = {(char *)(uintptr_t)e->text, e->len};
+        vec_push(a, &part, o);
+    }
+    c->object = code_archive(a, part.at, (int32_t)part.len);
 }

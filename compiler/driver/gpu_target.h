@@ -7,4 +7,6 @@
 bool gpu_target_read(Compile *c);
 /* The launch program of c->sched as c->object, for c->device or with images for c->arch; or what --emit asks for, and no object. */
 void gpu_target_program(Compile *c);
+/* From the launch program in c->object to what a library is linked from: it, packed, with the weights to embed, and the runtime that calls the driver. */
+void gpu_target_library(Compile *c);
 #endif

@@ -47,7 +47,7 @@ static void put_input(FILE *f, const InputDecl *d) {
     fputc('}', f);
 }
 
-static void put_entry(FILE *f, const Program *p, const Entry *e, const LpEntry *l) {
+static void put_entry(FILE *f, const Program *p, const Entry *e, const LpEntry *l, bool gpu) {
     fputs("{\"name\": ", f);
     json_text(f, e->name);
     fputs(", \"inputs\": [", f);
@@ -74,9 +74,9 @@ static void put_entry(FILE *f, const Program *p, const Entry *e, const LpEntry *
         json_dims(f, node->shape.rank, node->shape.dim);
         fprintf(f, ", \"per_sample\": %s}", node->batched ? "true" : "false");
     }
-    fprintf(f, "], \"gradients\": %s, \"states\": %s, \"fixed_bytes\": %lld, \"batch_bytes\": %lld, \"thread_bytes\": %lld}",
-            grads ? "true" : "false", states ? "true" : "false", (long long)l->fixed_floats * 4, (long long)l->batch_floats * 4,
-            (long long)l->thread_bytes);
+    const char *where = gpu ? "device_" : ""; /* a caller brings the memory of the processor only */
+    fprintf(f, "], \"gradients\": %s, \"states\": %s, \"%sfixed_bytes\": %lld, \"%sbatch_bytes\": %lld, \"%sthread_bytes\": %lld}", grads ? "true" : "false",
+            states ? "true" : "false", where, (long long)l->fixed_floats * 4, where, (long long)l->batch_floats * 4, where, (long long)l->thread_bytes);
 }
 
 const char *info_json(Cx *cx, const Compile *c) {
@@ -142,7 +142,7 @@ const char *info_json(Cx *cx, const Compile *c) {
     fputs("],\n \"entries\": [", f);
     for (size_t i = 0; i < c->entries.len; i++) {
         fputs(i ? ",\n  " : "\n  ", f);
-        put_entry(f, p, &c->entries.at[i], &c->sched->module->entries.at[i]);
+        put_entry(f, p, &c->entries.at[i], &c->sched->module->entries.at[i], c->narch > 0);
     }
     fputs("]}\n", f);
     if (fclose(f)) machine_trouble("there is no memory left");

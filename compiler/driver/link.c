@@ -101,7 +101,7 @@ bool link_write(Cx *cx, const char *path, const void *bytes, size_t len) {
     return ok;
 }
 
-bool link_shared(Cx *cx, const char *bytes, size_t len, const char *path) {
+bool link_shared(Cx *cx, const char *bytes, size_t len, bool stays, const char *path) {
     bool is_compiler = false;
 #if defined __aarch64__
     bool foreign = machine_of(bytes, len) != EM_AARCH64;
@@ -141,12 +141,13 @@ bool link_shared(Cx *cx, const char *bytes, size_t len, const char *path) {
     /* the object may be an archive of several: all of them are wanted */
     const char *all = "--whole-archive", *own = "--no-whole-archive";
     /* --no-undefined-version and friends are left alone; libm is named because the code may call it */
-    const char *with_ld[] = {linker, "-shared", "--hash-style=gnu", "-z", "noexecstack", "-o", library, all, object, own, "-lm", "-lc", NULL};
-    const char *with_cc[] = {linker, "-shared", "-nostartfiles", "-Wl,-z,noexecstack", "-o", library, "-Wl,--whole-archive", object,
+    const char *last = stays ? "nodelete" : "noexecstack";
+    const char *with_ld[] = {linker, "-shared", "--hash-style=gnu", "-z", "noexecstack", "-z", last, "-o", library, all, object, own, "-lm", "-lc", NULL};
+    const char *with_cc[] = {linker, "-shared", "-nostartfiles", "-Wl,-z,noexecstack", stays ? "-Wl,-z,nodelete" : "-Wl,-z,noexecstack", "-o", library, "-Wl,--whole-archive", object,
                              "-Wl,--no-whole-archive", "-lm", NULL};
     const char *const *argv = is_compiler ? with_cc : with_ld;
     /* a bare ld may not know where libc lives; the code of a model calls libm at most, which the process that loads it has as well */
-    const char *without[] = {linker, "-shared", "--hash-style=gnu", "-z", "noexecstack", "-o", library, all, object, own, NULL};
+    const char *without[] = {linker, "-shared", "--hash-style=gnu", "-z", "noexecstack", "-z", last, "-o", library, all, object, own, NULL};
     int status = 1;
     for (int attempt = 0; attempt < (is_compiler ? 1 : 2) && status; attempt++) {
         posix_spawn_file_actions_t fa;

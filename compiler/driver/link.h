@@ -8,7 +8,7 @@ const char *link_find(Arena *a, bool *is_compiler);
 /* A program on the PATH, or NULL. */
 const char *link_which(Arena *a, const char *name);
 /* Writes `path` atomically from an object in memory. False: an error is in cx. */
-bool link_shared(Cx *cx, const char *bytes, size_t len, const char *path);
+bool link_shared(Cx *cx, const char *bytes, size_t len, bool stays, const char *path); /* stays: it is not unloaded before the process ends */
 /* Writes bytes to `path` under a temporary name first. False: an error is in cx. */
 bool link_write(Cx *cx, const char *path, const void *bytes, size_t len);
 #endif

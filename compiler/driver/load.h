@@ -9,6 +9,7 @@ typedef struct Embedded {
 } Embedded;
 extern const Embedded embedded_library[]; /* stdlib/; ends with a NULL name */
 extern const Embedded embedded_headers[]; /* csc_model.h */
+extern const Embedded embedded_objects[]; /* of the runtime, for libraries that need it */
 
 /* Reads a file whole. NULL: *why says so ("is a folder", "no such file", ...). */
 char *load_file(Arena *a, const char *path, size_t most, size_t *len, const char **why);

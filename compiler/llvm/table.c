@@ -56,6 +56,6 @@ void emit_model(Emit *e, const LlvmModelInfo *info) {
     Val f[] = {u32(e, CSC_MODEL_VERSION), u32(e, sizeof(csc_model)), text(e, info->json ? info->json : "{}"), u64(e, info->param_floats),
                u64(e, info->state_floats), u32(e, info->tunable_count), u32(e, n), entries,
                floats(e, "tunables", info->tunable_defaults, info->tunable_count), weights(e, "params", info, info->params, info->param_floats),
-               weights(e, "state", info, info->state, info->state_floats)};
-    emit_query(e, info->symbol_prefix, constant(e, "model", LLVMConstStructInContext(e->cx, f, 11, 0)));
+               weights(e, "state", info, info->state, info->state_floats), LLVMConstNull(e->ptr)};
+    emit_query(e, info->symbol_prefix, constant(e, "model", LLVMConstStructInContext(e->cx, f, 12, 0)));
 }

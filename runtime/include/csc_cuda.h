@@ -59,6 +59,14 @@ void csc_program_free(csc_program *p);
 /* Sizes, entries (their `run` is NULL: a device runs them), info. Lives as long as the program. */
 const csc_model *csc_program_model(const csc_program *p);
 
+/* ---- libraries: what cscc links beside the code that calls the driver, under the name csc_library_data ---- */
+enum { CSC_LIBRARY_ENTRIES = 8 }; /* at most */
+typedef struct csc_library_head { /* places: bytes from the head on */
+    uint64_t bytes, packed;           /* of the launch program, and as it is here */
+    uint64_t program, params, states; /* places; 0: no weights inside */
+} csc_library_head;
+void *csc_pack(const void *bytes, size_t len, size_t *packed); /* malloc'ed, or NULL: no memory */
+
 /* ---- devices ---- */
 typedef struct csc_device csc_device;
 /* Opens the driver and device number `index`. CSC_DEVICE: the message says what was looked for, or what is too old. */

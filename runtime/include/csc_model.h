@@ -36,7 +36,7 @@ typedef struct csc_entry {
     const char *name;           /* "forward", "eval", "step", "backward", "init", ... ; "step:2" of the second train block */
     uint32_t nin, nout;
     uint64_t fixed_bytes, batch_bytes, thread_bytes;
-    int (*run)(const csc_call *call); /* 0; or 1: the call's size or batch is wrong */
+    int (*run)(const csc_call *call); /* 0; 1: the call's size or batch is wrong; 2: the device, see csc_model.error */
 } csc_entry;
 
 typedef struct csc_model {
@@ -47,6 +47,7 @@ typedef struct csc_model {
     const csc_entry *entries;
     const float *tunable_defaults;
     const float *params, *state; /* embedded weights, or NULL */
+    const char *(*error)(void);  /* of a model for a device: why a call returned 2, in words (the last that did). Else NULL */
 } csc_model;
 
 /* The table for the highest version not above max_version, or NULL. Static memory. */

@@ -39,6 +39,7 @@ class _Model(C.Structure):
         ("version", C.c_uint32), ("size", C.c_uint32), ("info", C.c_char_p), ("param_floats", C.c_uint64), ("state_floats", C.c_uint64),
         ("tunable_count", C.c_uint32), ("entry_count", C.c_uint32), ("entries", C.POINTER(_Entry)),
         ("tunable_defaults", C.POINTER(C.c_float)), ("params", C.POINTER(C.c_float)), ("state", C.POINTER(C.c_float)),
+        ("error", C.CFUNCTYPE(C.c_char_p)),
     ]
 
 
@@ -183,7 +184,10 @@ class Model:
         call.out = (C.c_void_p * (len(outs) + 1))(*[o[2].buffer_info()[0] for o in outs])
         tunables = (C.c_float * (len(self.tunables) + 1))(*self.tunables.values())
         call.tunables = C.addressof(tunables)
-        if e.run(C.byref(call)) != 0:
+        code = e.run(C.byref(call))
+        if code == 2:
+            raise Error(self._model.error().decode())
+        if code != 0:
             raise Error("%s refused the call" % entry)
         self.gradients = grads
         return {name: numpy.array(a, dtype=numpy.float32).reshape(shape) if numpy is not None else a for name, shape, a in outs}

@@ -53,13 +53,15 @@ csc_status csc_device_open(csc_context *cx, int index, csc_device **out) {
     if (s == CSC_OK) s = cuda_check(cx, c, c->device_attribute(&d->minor, CU_ATTRIBUTE_MINOR, d->id), "cuDeviceGetAttribute", d->name);
     if (s == CSC_OK) s = cuda_check(cx, c, c->device_attribute(&d->processors, CU_ATTRIBUTE_PROCESSORS, d->id), "cuDeviceGetAttribute", d->name);
     if (s == CSC_OK) s = cuda_check(cx, c, c->device_attribute(&d->most_shared, CU_ATTRIBUTE_SHARED_OPTIN, d->id), "cuDeviceGetAttribute", d->name);
+    if (s == CSC_OK) s = cuda_check(cx, c, c->current(&d->before), "cuCtxGetCurrent", d->name);
     if (s == CSC_OK) s = cuda_check(cx, c, c->retain(&d->context, d->id), "cuDevicePrimaryCtxRetain", d->name);
     if (s == CSC_OK) s = cuda_check(cx, c, c->set_current(d->context), "cuCtxSetCurrent", d->name);
     if (s == CSC_OK && d->major < 8) s = rt_fail(cx, CSC_DEVICE, "%s has compute capability %d.%d; 8.0 or newer is needed", d->name, d->major, d->minor);
     snprintf(d->processor, sizeof d->processor, "sm_%d", (d->major * 10 + d->minor) % 1000);
     d->index = index;
-    if (s == CSC_OK) *out = d;
-    else csc_device_close(d);
+    if (s == CSC_OK) return *out = d, CSC_OK;
+    if (d->context) c->set_current(d->before);
+    csc_device_close(d);
     return s;
 }
 

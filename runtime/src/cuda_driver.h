@@ -43,6 +43,7 @@ enum {
     X(retain, cuDevicePrimaryCtxRetain, (CuContext * c, CuDevice d))                                                                      \
     X(release, cuDevicePrimaryCtxRelease_v2, (CuDevice d))                                                                                \
     X(set_current, cuCtxSetCurrent, (CuContext c))                                                                                        \
+    X(current, cuCtxGetCurrent, (CuContext * c))                                                                                          \
     X(memory_info, cuMemGetInfo_v2, (size_t * available, size_t *total))                                                                  \
     X(alloc, cuMemAlloc_v2, (CuPtr * at, size_t bytes))                                                                                   \
     X(free, cuMemFree_v2, (CuPtr at))                                                                                                     \
@@ -113,7 +114,7 @@ struct csc_device {
     CuApi cu;
     RtcApi rtc; /* library NULL: not opened */
     CuDevice id;
-    CuContext context;
+    CuContext context, before; /* before: what was current when it was opened */
     int index, major, minor, processors;
     int most_shared; /* bytes a block can be given */
     size_t memory;

@@ -88,8 +88,6 @@ static csc_status too_large(CudaNet *c, const csc_entry *const e[2], int64_t bat
                    (double)available / 1e6, batch > 1 || !fits ? text : "");
 }
 
-#define INDEX_BYTES ((size_t)8000000000) /* indices have 31 bits (CSC_WIDE of prelude.h is not used yet) and may reach a tile beyond the end */
-
 csc_status cuda_reserve(CudaNet *c, const csc_entry *const e[2], int64_t batch, const CudaNeed *more) {
     const CuApi *u = &c->d->cu;
     csc_context *cx = c->n->cx;
@@ -116,9 +114,9 @@ csc_status cuda_reserve(CudaNet *c, const csc_entry *const e[2], int64_t batch, 
         n = need;
         bytes = total(c, &n);
     }
-    if (bytes > INDEX_BYTES)
+    if (bytes > CUDA_INDEX_BYTES)
         return rt_fail(cx, CSC_NO_MEMORY, "a batch of %lld needs %.1f GB on %s; kernels index at most %.1f GB: a smaller --batch does", (long long)batch,
-                       (double)bytes / 1e9, c->d->name, (double)INDEX_BYTES / 1e9);
+                       (double)bytes / 1e9, c->d->name, (double)CUDA_INDEX_BYTES / 1e9);
     if (bytes > available || u->alloc(&c->arena, bytes ? bytes : ALIGN) != 0) return c->arena = 0, too_large(c, e, batch, more, bytes > available ? available : bytes - 1);
     c->has = n;
     c->bytes = bytes;

@@ -134,11 +134,12 @@ static void kernel(Reader *r, PgKernel *k) {
 static void expr(Reader *r, const PgEntry *e) { within(r, 0, e->exprs.n - 1, "a statement uses an expression that is not there"); }
 static void variable(Reader *r, const PgEntry *e) { within(r, 0, e->nvar - 1, "a statement sets a variable that is not there"); }
 
-static void pointer(Reader *r, const PgEntry *e) {
+static void pointer(Reader *r, PgEntry *e) {
     int64_t space = within(r, 0, CSC_AT_KINDS - 1, "a pointer is into no memory"), most = 0;
     if (space == CSC_AT_IN) most = e->nin - 1;
     if (space == CSC_AT_OUT) most = e->nout - 1;
     if (space == CSC_AT_TABLE || space == CSC_AT_FTABLE) most = r->p->ntables - 1;
+    e->spaces |= 1u << space;
     within(r, 0, most, "a pointer names something that is not there");
     within(r, 0, MOST_FLOATS, "a pointer is out of all bounds");
     within(r, -1, e->exprs.n - 1, "a pointer uses an expression that is not there");

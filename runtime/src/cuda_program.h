@@ -40,6 +40,7 @@ typedef struct PgEntry {
     const PgArg *arg; /* inputs, then outputs */
     PgExprs exprs;
     const int64_t *code;
+    uint32_t spaces; /* bit 1 << CSC_AT_...: where its pointers point */
     bool waits;   /* reads numbers of the device: what is launched is not known before */
     bool numbers; /* an integer depends on seed, step or first sample */
 } PgEntry;

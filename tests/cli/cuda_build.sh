@@ -1,5 +1,6 @@
 #!/bin/sh
-# Code for GPUs without one: --emit=cuda,ptx,cubin. The stand-in for NVRTC is cc; what only the real one can say is skipped without it.
+# Code for GPUs without one: --emit=cuda,ptx,cubin, libraries with kernels inside, called through the stand-in driver. The stand-in for NVRTC is
+# cc; what only the real one can say is skipped without it. release only: a library and cscc under AddressSanitizer do not go together
 . "$CSC_SOURCE/tests/lib.sh"
 export TMPDIR="$CSC_WORK"
 real=${CSC_NVRTC-}
@@ -45,6 +46,75 @@ case_ptx_of_the_real_nvrtc() {
     expect 1 "$CSCC" build tiny.csc --emit=cubin --target cuda:sm_999
     has err "error[E0816]"
     has err "for sm_999"
+}
+digits() { # with fewer atoms
+    sed -e "s|\.\./data|$CSC_SOURCE/examples/data|g" -e 's/real\[16, 1, 5, 5\]/real[4, 1, 3, 3]/; s/real\[32, 16, 3, 3\]/real[6, 4, 3, 3]/' \
+        "$CSC_SOURCE/examples/digits/digits.csc" >digits.csc
+}
+compare() {
+    [ -x compare ] || cc -O1 -std=gnu11 -Wall -I "$CSC_SOURCE/runtime/include" "$CSC_SOURCE/tests/cli/compare.c" -o compare -pthread -ldl -lm
+    expect "$@"
+}
+case_a_library_gives_the_processors_numbers() {
+    if "$CSCC" doctor | grep -q 'code generator *missing'; then skip "no code generator was built in"; fi
+    export CSC_SHIM_FLAGS=-O0
+    digits
+    expect 0 "$CSCC" train digits.csc --set unfold=0 --steps 2 --out run
+    for t in cpu cuda:sm_90a,sm_80; do expect 0 "$CSCC" build digits.csc --set unfold=0 --weights run/last.safetensors --embed-weights --target $t -o ${t%%:*}.so; done
+    has out "model digits for cuda:sm_90a,sm_80"
+    has out "on the device"
+    if command -v readelf >/dev/null; then
+        readelf -d cuda.so | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' >needed
+        if grep -vE '^lib(c|m)\.so' needed; then fail "more than libc and libm"; fi
+        readelf --dyn-syms -W cuda.so | awk '$7 != "UND" && $5 == "GLOBAL" { print $8 }' | grep -v '^$' >exported
+        [ "$(cat exported)" = csc_model_query ] || fail "exports $(tr '\n' ' ' <exported)"
+    fi
+    compare 0 ./compare ./cpu.so ./cuda.so 1e-5
+    [ "$(grep -c '^backward, batch' out)" = 4 ]
+    compare 0 env CSC_SHIM_LAZY=1 ./compare ./cpu.so ./cuda.so 1e-5
+    for cc in 80 86 89 90 120; do # cubins, and PTX where there is none that fits
+        compare 0 env CSC_SHIM_CC=$cc ./compare ./cuda.so
+        has out "0 "
+    done
+    # no silent way back to the processor
+    compare 0 env CSC_CUDA_DRIVER=/none.so ./compare ./cuda.so
+    has out "2 no CUDA driver was found; looked for: /none.so"
+    compare 0 env CSC_SHIM_DEVICES=0 ./compare ./cuda.so
+    has out "2 "
+    has out "no CUDA-capable device"
+    compare 0 env CSC_SHIM_CC=75 ./compare ./cuda.so
+    has out "2 stand-in 0 has compute capability 7.5; 8.0 or newer is needed"
+    compare 0 env CSC_SHIM_MEMORY=5000 ./compare ./cuda.so
+    has out "2 out of memory on stand-in 0: a batch of 2 needs"
+    compare 0 env CSC_SHIM_FAIL=cuLaunchKernel:2 ./compare ./cuda.so
+    has out "2 csc_k_"
+    has out "cuLaunchKernel failed: CUDA_ERROR_LAUNCH_FAILED"
+    expect 0 "$CSCC" inspect cuda.so
+    has out '"cpu": "cuda:sm_90a,sm_80"'
+    mkdir there && cp cuda.h there/digits.h # the example's program, and this library under it
+    expect 0 cc -O2 -std=c11 -Wall -Wextra -Werror -I there "$CSC_SOURCE/examples/digits/main.c" -o classify ./cuda.so -lz -lm
+    expect 0 ./classify "$CSC_SOURCE/examples/data/digits-images-idx3-ubyte.gz" "$CSC_SOURCE/examples/data/digits-labels-idx1-ubyte.gz"
+    has out "of 359 held-out digits are right"
+}
+case_a_library_of_another_example() {
+    if "$CSCC" doctor | grep -q 'code generator *missing'; then skip "no code generator was built in"; fi
+    export CSC_SHIM_FLAGS=-O0
+    lista="$CSC_SOURCE/examples/lista/lista.csc --set m=12 --set n=20 --set layers=2"
+    for t in cpu cuda:sm_80; do expect 0 "$CSCC" build $lista --target $t -o ${t%%:*}.so; done
+    compare 0 ./compare ./cpu.so ./cuda.so 1e-5
+    compare 0 env CSC_SHIM_CC=80 ./compare ./cuda.so
+    has out "0 "
+}
+case_a_library_by_the_real_nvrtc() {
+    tiny
+    unset CSC_NVRTC
+    if [ -n "$real" ]; then export CSC_NVRTC="$real"; fi
+    if "$CSCC" doctor | grep -q 'NVRTC *missing'; then skip "no NVRTC"; fi
+    expect 0 "$CSCC" build tiny.csc --target cuda:sm_80,sm_90a -o tiny.so
+    [ "$(wc -c <tiny.so)" -lt 200000 ] || fail "tiny.so has $(wc -c <tiny.so) bytes"
+    expect 0 "$CSCC" inspect tiny.so
+    compare 0 env CSC_CUDA_DRIVER=/none.so ./compare ./tiny.so
+    has out "2 no CUDA driver was found"
 }
 case_what_cannot_be() {
     tiny

@@ -210,7 +210,9 @@ API cuDeviceGetAttribute(int *v, int a, int d) {
 }
 API cuDevicePrimaryCtxRetain(void **c, int d) { ENTER(true); return *c = &shim, (void)d, OK; }
 API cuDevicePrimaryCtxRelease_v2(int d) { return (void)d, OK; }
-API cuCtxSetCurrent(void *c) { ENTER(true); return (void)c, OK; }
+static _Thread_local void *current;
+API cuCtxSetCurrent(void *c) { ENTER(true); return current = c, OK; }
+API cuCtxGetCurrent(void **c) { ENTER(true); return *c = current, OK; }
 API cuMemGetInfo_v2(size_t *available, size_t *total) {
     ENTER(true);
     *total = shim.memory;
@@ -265,7 +267,7 @@ API cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, Stream *s) { 
 static int clear(void *at, int value, size_t bytes, Stream *s) { return inside(at, bytes) ? push(s, (Op){.kind = CLEAR, .to = at, .value = value, .bytes = bytes}) : INVALID; }
 API cuMemsetD8Async(uint64_t at, unsigned char value, size_t bytes, Stream *s) { ENTER(true); LOCKED(clear(pointer(at), value, bytes, s)); }
 
-/* The "cubin" is a shared object; its length is in its ELF header's section table, which ends it. */
+/* The "cubin" is a shared object; its length is in its ELF header's section table, which ends it. The architecture stands behind. */
 static size_t elf_length(const unsigned char *e) {
     uint64_t at;
     uint16_t size, n;
@@ -275,10 +277,17 @@ static size_t elf_length(const unsigned char *e) {
     memcpy(&n, e + 60, 2);
     return (size_t)(at + (uint64_t)size * n);
 }
+static bool runs_here(const char *arch) { /* as on a device: within the family, what an `a` ends on its own alone, PTX on all later ones */
+    char rest = 0;
+    int n = 0;
+    if (sscanf(arch, "compute_%d", &n) == 1) return n <= shim.cc;
+    if (sscanf(arch, "sm_%d%c", &n, &rest) < 1) return false;
+    return rest == 'a' ? n == shim.cc : n / 10 == shim.cc / 10 && n <= shim.cc;
+}
 API cuModuleLoadData(Module **m, const void *image) {
     ENTER(true);
     size_t len = elf_length(image);
-    if (!len) return INVALID_IMAGE;
+    if (!len || !runs_here((const char *)image + len)) return INVALID_IMAGE;
     const char *tmp = getenv("TMPDIR");
     char path[300];
     snprintf(path, sizeof path, "%s/shim-kernel-XXXXXX", tmp ? tmp : "/tmp");

@@ -1,6 +1,9 @@
-/* A stand-in for NVRTC: the C compiler makes a shared object of the kernel's text (CSC_HOST is defined); its bytes are the "cubin".
-   CSC_SHIM_LOG=FILE: a line for each compilation. CSC_SHIM_RTC_FAIL=NAME: kernels whose name holds NAME do not compile. */
+/* A stand-in for NVRTC: the C compiler makes a shared object of the kernel's text (CSC_HOST is defined); its bytes, and 24 with the architecture behind them, are the
+   "cubin" (or PTX). The same text for another architecture is not compiled again.
+   CSC_SHIM_LOG=FILE: a line for each compilation. CSC_SHIM_RTC_FAIL=NAME: kernels whose name holds NAME do not compile.
+   CSC_SHIM_FLAGS: one flag, in the place of -O1. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,12 +14,35 @@
 
 extern char **environ;
 #define API __attribute__((visibility("default")))
-enum { OK, OUT_OF_MEMORY, PROGRAM_FAILED, INVALID_INPUT, INVALID_PROGRAM, INVALID_OPTION, COMPILATION };
+enum { OK, OUT_OF_MEMORY, PROGRAM_FAILED, INVALID_INPUT, INVALID_PROGRAM, INVALID_OPTION, COMPILATION, ARCH = 24 };
 
 typedef struct Program {
     char *source, *name, *log, *cubin;
     size_t cubin_len;
 } Program;
+
+static struct Made { /* by this process */
+    char *source, *bytes;
+    size_t len;
+    struct Made *next;
+} *made;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool known(Program *p) {
+    pthread_mutex_lock(&lock);
+    for (const struct Made *m = made; m && !p->cubin; m = m->next)
+        if (!strcmp(m->source, p->source)) p->cubin_len = m->len, p->cubin = memcpy(malloc(m->len), m->bytes, m->len);
+    pthread_mutex_unlock(&lock);
+    return p->cubin != NULL;
+}
+
+static void keep(const Program *p) {
+    struct Made *m = malloc(sizeof *m);
+    pthread_mutex_lock(&lock);
+    *m = (struct Made){strdup(p->source), memcpy(malloc(p->cubin_len), p->cubin, p->cubin_len), p->cubin_len, made};
+    made = m;
+    pthread_mutex_unlock(&lock);
+}
 
 API int nvrtcVersion(int *major, int *minor) { return *major = 12, *minor = 4, OK; }
 API int nvrtcGetNumSupportedArchs(int *n) { return *n = 5, OK; }
@@ -58,9 +84,11 @@ static char *read_all(const char *path, size_t *len) {
 }
 
 API int nvrtcCompileProgram(Program *p, int n, const char *const *options) {
-    bool arch = false;
-    for (int i = 0; i < n; i++) arch |= !strncmp(options[i], "--gpu-architecture=", 19);
-    if (!arch) return INVALID_OPTION;
+    char arch[ARCH] = "";
+    for (int i = 0; i < n; i++)
+        if (!strncmp(options[i], "--gpu-architecture=", 19)) snprintf(arch, sizeof arch, "%s", options[i] + 19);
+    if (!*arch) return INVALID_OPTION;
+    if (known(p)) return memcpy(p->cubin + p->cubin_len - ARCH, arch, ARCH), OK;
     const char *fail = getenv("CSC_SHIM_RTC_FAIL"), *log = getenv("CSC_SHIM_LOG"), *tmp = getenv("TMPDIR");
     char in[300], out[300], err[300], folder[200];
     snprintf(folder, sizeof folder, "%s/shimXXXXXX", tmp ? tmp : "/tmp");
@@ -77,7 +105,7 @@ API int nvrtcCompileProgram(Program *p, int n, const char *const *options) {
 #ifdef __SANITIZE_ADDRESS__
                     "-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined",
 #else
-                    "-O1",
+                    getenv("CSC_SHIM_FLAGS") ? getenv("CSC_SHIM_FLAGS") : "-O1",
 #endif
                     "-o", out, in, "-lm", NULL};
     posix_spawn_file_actions_t fa;
@@ -90,7 +118,12 @@ API int nvrtcCompileProgram(Program *p, int n, const char *const *options) {
     size_t len;
     char *said = read_all(err, &len);
     if (said) free(p->log), p->log = said;
-    if (status == 0) p->cubin = read_all(out, &p->cubin_len);
+    if (status == 0 && (p->cubin = read_all(out, &p->cubin_len))) {
+        p->cubin = realloc(p->cubin, p->cubin_len + ARCH);
+        memcpy(p->cubin + p->cubin_len, arch, ARCH);
+        p->cubin_len += ARCH;
+        keep(p);
+    }
     unlink(in), unlink(out), unlink(err), rmdir(folder);
     if (log && *log && (f = fopen(log, "a"))) {
         fprintf(f, "compiled %s %s\n", p->name, p->cubin ? "well" : "badly");

@@ -241,7 +241,7 @@ static void instructions(const char *program, const char *args, int64_t batch) {
     Guarded g;
     compile(&g, program, args, "x86-64-v3", ENTRY_BACKWARD, "llvm");
     Arena *a = g.cx->keep;
-    if (!link_shared(g.cx, g.c.object->bytes, g.c.object->len, "./guarded.so")) FAIL("%s: no library", program);
+    if (!link_shared(g.cx, g.c.object->bytes, g.c.object->len, false, "./guarded.so")) FAIL("%s: no library", program);
     const Entry *e = &g.c.entries.at[0];
     const char *sizes = "";
     for (int32_t i = 0; i < e->nin; i++) sizes = arena_printf(a, "%s %lld", sizes, (long long)(batch * shape_size(e->in[i].shape)));

@@ -4,6 +4,8 @@ csc_test(runtime_train csc_runtime)
 csc_test(runtime_data csc_runtime)
 csc_test(runtime_real csc_runtime)
 csc_test(runtime_feed csc_runtime)
+csc_test(runtime_pack csc_runtime)
+target_include_directories(test_runtime_pack PRIVATE ${CMAKE_SOURCE_DIR}/runtime/src)
 target_include_directories(test_runtime_feed PRIVATE ${CMAKE_SOURCE_DIR}/runtime/src)
 if(NOT CSC_SANITIZE) # a library under AddressSanitizer cannot be loaded by a python without it
   add_library(toy_model MODULE unit/runtime_toy.c)
