@@ -27,11 +27,13 @@ static void catch_signals(void) {
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* ---- who was NaN first ---- compiled only when it is asked for */
+/* ---- who was NaN first ---- compiled only when it is asked for, for where the numbers ran away */
 typedef struct Probe {
     const Compile *base;
+    csc_context *rt;
     int32_t stage;
     CodeImage *code;
+    csc_program *program;
 } Probe;
 
 static bool make_probe(void *user, csc_probe *out) {
@@ -43,14 +45,15 @@ static bool make_probe(void *user, csc_probe *out) {
     memset(quiet.emit, 0, sizeof quiet.emit);
     c.o = &quiet;
     c.object = NULL;
-    c.gpu = false; /* the processor looks for it, on the host's copies */
-    c.cpu = "native";
     memset(&c.want, 0, sizeof c.want);
     memset(&c.entries, 0, sizeof c.entries);
     compile_want(&c, ENTRY_PROBE, p->stage);
     const csc_model *m = NULL;
     const char *why = NULL;
-    if (!compile_model(&c, "llvm") || !(p->code = code_load(cx->keep, c.object, &m, &why))) return false;
+    if (!compile_model(&c, "llvm")) return false;
+    if (c.gpu && csc_program_read(p->rt, c.object->bytes, c.object->len, &p->program) == CSC_OK) m = csc_program_model(p->program);
+    if (!c.gpu) p->code = code_load(cx->keep, c.object, &m, &why);
+    if (!m) return false;
     const Graph *g = c.entries.at[0].graph;
     const char **names = ARENA_ARRAY(cx->keep, const char *, g->outs.len + 1);
     int64_t *floats = ARENA_ARRAY(cx->keep, int64_t, g->outs.len + 1);
@@ -64,14 +67,14 @@ static bool make_probe(void *user, csc_probe *out) {
         if (at.file) names[n] = arena_printf(cx->keep, "%s, %s:%u", names[n], cx->sources.at[at.file].path, at.line);
         floats[n++] = graph_batched(g, o->node) ? size : -size;
     }
-    *out = (csc_probe){&m->entries[0], names, floats};
+    *out = (csc_probe){&m->entries[0], names, floats, p->program};
     return m->entry_count > 0 && m->entries[0].nout == n;
 }
 
-static Probe *watch(Cx *cx, const Compile *c, Recipe *r) {
+static Probe *watch(Cx *cx, const Compile *c, csc_context *rt, Recipe *r) {
     Probe *p = ARENA_ARRAY(cx->keep, Probe, (size_t)r->nstages + 1);
     for (int i = 0; i < r->nstages; i++) {
-        p[i] = (Probe){.base = c, .stage = i};
+        p[i] = (Probe){.base = c, .rt = rt, .stage = i};
         r->stages[i].make_probe = make_probe;
         r->stages[i].probe_user = &p[i];
     }
@@ -79,7 +82,7 @@ static Probe *watch(Cx *cx, const Compile *c, Recipe *r) {
 }
 
 static void unwatch(Probe *p, int n) {
-    for (int i = 0; i < n; i++) code_free(p[i].code);
+    for (int i = 0; i < n; i++) code_free(p[i].code), csc_program_free(p[i].program);
 }
 
 /* Reads, declares, opens the data, binds what it binds, and compiles the entries for training or for measuring. */
@@ -250,7 +253,7 @@ static int train(Cx *cx, const Options *o, Compile *c, Recipe *r, Model *m) {
         fprintf(stderr, "training %s on %lld samples, %s; results go to %s/\n", c->program->model, (long long)csc_data_count(r->stages[0].data),
                 c->gpu ? "on the device" : arena_printf(cx->keep, "%d threads", csc_pool_threads(m->pool)), dir);
     if (!o->json && !c->gpu) say_memory(c, r, m);
-    Probe *probes = watch(cx, c, r);
+    Probe *probes = watch(cx, c, m->rt, r);
     csc_status s = csc_train(m->net, &t);
     unwatch(probes, r->nstages);
     if (talk.terminal) fputs("\r\033[K", stderr);

@@ -243,6 +243,7 @@ typedef struct csc_probe { /* an entry that gives back every value with a name *
     const csc_entry *entry;
     const char *const *names;
     const int64_t *floats;
+    const struct csc_program *program; /* of a device, whose entry it is: a net of its own runs it there. NULL: the entry runs where it is */
 } csc_probe;
 typedef struct csc_stage {
     const char *name;

@@ -1,11 +1,11 @@
 /* Reads plain, gzipped and zipped bytes. What a header claims is compared with what the file could hold before memory is taken. */
 #include "source.h"
+#include "packed.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
 #define DEFLATE_MOST 1032 /* deflate cannot expand by more */
 
@@ -27,8 +27,10 @@ csc_status rt_source_open(RtSource *s, csc_context *cx, const char *path) {
     if (!s->gz) return errno ? rt_io(cx, "open", path) : rt_no_memory(cx, 1 << 16);
     gzbuffer(s->gz, 1 << 17);
     uint8_t first;
+    csc_status no_zlib;
     bool packed = gzread(s->gz, &first, 1) == 1 && !gzdirect(s->gz);
     gzrewind(s->gz);
+    if (packed && (no_zlib = rt_no_zlib(cx, path)) != CSC_OK) return gzclose(s->gz), s->gz = NULL, no_zlib;
     s->bound = (uint64_t)st.st_size * (packed ? DEFLATE_MOST : 1);
     return CSC_OK;
 }

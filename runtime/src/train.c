@@ -1,5 +1,6 @@
 /* The training loop. Everything that decides what the next step does is in the cursor, the blocks and the optimiser's moments: saved
    together, they let a run go on bit for bit. */
+#include "cuda_net.h"
 #include "cuda_train.h"
 #include "eval.h"
 #include "folder.h"
@@ -80,10 +81,21 @@ static const char *where_bad(const Run *r, const RtBatch *b, char *text, size_t 
     return NULL;
 }
 
+/* A net of its own for a program of the device, with the numbers of this one. NULL: it cannot be had. */
+static csc_net *net_beside(const csc_net *n, const csc_program *p) {
+    csc_net *m = NULL;
+    if (csc_net_new(n->cx, csc_program_model(p), n->info, NULL, &m) != CSC_OK) return NULL;
+    if (csc_net_use_device(m, n->cuda->d, p, NULL) != CSC_OK) return csc_net_free(m), NULL;
+    memcpy(m->params.at, n->params.at, n->params.bytes);
+    memcpy(m->states.at, n->states.at, n->states.bytes);
+    memcpy(m->tunables.at, n->tunables.at, n->tunables.bytes);
+    return m;
+}
+
 /* Runs the entry that gives back every value with a name; the first bad one in the program's order is the culprit. */
 static const char *probe(const Run *r, const csc_call *step, const RtBatch *b, char *text, size_t len) {
     const csc_stage *s = r->s;
-    csc_probe p = {csc_net_entry(r->n, s->probe_entry), s->probe_names, s->probe_floats};
+    csc_probe p = {csc_net_entry(r->n, s->probe_entry), s->probe_names, s->probe_floats, NULL};
     if (!s->probe_entry && s->make_probe && !s->make_probe(s->probe_user, &p)) return "";
     const csc_entry *e = p.entry;
     if (!e || !p.floats || !p.names) return "";
@@ -100,8 +112,10 @@ static const char *probe(const Run *r, const csc_call *step, const RtBatch *b, c
             at += p.floats[i] < 0 ? -p.floats[i] : p.floats[i] * b->n;
         }
         c.out = out;
-        c.state_out = r->n->spare_states.at;
-        bool ran = net_call(r->n, e, &c) == CSC_OK;
+        csc_net *n = p.program ? net_beside(r->n, p.program) : r->n;
+        c.state_out = n ? n->spare_states.at : NULL;
+        bool ran = n && net_call(n, e, &c) == CSC_OK;
+        if (n != r->n) csc_net_free(n);
         for (uint32_t i = 0; ran && !*found && i < e->nout; i++) {
             int64_t size = p.floats[i] < 0 ? -p.floats[i] : p.floats[i] * b->n;
             if (finite_floats(out[i], size)) continue;

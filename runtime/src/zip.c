@@ -1,8 +1,8 @@
 /* One member of a ZIP archive, stored or deflated, as NPZ files hold them (APPNOTE 6.3, also its 64-bit sizes). */
 #include "source.h"
+#include "packed.h"
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 typedef struct RtZip {
     FILE *file;
@@ -94,6 +94,7 @@ static const char *find(const uint8_t *d, uint64_t n, const char *name, Member *
 
 static csc_status start(RtZip *z, csc_context *cx, const char *path, const char *member, uint64_t *bytes) {
     uint64_t at = 0, n = 0, size;
+    csc_status status;
     if (fseeko(z->file, 0, SEEK_END) != 0 || (off_t)(size = (uint64_t)ftello(z->file)) < 0) return rt_io(cx, "read", path);
     const char *why = directory(z->file, size, &at, &n);
     if (why) return bad(cx, path, why);
@@ -110,6 +111,7 @@ static csc_status start(RtZip *z, csc_context *cx, const char *path, const char 
     uint64_t data = m.at + 30 + little(h + 26, 2) + little(h + 28, 2);
     if (data > size || m.packed > size - data || fseeko(z->file, (off_t)data, SEEK_SET) != 0) return bad(cx, path, "it is cut short");
     z->deflated = m.method == 8;
+    if (z->deflated && (status = rt_no_zlib(cx, path)) != CSC_OK) return status;
     if (z->deflated ? m.size / 1032 > m.packed : m.size != m.packed) return bad(cx, path, "a member's sizes contradict each other");
     z->packed_left = m.packed;
     z->left = *bytes = m.size;

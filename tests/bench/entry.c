@@ -7,6 +7,7 @@
 #include "driver/link.h"
 #include "driver/model.h"
 #include "op/eval.h"
+#include "bench/flops.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,16 +16,6 @@ static double seconds(clockid_t c) {
     struct timespec t;
     clock_gettime(c, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static double node_flops(const Graph *g, const Node *n) { /* for each sample; what is made of parameters alone (power iterations) is not counted */
-    bool of_samples = n->batched || n->op == OP_loop;
-    for (uint32_t i = 0; i < n->nin; i++) of_samples |= graph_batched(g, n->in[i]);
-    double all = of_samples ? graph_product_flops(g, n) : 0;
-    if (n->op == OP_loop)
-        for (size_t i = 0; i < n->a.loop->body->nodes.len; i++)
-            all += (double)n->a.loop->turns * node_flops(n->a.loop->body, &n->a.loop->body->nodes.at[i]);
-    return all;
 }
 
 static int by_value(const void *a, const void *b) {
@@ -86,9 +77,7 @@ int main(int argc, char **argv) {
         leave(cx, folder, "model.json", table->info, strlen(table->info));
         leave(cx, folder, "params.f32", csc_net_params(m.net), table->param_floats * sizeof(float));
         leave(cx, folder, "states.f32", csc_net_states(m.net), table->state_floats * sizeof(float));
-        double all = 0;
-        for (size_t i = 0; i < entry->graph->nodes.len; i++) all += node_flops(entry->graph, &entry->graph->nodes.at[i]);
-        const char *text = arena_printf(cx->keep, "%.6g\n", all * 1e-9);
+        const char *text = arena_printf(cx->keep, "%.6g\n", graph_flops(entry->graph) * 1e-9);
         for (size_t i = 0; i < entry->graph->outs.len; i++) {
             const GraphOut *g = &entry->graph->outs.at[i];
             if (g->role == OUT_GRAD || g->role == OUT_STATE) continue;
@@ -105,8 +94,7 @@ int main(int argc, char **argv) {
         if (g->role == OUT_GRAD || g->role == OUT_STATE) continue;
         out[nout++] = malloc((size_t)(shape_size(graph_shape(entry->graph, g->node)) * (graph_batched(entry->graph, g->node) ? batch : 1)) * sizeof(float));
     }
-    double flops = 0;
-    for (size_t i = 0; i < entry->graph->nodes.len; i++) flops += node_flops(entry->graph, &entry->graph->nodes.at[i]);
+    double flops = graph_flops(entry->graph);
     const csc_entry *e = csc_net_entry(m.net, name);
     clockid_t clock = o.threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
     double t[2000], end = seconds(CLOCK_MONOTONIC) + atof(argv[4]);

@@ -129,6 +129,13 @@ case_kept_kernels_may_be_damaged_and_shared() {
     has out ": 0 files"
     [ "$(stat -c %a cache/kernels)" = 700 ]
 }
+case_the_first_bad_value_is_named() { # by a program that is compiled then
+    needs
+    small
+    sed 's/lr: 3e-3/lr: 1e30/' small.csc >bad.csc
+    expect 1 "$CSCC" train bad.csc --device cuda --set unfold=0 --out run --steps 3
+    has err "the first value that is not finite is"
+}
 case_the_script_for_a_gpu() {
     needs
     sh "$CSC_SOURCE/tests/gpu/run" --shim --build "$CSC_TREE" "$PWD/results" >said 2>&1 || fail "$(tail -n 1 said)"

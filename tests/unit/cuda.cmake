@@ -2,3 +2,10 @@
 csc_test(cuda_text csc_cuda csc_loop ${CMAKE_DL_LIBS})
 csc_test(cuda_examples csc_driver csc_cuda csc_loop ${CMAKE_DL_LIBS})
 csc_test(cuda_nvrtc csc_driver csc_cuda csc_loop ${CMAKE_DL_LIBS})
+foreach(name agree steps) # for tests/gpu/run
+  add_executable(gpu_${name} EXCLUDE_FROM_ALL gpu/${name}.c)
+  target_include_directories(gpu_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/tests/unit ${CMAKE_SOURCE_DIR}/runtime/src)
+  target_link_libraries(gpu_${name} PRIVATE csc_driver csc_cuda)
+  target_compile_definitions(gpu_${name} PRIVATE CSC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  set_target_properties(gpu_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+endforeach()

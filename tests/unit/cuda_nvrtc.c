@@ -1,5 +1,6 @@
 /* Kernels through NVRTC, without a device: no warnings, no spills, no memory of the thread's own, no static shared memory. */
 #include "gpu_rig.h"
+#include "unit/gpu_programs.h"
 #include "unit/nvrtc.h"
 #include "unit/block_samples.h"
 #include "unit/loop_samples.h"
@@ -62,51 +63,17 @@ static bool skip_run(void *how, Arena *a, const LpModule *m, int entry, const cs
 }
 
 static void compiles(const char *program, const char *args, const char *which) {
-    static const GpuRunner r = {sweep, skip_run, NULL};
+    static const GpuRunner r = {sweep, skip_run, NULL, SCHED_FLOAT32};
     gpu_agrees(&r, program, args, which, 2, INFINITY, INT64_MAX);
 }
 
 TEST(omp_short) { compiles("omp", "--set atoms=24 --set side=5 --set most=3", "f"); }
-TEST(digits) { compiles("digits", "", "fbes"); }
-TEST(digits_unfolded_0) { compiles("digits", "--set unfold=0", "fbs"); }
-TEST(digits_unfolded_20) { compiles("digits", "--set unfold=20", "fbs"); }
-TEST(ml_ista_mnist) { compiles("ml_ista_mnist", "--set unfold=1", "fes"); }
-TEST(msd_csc) { compiles("msd_csc", "--set d=3 --set w=4 --set unfold=2", "fbes"); }
-TEST(res_csc) { compiles("res_csc", "--set n=1", "fs"); }
-TEST(res_csc_simplified) { compiles("res_csc", "--set n=1 --set form=simplified", "s"); }
-TEST(res_csc_plain) { compiles("res_csc", "--set n=1 --set form=plain", "f"); }
-TEST(new_structure_pyramid) { compiles("new_structure", "", "fb"); }
-TEST(new_structure_separable) { compiles("new_structure", "--set form=separable", "fb"); }
-TEST(new_structure_gated) { compiles("new_structure", "--set form=gated", "fb"); }
-TEST(lista_cp) { compiles("lista_cp", "--set m=25 --set n=50 --set layers=3", "fbesy"); }
-TEST(denoise) { compiles("denoise", "--set atoms=6 --set k=5 --set H=14 --set W=17", "fbes"); }
-TEST(unet) { compiles("unet", "--set base=2 --set H=18 --set W=32", "fes"); }
-TEST(lista) { compiles("lista", "--set m=12 --set n=20 --set layers=3", "fes"); }
-TEST(lista_cpss) { compiles("lista", "--set m=12 --set n=20 --set layers=3 --set form=cpss", "fs"); }
-TEST(alista) { compiles("alista", "--set m=12 --set n=20 --set layers=3", "fes"); }
-TEST(omp) { compiles("omp", "--set atoms=24 --set side=5 --set most=3", "fes"); }
-TEST(dictionary_learning_patch) { compiles("dictionary_learning", "--set atoms=24 --set side=5 --set k=5", "fs"); }
-TEST(dictionary_learning_convolutional) { compiles("dictionary_learning", "--set atoms=5 --set side=13 --set k=5", "fes"); }
-TEST(multilayer_dictionary) { compiles("multilayer_dictionary", "--set a=4 --set b=6 --set c=8", "fs"); }
-TEST(double_sparsity_dct) { compiles("double_sparsity", "--set atoms=24 --set side=6", "fs"); }
-TEST(double_sparsity_haar) { compiles("double_sparsity", "--set atoms=24 --set side=8 --set base=haar", "fs"); }
-TEST(inpainting) { compiles("inpainting", "--set atoms=6 --set k=5 --set H=14 --set W=13", "fes"); }
-TEST(super_resolution) { compiles("super_resolution", "--set atoms=5 --set H=14 --set W=12 --set updates=3", "fes"); }
-TEST(reconstruction) { compiles("reconstruction", "--set d=2 --set w=3 --set unfold=2", "fes"); }
-TEST(crate) { compiles("crate", "--set depth=2 --set width=8 --set heads=2 --set p=4 --set updates=2", "fbes"); }
-TEST(scale_groups) { compiles("scale_groups", "--set w=4", "fes"); }
-TEST(sparse_wavelets) { compiles("sparse_wavelets", "--set w=4", "fes"); }
-TEST(coarse_to_fine) { compiles("coarse_to_fine", "--set w=4", "fes"); }
-TEST(mirrored_atoms) { compiles("mirrored_atoms", "--set w=4", "fes"); }
+#define PROGRAM(name, program, args, which, batch, tolerance) TEST(name) { compiles(program, args, which); }
+GPU_PROGRAMS(PROGRAM)
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(samples), T(operations), T(omp_short),
-                                 T(digits), T(digits_unfolded_0), T(digits_unfolded_20), T(ml_ista_mnist), T(msd_csc), T(res_csc),
-                                 T(res_csc_simplified), T(res_csc_plain), T(new_structure_pyramid), T(new_structure_separable), T(new_structure_gated), T(lista_cp),
-                                 T(denoise), T(unet), T(lista), T(lista_cpss), T(alista), T(omp),
-                                 T(dictionary_learning_patch), T(dictionary_learning_convolutional), T(multilayer_dictionary), T(double_sparsity_dct), T(double_sparsity_haar), T(inpainting),
-                                 T(super_resolution), T(reconstruction), T(crate), T(scale_groups), T(sparse_wavelets), T(coarse_to_fine),
-                                 T(mirrored_atoms)};
+#define CASE(name, program, args, which, batch, tolerance) T(name),
+    static const Case cases[] = {T(samples), T(operations), T(omp_short), GPU_PROGRAMS(CASE)};
     const char *full = getenv("CSC_FULL");
     return run_tests(argc, argv, cases, argc > 1 || (full && *full) ? sizeof cases / sizeof *cases : 3);
 }

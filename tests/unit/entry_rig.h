@@ -6,6 +6,7 @@
 #include "op/program.h"
 
 static uint64_t dice;
+static double farthest; /* largest relative distance that compare() has seen */
 static inline double uniform(void) { return (double)((dice = dice * 6364136223846793005u + 1442695040888963407u) >> 11) / 9007199254740992.0; }
 
 static inline float *block(Arena *a, int64_t n) {
@@ -37,6 +38,7 @@ static inline void compare(const char *what, const char *entry, const char *name
         size += want->at[i] * want->at[i];
     }
     off = sqrt(off), size = sqrt(size);
+    if (off > 1e-6 * sqrt((double)n) && off / size > farthest) farthest = off / size;
     if (off > tolerance * size + 1e-6 * sqrt((double)n)) FAIL("%s, %s: %s is off by %.3g of %.3g", what, entry, name, off, size);
 }
 #endif

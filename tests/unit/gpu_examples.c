@@ -6,7 +6,7 @@ static bool evaluate(void *how, Arena *a, const LpModule *m, int entry, const cs
     (void)how;
     return loop_eval(a, m, entry, call, why);
 }
-static const GpuRunner evaluator = {NULL, evaluate, NULL};
+static const GpuRunner evaluator = {NULL, evaluate, NULL, SCHED_FLOAT32};
 
 static void agrees(const char *program, const char *args, const char *which, int64_t batch, double tolerance, int64_t launches) {
     gpu_agrees(&evaluator, program, args, which, batch, tolerance, launches);

@@ -13,6 +13,7 @@ typedef struct GpuRunner {
     void *(*open)(Arena *a, const LpModule *m);
     bool (*run)(void *how, Arena *a, const LpModule *m, int entry, const csc_call *call, const char **why);
     void (*close)(void *how);
+    SchedPrecision precision;
 } GpuRunner;
 
 typedef struct GpuNet { /* what a runtime would hold */
@@ -114,6 +115,7 @@ static inline void gpu_agrees(const GpuRunner *r, const char *program, const cha
     }
     SchedTarget target;
     CHECK(sched_target("cuda", &target));
+    target.precision = r->precision;
     const Program *p = c.program;
     SchedResult *s = sched_program(cx, cx->keep, p, c.entries.at, c.entries.len, &target);
     const char *why = "", *what = arena_printf(cx->keep, "%s %s", program, args);
