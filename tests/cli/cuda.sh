@@ -139,7 +139,8 @@ case_the_first_bad_value_is_named() { # by a program that is compiled then
 case_the_script_for_a_gpu() {
     needs
     sh "$CSC_SOURCE/tests/gpu/run" --shim --build "$CSC_TREE" "$PWD/results" >said 2>&1 || fail "$(tail -n 1 said)"
-    has results "ok curve small"
-    has results "ok bits"
+    has results '"kind": "curve", "name": "small --epochs 1 --set unfold=0", "ok": true'
+    has results '"kind": "bits", "name": "two runs from one seed", "ok": true'
+    lacks results '"ok": false'
 }
 run_cases
