@@ -119,7 +119,7 @@ enum { EACH_MAX = RANK_MAX + 3 };
 typedef struct Kb {
     Ent *e;
     Arena *a;
-    const char *what;
+    const char *what, *detail; /* its name; what the loops as text say of it, NULL: the same */
     Vec(LpParam) ptr;
     Vec(View) arg;
     Vec(int32_t) regs;

@@ -115,7 +115,7 @@ void kb_store_strided(Kb *k, int ptr, const Lx *index, int64_t stride, const Lx 
     s->ptr = ptr, s->index = index, s->value = value, s->count = count, s->stride = lx_int(k->a, stride);
 }
 
-static int32_t add_kernel(Sched *s, LpKernel *q) {
+static int32_t add_kernel(Sched *s, LpKernel *q, const char *name) {
     uint64_t h = loop_kernel_hash(q);
     for (size_t i = 0; i < s->nhashes; i++)
         if (s->hashes[i] == h && loop_kernel_equal(&s->m->kernels.at[i], q)) return (int32_t)i;
@@ -125,7 +125,7 @@ static int32_t add_kernel(Sched *s, LpKernel *q) {
         s->cap_hashes = cap;
     }
     s->hashes[s->nhashes++] = h;
-    q->name = name_of(s->cx, q->remark);
+    q->name = name_of(s->cx, name);
     vec_push(s->a, &s->m->kernels, *q);
     return (int32_t)s->m->kernels.len - 1;
 }
@@ -148,7 +148,7 @@ void kb_launch(Kb *k, const Lx *grid) {
                   .nreg = (int32_t)k->regs.len,
                   .reg_width = k->regs.at,
                   .body = k->code.head,
-                  .remark = k->what};
+                  .remark = k->detail ? k->detail : k->what};
     int64_t thread = lp_thread_bytes(&q);
     if (thread > e->thread_bytes) e->thread_bytes = thread;
     Around *out = e->hoist ? &e->loops.at[e->hoist - 1] : NULL;
@@ -159,7 +159,7 @@ void kb_launch(Kb *k, const Lx *grid) {
         out->before->next = s;
         out->before = s;
     }
-    s->kernel = add_kernel(e->s, &q);
+    s->kernel = add_kernel(e->s, &q, k->what);
     s->grid = grid;
     Lptr *args = ARENA_ARRAY(a, Lptr, k->arg.len);
     for (size_t i = 0; i < k->arg.len; i++) {

@@ -242,6 +242,8 @@ static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
     if (slots == 1 && nvb * groups < POINTS_WANTED / 2) row_groups = rows;
 
     Kb *k = g->k = kb_new(e, "conv_grad", 0);
+    k->detail = arena_printf(a, "conv_grad: %d x %d channels, %dx%d taps on %dx%d, tile %d%s x %d%s", (int)y->shape.dim[0], (int)x->shape.dim[0],
+                             taps[0].n, taps[1].n, (int)g->OH, (int)g->OW, g->kv, g->vec.taps ? " of x" : "", g->p, g->run ? ", runs of taps" : "");
     int px = kb_ptr(k, x, false), py = kb_ptr(k, y, false),
         po = kb_ptr(k,
                     &(View){.buf = out->buf,

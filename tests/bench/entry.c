@@ -1,7 +1,7 @@
 /* Times one entry of a program: bench_entry PROGRAM ENTRY BATCH SECONDS [name=value ...]; CSC_THREADS says how many threads (1).
    Prints milliseconds a call (median, best, by processor time when there is one thread), samples a second, and the rate of the nominal
    multiply-adds of convolutions and matrices. A measurement, not a test.
-   With CSC_LIBRARY=FOLDER it measures nothing, but leaves there what bench_library and a peer need: the library, its description, the
+   With CSC_LIBRARY=FOLDER it measures nothing, but leaves there what bench_library and a peer need: the library, its loops as text, its description, the
    parameters as they start, the states, the inputs (floats as they lie in memory), and in `call` 10^9 operations of products a sample, then the
    floats of each output and whether each sample has its own. */
 #include "driver/link.h"
@@ -74,6 +74,8 @@ int main(int argc, char **argv) {
     if (folder) {
         const csc_model *table = csc_net_model(m.net);
         if (!link_shared(cx, c.object->bytes, c.object->len, arena_printf(cx->keep, "%s/model.so", folder))) return diag_print_all(cx, stderr, false), 1;
+        FILE *loops = c.sched ? fopen(arena_printf(cx->keep, "%s/loops", folder), "w") : NULL; /* none where the code was in the cache */
+        if (loops) loop_print(c.sched->module, loops), fclose(loops);
         leave(cx, folder, "model.json", table->info, strlen(table->info));
         leave(cx, folder, "params.f32", csc_net_params(m.net), table->param_floats * sizeof(float));
         leave(cx, folder, "states.f32", csc_net_states(m.net), table->state_floats * sizeof(float));

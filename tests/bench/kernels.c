@@ -1,5 +1,5 @@
 /* Speed of single operators as scheduled and compiled, one thread, processor time. bench_kernels [word]: only
-   the rows whose name holds it. The time is that of the operator, a copy of each input before it and a sum of
+   the rows whose name holds it; bench_kernels conv|adj|grad IN OUT SIZE KERNEL STRIDE DILATION PAD BATCH: that one. The time is that of the operator, a copy of each input before it and a sum of
    one channel over the batch after it. */
 #include "llvm/llvm.h"
 #include "sched/sched.h"
@@ -162,7 +162,7 @@ static void row(const Row *r) {
                      .params = floats(p.param_floats),
                      .grads = floats(p.param_floats),
                      .workspace = floats(l->fixed_floats + l->batch_floats * r->batch + l->thread_bytes / 4)};
-    for (int i = 0; i < 20; i++) {
+    for (double until = now() + 1; now() < until;) {
         double t = now();
         if (m->entries[0].run(&call)) exit(1);
         t = now() - t;
@@ -177,6 +177,14 @@ static void row(const Row *r) {
 }
 
 int main(int argc, char **argv) {
+    if (argc == 10) {
+        int n[8];
+        for (int i = 0; i < 8; i++) n[i] = atoi(argv[i + 2]);
+        OpKind op = !strcmp(argv[1], "conv") ? OP_conv : !strcmp(argv[1], "adj") ? OP_conv_adj : OP_conv_grad;
+        Row r = {argv[1], op, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], 0};
+        row(&r);
+        return 0;
+    }
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (argc < 2 || strstr(rows[i].name, argv[1])) row(&rows[i]);
     return 0;
