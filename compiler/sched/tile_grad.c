@@ -34,6 +34,8 @@ typedef struct Grad {
     const Lx *slot, *first, *end; /* of this grid point: its samples */
     int64_t visit;         /* samples that a tile goes through while its sums stay in registers */
     const Lx *from, *till; /* those of this visit; NULL: there are none */
+    int64_t strip;         /* output rows that a tile goes through at a time */
+    const Lx *top;         /* the first of them; NULL: all rows */
     int64_t out_stride[2]; /* of lanes of y, of x in the result */
 } Grad;
 
@@ -103,8 +105,9 @@ static void emit_tile(Grad *g, const Lx *vfirst, const Lx *ofirst, const Lx *ti,
     s->var = x1, s->cond = g->columns ? MUL(kb_batch(k), INT(g->columns))
                            : g->run   ? INT(g->OW)
                                       : lx_itab(a, g->tabs[1], ADD(col3, INT(2)));
-    const Lx *oy =
-        kb_for(k, lx_itab(a, g->tabs[0], ADD(row3, INT(1))), lx_itab(a, g->tabs[0], ADD(row3, INT(2))), 1);
+    const Lx *lo = lx_itab(a, g->tabs[0], ADD(row3, INT(1))), *hi = lx_itab(a, g->tabs[0], ADD(row3, INT(2)));
+    if (g->top) lo = IMAX(lo, g->top), hi = IMIN(hi, ADD(g->top, INT(g->strip)));
+    const Lx *oy = kb_for(k, lo, hi, 1);
     s = code_add(a, &k->code, LS_SETVAR);
     s->var = vb,
     s->cond = ADD(ADD(place(g, &g->vec, sample, shift), MUL(oy, INT(g->vec.row))), MUL(vfirst, INT(g->L)));
@@ -232,6 +235,7 @@ static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
     int64_t near = (shape_size(x->shape) + shape_size(y->shape)) * 4;
     g->visit = 1;
     while (batched && g->visit * g->OH * g->OW < POSITIONS_WANTED && (g->visit + 1) * near <= NEAR_MOST) g->visit++;
+    g->strip = columns || g->visit > 1 || g->OH * g->OW <= POSITIONS_WANTED ? g->OH : ceil_div(POSITIONS_WANTED, g->OW);
     if (!set_sides(g, x, y)) return false;
     int64_t nvb = ceil_div(ceil_div(g->nvec, g->L), g->kv), npb = ceil_div(g->none, g->p),
             tile = (int64_t)g->kv * g->p * g->L;
@@ -297,10 +301,11 @@ static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
         tile_copy_padded(k, &c);
         if (sample) kb_end(k);
     }
-    const Lx *i = kb_for(k, i0, i1, 1), *j = kb_for(k, INT(0), INT(cols), 1), *pb = kb_for(k, p0, p1, 1);
+    if (g->strip < g->OH) g->top = kb_for(k, INT(0), INT(g->OH), g->strip);
+    const Lx *pb = kb_for(k, p0, p1, 1), *i = kb_for(k, i0, i1, 1), *j = kb_for(k, INT(0), INT(cols), 1);
     emit_tile(g, vfirst, IMIN(MUL(pb, INT(g->p)), INT(g->none - g->p)), i, j,
               waits_at(g, &s, i, j, pb));
-    for (int n = 0; n < 3 + batched; n++) kb_end(k);
+    for (int n = 0; n < 3 + batched + (g->top != NULL); n++) kb_end(k);
     write_out(g, t, po, &s);
     kb_launch(k, INT(nvb * groups * row_groups * slots));
     return true;
