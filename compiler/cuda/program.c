@@ -72,6 +72,7 @@ static void put_kernel(Writer *w, const LpKernel *k, const CudaKernel *c) {
     int32_t nptrs = lp_launch_ptrs(k);
     MUST(k->threads > 0);
     put_text(w, c->name, strlen(c->name));
+    put_text(w, k->where ? k->where : "", k->where ? strlen(k->where) : 0);
     put_text(w, c->source, strlen(c->source));
     put(w, k->threads);
     put(w, lp_shared_bytes(k));

@@ -71,11 +71,16 @@ bool gpu_target_read(Compile *c) {
 }
 
 /* ---- through NVRTC ---- */
+static const char *label(const Compile *c, const CudaKernel *k) {
+    const LpKernel *l = &c->sched->module->kernels.at[k->first];
+    return l->where ? arena_printf(c->cx->keep, "%s (%s)", k->name, l->where) : k->name;
+}
+
 static csc_kernel_text *compile_for(Compile *c, const char *arch, const CudaKernel *k, size_t n) { /* NULL: errors */
     csc_context *rt = csc_context_new();
     if (!rt) machine_trouble("there is no memory left");
     csc_kernel_text *t = ARENA_ARRAY(c->cx->keep, csc_kernel_text, n + 1);
-    for (size_t i = 0; i < n; i++) t[i] = (csc_kernel_text){.name = k[i].name, .text = k[i].source, .len = strlen(k[i].source)};
+    for (size_t i = 0; i < n; i++) t[i] = (csc_kernel_text){.name = k[i].name, .label = label(c, &k[i]), .text = k[i].source, .len = strlen(k[i].source)};
     bool ok = csc_kernels_compile(rt, arch, t, (int)n, NULL) == CSC_OK;
     if (!ok) {
         Diag *d = diag_error(c->cx, E_DEVICE, (Span){0}, "%s", csc_error(rt));
@@ -132,7 +137,7 @@ static void show(Compile *c, const CudaKernel *k, size_t n) {
     const Options *o = c->o;
     if (o->emit[EMIT_CUDA]) {
         fputs(csc_cuda_prelude, stdout);
-        for (size_t i = 0; i < n; i++) printf("\n%s", k[i].source);
+        for (size_t i = 0; i < n; i++) printf("\n/* %s */\n%s", label(c, &k[i]), k[i].source);
     }
     if (o->emit[EMIT_PTX]) {
         const csc_kernel_text *t = compile_for(c, PTX_FOR, k, n);

@@ -179,6 +179,7 @@ typedef struct LpKernel {
     int32_t *reg_width; /* [nreg] lanes; 1 scalar */
     const Ls *body;
     const char *remark; /* what was fused here, for people; NULL: nothing to say */
+    const char *where;  /* "digits.csc:12", or NULL; of the first of equal kernels */
 } LpKernel;
 static inline int32_t lp_grid_var(const LpKernel *k) { return k->nint; }
 static inline int32_t lp_batch_var(const LpKernel *k) { return k->nint + 1; }

@@ -309,6 +309,10 @@ static void print_kernel(Printer *p, const LpModule *m, size_t number) {
         fputs(" remark ", out);
         print_text(out, k->remark);
     }
+    if (k->where) {
+        fputs(" at ", out);
+        print_text(out, k->where);
+    }
     fputs("\n", out);
     for (int32_t i = 0; i < k->nptr; i++) {
         const LpParam *q = &k->ptr[i];

@@ -456,6 +456,7 @@ static void kernel(Reader *r) {
     k.nvar = small(r, 1000000);
     if (take(r, "threads")) k.threads = small(r, 1024);
     if (take(r, "remark")) k.remark = text(r);
+    if (take(r, "at")) k.where = text(r);
     while (take(r, "ptr")) {
         LpParam p = param(r, (int32_t)ptr.len);
         vec_push(r->a, &ptr, p);

@@ -279,6 +279,7 @@ static View table(Gx *x, const Node *n) {
 
 static void lower_node(Gx *x, NodeId id) {
     const Node *n = graph_at(x->g, id);
+    if (n->span.file) x->e->at = n->span;
     if (is_view_op(n->op) && !x->fits[id]) {
         lower_view(x, id);
         return;

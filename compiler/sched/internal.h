@@ -72,6 +72,7 @@ typedef struct Around { /* a loop that is being written */
 
 typedef struct Ent { /* one entry being written */
     Sched *s;
+    Span at; /* of the node that kernels are written for */
     Arena *a;
     Vec(Buf) bufs;
     Vec(Patch) patches;

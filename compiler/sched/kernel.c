@@ -130,6 +130,12 @@ static int32_t add_kernel(Sched *s, LpKernel *q, const char *name) {
     return (int32_t)s->m->kernels.len - 1;
 }
 
+static const char *where(const Ent *e) {
+    if (!e->at.file) return NULL;
+    const char *path = e->s->cx->sources.at[e->at.file].path, *slash = strrchr(path, '/');
+    return arena_printf(e->a, "%s:%u", slash ? slash + 1 : path, e->at.line);
+}
+
 void kb_launch(Kb *k, const Lx *grid) {
     MUST(k->code.depth == 0);
     Ent *e = k->e;
@@ -148,7 +154,8 @@ void kb_launch(Kb *k, const Lx *grid) {
                   .nreg = (int32_t)k->regs.len,
                   .reg_width = k->regs.at,
                   .body = k->code.head,
-                  .remark = k->detail ? k->detail : k->what};
+                  .remark = k->detail ? k->detail : k->what,
+                  .where = where(e)};
     int64_t thread = lp_thread_bytes(&q);
     if (thread > e->thread_bytes) e->thread_bytes = thread;
     Around *out = e->hoist ? &e->loops.at[e->hoist - 1] : NULL;

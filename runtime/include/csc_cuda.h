@@ -12,7 +12,7 @@ extern "C" {
 /*  program     magic, words in all, checksum of the words after it, param_floats, state_floats, tunables (number, then each default's
                 bits), info (text), tables, kernels, entries; each of these three: number, then so many records
     table       number of 4-byte entries, then these, padded
-    kernel      name (text), source (text; empty where images are enough), threads, dynamic shared bytes, nints, expressions (over the
+    kernel      name (text), where in the model (text, "digits.csc:12"), source (text; empty where images are enough), threads, dynamic shared bytes, nints, expressions (over the
                 integers and, variable nints + 1, the batch), nptrs, then for each pointer: element, extent (expression, or -1: unknown);
                 images: number, then for each: architecture ("sm_90a": a cubin, "compute_80": PTX), bytes (text)
     expressions number, then for each: kind, a, b, c. a, b, c: expressions with smaller numbers, or what the kind says
@@ -20,7 +20,7 @@ extern "C" {
                 fixed_floats, batch_floats, expressions, number of words of the statements, these
     statement   kind, then as listed at CSC_S_...; a body is its number of words and these
     pointer     space, which, offset, plus (expression, or -1) */
-#define CSC_PROGRAM_MAGIC INT64_C(0x3170757261637363)
+#define CSC_PROGRAM_MAGIC INT64_C(0x3270757261637363)
 
 enum csc_expr { /* as LX_... of the loop nests */
     CSC_X_INT, /* a */
@@ -83,7 +83,7 @@ typedef struct csc_cuda_progress { /* while kernels are compiled; not called whe
     void *user;
 } csc_cuda_progress;
 typedef struct csc_kernel_text {
-    const char *name, *text;
+    const char *name, *label, *text; /* label: what messages call it; NULL: the name */
     size_t len;
     char *image; /* NULL where it is still to be made; malloc'ed, a zero behind it */
     size_t image_len;

@@ -5,14 +5,14 @@
 
 enum { SHARED_WITHOUT_ASKING = 48 << 10 };
 
-csc_status cuda_module(csc_context *cx, csc_device *d, const void *image, const char *name, int64_t shared, CuModule *m, CuFunction *f) {
+csc_status cuda_module(csc_context *cx, csc_device *d, const void *image, const char *name, const char *label, int64_t shared, CuModule *m, CuFunction *f) {
     const CuApi *c = &d->cu;
     csc_status s = CSC_OK;
     if (shared > d->most_shared)
-        return rt_fail(cx, CSC_DEVICE, "kernel %s needs %lld bytes of shared memory, %s has %d for a block", name, (long long)shared, d->name, d->most_shared);
-    s = cuda_check(cx, c, c->module_load(m, image), "cuModuleLoadData", name);
-    if (s == CSC_OK) s = cuda_check(cx, c, c->function(f, *m, name), "cuModuleGetFunction", name);
-    if (s == CSC_OK && shared > SHARED_WITHOUT_ASKING) s = cuda_check(cx, c, c->function_set(*f, CU_FUNCTION_SHARED, (int)shared), "cuFuncSetAttribute", name);
+        return rt_fail(cx, CSC_DEVICE, "kernel %s needs %lld bytes of shared memory, %s has %d for a block", label, (long long)shared, d->name, d->most_shared);
+    s = cuda_check(cx, c, c->module_load(m, image), "cuModuleLoadData", label);
+    if (s == CSC_OK) s = cuda_check(cx, c, c->function(f, *m, name), "cuModuleGetFunction", label);
+    if (s == CSC_OK && shared > SHARED_WITHOUT_ASKING) s = cuda_check(cx, c, c->function_set(*f, CU_FUNCTION_SHARED, (int)shared), "cuFuncSetAttribute", label);
     return s;
 }
 
@@ -39,7 +39,7 @@ csc_status cuda_exec_new(CudaExec *x, csc_context *cx, csc_device *d, const csc_
     if (s == CSC_OK) s = cuda_check(cx, c, c->host_alloc(&read, 64, 0), "cuMemHostAlloc", d->name);
     x->read = read;
     for (int64_t i = 0; i < p->nkernels && s == CSC_OK; i++)
-        s = cuda_module(cx, d, image[i].bytes, p->kernel[i].name, p->kernel[i].shared, &x->module[i], &x->function[i]);
+        s = cuda_module(cx, d, image[i].bytes, p->kernel[i].name, p->kernel[i].label, p->kernel[i].shared, &x->module[i], &x->function[i]);
     if (s == CSC_OK) s = tables(x);
     if (s != CSC_OK) cuda_exec_free(x);
     return s;
@@ -102,7 +102,7 @@ static csc_status launch(void *user, const PgLaunch *l) {
     for (int64_t i = 0; i < k->nptrs; i++) x->args[n++] = (int64_t)address(s, l->ptr[i]);
     for (int64_t i = 0; i < k->nints; i++) x->args[n++] = l->integer[i];
     x->launches++;
-    return cuda_launch(x->cx, x->d, x->function[k - x->p->kernel], k->name, l->grid, k->threads, k->shared, x->stream, x->args, n);
+    return cuda_launch(x->cx, x->d, x->function[k - x->p->kernel], k->label, l->grid, k->threads, k->shared, x->stream, x->args, n);
 }
 
 static csc_status read_float(void *user, PgAt at, float *value) {

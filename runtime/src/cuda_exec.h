@@ -29,7 +29,7 @@ typedef struct CudaMemory { /* where an entry's spaces are */
 
 csc_status cuda_exec_new(CudaExec *x, csc_context *cx, csc_device *d, const csc_program *p, const CudaImageOf *image);
 void cuda_exec_free(CudaExec *x);
-csc_status cuda_module(csc_context *cx, csc_device *d, const void *image, const char *name, int64_t shared, CuModule *m, CuFunction *f);
+csc_status cuda_module(csc_context *cx, csc_device *d, const void *image, const char *name, const char *label, int64_t shared, CuModule *m, CuFunction *f);
 /* Launches everything on x->stream; waits only where the program reads numbers of the device. */
 csc_status cuda_exec_run(CudaExec *x, const PgCall *c, const CudaMemory *m);
 csc_status cuda_launch(csc_context *cx, const csc_device *d, CuFunction f, const char *name, int64_t grid, int64_t threads, int64_t shared, CuStream s, int64_t *args,

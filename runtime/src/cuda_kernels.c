@@ -28,7 +28,7 @@ typedef struct Work {
 
 static void fail(Work *w, const csc_kernel_text *s, const char *call, const char *error, const char *log) {
     pthread_mutex_lock(&w->lock);
-    if (!w->message) w->message = rt_format("kernel %s for %s: %s failed: %s%s%.900s", s->name, w->arch, call, error, log && *log ? "\n" : "", log ? log : "");
+    if (!w->message) w->message = rt_format("kernel %s for %s: %s failed: %s%s%.900s", s->label ? s->label : s->name, w->arch, call, error, log && *log ? "\n" : "", log ? log : "");
     pthread_mutex_unlock(&w->lock);
     atomic_store(&w->failed, true);
 }

@@ -196,7 +196,7 @@ static csc_status images(csc_context *cx, csc_device *d, const csc_program *p, c
     csc_status s = CSC_OK;
     if (!d->rtc.library && !cuda_open_rtc(&d->rtc, &looked)) s = rt_fail(cx, CSC_DEVICE, "NVRTC was not found; looked for: %s", looked.at ? looked.at : "");
     rt_text_free(&looked);
-    for (int64_t i = 0; i < p->nkernels; i++) source[i] = (csc_kernel_text){.name = p->kernel[i].name, .text = p->kernel[i].source.at, .len = p->kernel[i].source.len};
+    for (int64_t i = 0; i < p->nkernels; i++) source[i] = (csc_kernel_text){.name = p->kernel[i].name, .label = p->kernel[i].label, .text = p->kernel[i].source.at, .len = p->kernel[i].source.len};
     if (s == CSC_OK) s = cuda_arch(cx, &d->rtc, d->major, d->minor, arch);
     if (s == CSC_OK) s = cuda_compile(cx, &d->rtc, arch, source, (int)p->nkernels, progress);
     return s;

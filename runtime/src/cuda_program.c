@@ -115,6 +115,10 @@ static void kernel(Reader *r, PgKernel *k) {
     k->name = string(r, MOST_NAME);
     for (const char *s = k->name; s && *s; s++)
         if (!(*s == '_' || (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z'))) bad(r, "a kernel's name is no name");
+    char *where = string(r, MOST_NAME);
+    k->label = where && k->name ? rt_format(*where ? "%s (%s)" : "%s", k->name, where) : NULL;
+    free(where);
+    if (!r->why && !k->label) bad(r, "there is no memory for it");
     k->source = text(r);
     k->threads = within(r, 1, MOST_THREADS, "a kernel has no possible number of threads");
     k->shared = within(r, 0, MOST_SHARED, "a kernel wants more shared memory than there is anywhere");
@@ -300,6 +304,7 @@ void csc_program_free(csc_program *p) {
     if (!p) return;
     for (int64_t i = 0; p->kernel && i <= p->nkernels; i++) { /* also the one that was being read; the arrays have one more */
         free(p->kernel[i].name);
+        free(p->kernel[i].label);
         free(p->kernel[i].image);
     }
     for (int64_t i = 0; p->entry && i <= p->nentries; i++) free(p->entry[i].name);

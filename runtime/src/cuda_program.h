@@ -19,7 +19,7 @@ typedef struct PgImage {
     PgText arch, bytes;
 } PgImage;
 typedef struct PgKernel {
-    char *name; /* zero-terminated copies: what is given to the driver and to NVRTC */
+    char *name, *label; /* zero-terminated: the symbol, and with the place in the model what messages say */
     PgText source;
     int64_t threads, shared, nints, nptrs, nimages;
     PgExprs exprs;

@@ -100,6 +100,13 @@ case_what_is_missing_is_said() {
     expect 0 "$CSCC" doctor
     has out "--device auto takes cuda:0"
     has out "compute capability 9.0"
+    expect 1 env CSC_SHIM_RTC_FAIL=csc_k CSC_CACHE=off "$CSCC" train small.csc --device cuda --out run
+    has err "for sm_90a: nvrtcCompileProgram failed: NVRTC_ERROR_COMPILATION"
+    has err " (small.csc:"
+    has err "this one does not compile"
+    expect 1 env CSC_SHIM_FAIL=cuModuleLoadData:3 "$CSCC" train small.csc --device cuda --out run
+    has err ": cuModuleLoadData failed"
+    grep -qE 'csc_k_[0-9a-f]+ \([a-z]+\.csc:[0-9]+\): cuModule' err || fail "no place in the model: $(cat err)"
     expect 1 env CSC_SHIM_FAIL=cuGraphLaunch:2 "$CSCC" train small.csc --device cuda --out run
     has err "cuGraphLaunch failed: CUDA_ERROR_LAUNCH_FAILED"
 }

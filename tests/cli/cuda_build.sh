@@ -88,6 +88,7 @@ case_a_library_gives_the_processors_numbers() {
     has out "2 out of memory on stand-in 0: a batch of 2 needs"
     compare 0 env CSC_SHIM_FAIL=cuLaunchKernel:2 ./compare ./cuda.so
     has out "2 csc_k_"
+    has out ".csc:"
     has out "cuLaunchKernel failed: CUDA_ERROR_LAUNCH_FAILED"
     expect 0 "$CSCC" inspect cuda.so
     has out '"cpu": "cuda:sm_90a,sm_80"'

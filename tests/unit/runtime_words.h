@@ -109,6 +109,7 @@ enum { TOY_SAMPLE, TOY_GRAD, TOY_SCORES, TOY_COUNT, TOY_FILL, TOY_FORWARD, TOY_P
 /* extents: floats, times the batch where `batched` */
 static inline void toy_kernel(Words *w, const char *name, const char *text, int nints, int nptrs, const int64_t *floats, const bool *batched) {
     w_text(w, name);
+    w_text(w, ""); /* where */
     w_text(w, text);
     W(w, 32, 0, nints, 2 * nptrs + 1, CSC_X_VAR, nints + 1, 0, 0); /* threads, shared, integers, expressions: the batch, ... */
     for (int i = 0; i < nptrs; i++) W(w, CSC_X_INT, floats[i], 0, 0, CSC_X_MUL, 2 * i + 1, 0, 0);
