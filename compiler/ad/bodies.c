@@ -186,10 +186,12 @@ void loop_reverse(Sweep *s, const Node *n, const NodeId *res_cot) {
 
 /* ---- fixed points ---- */
 
-/* Change between two turns, against the size of the value, at which the linear equation counts as solved; and
- * the most turns. */
-static const double SOLVED = 1e-6;
-enum { SOLVE_TURNS = 200 };
+/* The linear equation counts as solved when the residual is so small against the right side, or when only
+ * directions are left that its matrix shortens to less than UNSETTLED times what g = F(g) is short of holding
+ * (against |g|): along those g itself would still move by a tenth or more, and F would not stay linear. What
+ * is shortened to NULL_SPACE cannot be told from a null space in float32. */
+static const double SOLVED = 1e-6, UNSETTLED = 10, NULL_SPACE = 1e-4;
+enum { SOLVE_TURNS = 200, SOLVE_KEPT = 2 };
 
 /* Inlines the body at the given values and sweeps it from its output; the sweep holds the gradients. */
 static Sweep *body_sweep(Sweep *s, const Graph *f, Graph *g, const NodeId *val, const bool *has,
@@ -208,36 +210,111 @@ static Sweep *body_sweep(Sweep *s, const Graph *f, Graph *g, const NodeId *val, 
     return b;
 }
 
-/* g = F(g, rest) gives dg = (1 - dF/dg)^-1 dF/drest drest: solve w = gbar + (dF/dg)' w by iteration, then
- * restbar = (dF/drest)' w. */
+static NodeId dot(Graph *g, NodeId x, NodeId y) { return op_sum_all(g, op2(g, OP_mul, x, y)); }
+static NodeId times(Graph *g, NodeId scalar, NodeId x) {
+    return op2(g, OP_mul, op_expand(g, scalar, graph_shape(g, x)), x);
+}
+/* x / y, 0 where y is 0 */
+static NodeId quotient(Graph *g, NodeId x, NodeId y) {
+    NodeId zero = op_const(g, 0, (Shape){0}), none = op2(g, OP_eq, y, zero);
+    return op3(g, OP_select, none, zero,
+               op2(g, OP_div, x, op3(g, OP_select, none, op_const(g, 1, (Shape){0}), y)));
+}
+
+/* The square of what g = F(g) is short of holding, against |g|. */
+static NodeId fixed_point_gap(Sweep *s, const Node *n) {
+    const Graph *f = n->a.body;
+    Graph *g = s->dst;
+    NodeId *map = ARENA_ARRAY(s->a, NodeId, f->nodes.len);
+    for (NodeId i = 0; i < f->nodes.len; i++) {
+        const Node *x = graph_at(f, i);
+        map[i] = x->op == OP_arg ? s->map[n->in[x->a.index]] : NO_NODE;
+    }
+    graph_inline(g, f, map);
+    NodeId was = s->map[n->in[0]], off = op2(g, OP_sub, map[f->outs.at[0].node], was);
+    return quotient(g, dot(g, off, off), dot(g, was, was));
+}
+
+/* w with w = right + (dF/dg)' w. Minimal residuals: Orthomin(SOLVE_KEPT) (Vinsome 1976; Eisenstat, Elman and
+ * Schultz 1983, SIAM J. Numer. Anal. 20), per sample. Each turn makes the image A r of the residual r
+ * orthogonal to the last images, and goes along as far as the residual falls: it never grows. Where no
+ * solution is, A r vanishes before r does; r is then in the null space of A, and what w has gathered along r
+ * goes (Liu, Milzarek and Roosta 2022: that is the solution of least norm). */
+static NodeId fixed_point_solve(Sweep *s, const Node *n, NodeId right) {
+    const Graph *f = n->a.body;
+    Graph *r = graph_new(s->a);
+    Nodes in = {0};
+    NodeId *val = ARENA_ARRAY(s->a, NodeId, n->nin), along[SOLVE_KEPT], image[SOLVE_KEPT];
+    NodeId zero = zeros(s->dst, graph_shape(s->dst, right), graph_batched(s->dst, right));
+    NodeId w = feed(s, r, &in, right, false, false), left = feed(s, r, &in, zero, false, false);
+    for (int i = 0; i < SOLVE_KEPT; i++) {
+        along[i] = feed(s, r, &in, zero, false, false);
+        image[i] = feed(s, r, &in, zero, false, false);
+    }
+    uint32_t ncarry = (uint32_t)in.len;
+    NodeId size2 = feed(s, r, &in, dot(s->dst, right, right), false, false);
+    NodeId gap2 = feed(s, r, &in, fixed_point_gap(s, n), false, false);
+    for (uint32_t i = 0; i < n->nin; i++) val[i] = feed(s, r, &in, s->map[n->in[i]], false, false);
+    bool *first = ARENA_ARRAY(s->a, bool, n->nin);
+    first[0] = true;
+    NodeId moved = sweep_grad_leaf(body_sweep(s, f, r, val, first, left), OP_arg, 0); /* (dF/dg)' left */
+    if (moved == NO_NODE) return right;
+    /* the first residual, (dF/dg)' right */
+    for (uint32_t i = 0; i < n->nin; i++) val[i] = s->map[n->in[i]];
+    in.at[1] = as_batched(s->dst, sweep_grad_leaf(body_sweep(s, f, s->dst, val, first, right), OP_arg, 0),
+                          n->batched);
+
+    NodeId full = op2(r, OP_sub, left, moved), p = left, q = full;
+    for (int i = 0; i < SOLVE_KEPT; i++) {
+        NodeId back = dot(r, full, image[i]);
+        p = op2(r, OP_sub, p, times(r, back, along[i]));
+        q = op2(r, OP_sub, q, times(r, back, image[i]));
+    }
+    NodeId one = quotient(r, op_const(r, 1, (Shape){0}), op1(r, OP_sqrt, dot(r, q, q)));
+    p = times(r, one, p);
+    q = times(r, one, q);
+    NodeId by = dot(r, left, q), left2 = dot(r, left, left);
+    NodeId full2 = dot(r, full, full),
+           lost = op2(r, OP_le, full2, op_scale(r, NULL_SPACE * NULL_SPACE, left2));
+    NodeId turn = op3(r, OP_select, lost, op1(r, OP_neg, quotient(r, dot(r, left, w), left2)), by);
+    NodeId next = op2(r, OP_add, w, times(r, turn, choose(r, lost, left, p))),
+           rest = op2(r, OP_sub, left, times(r, by, q));
+    NodeId solved = op2(r, OP_le, dot(r, rest, rest), op_scale(r, SOLVED * SOLVED, size2)),
+           unsettled = op2(r, OP_le, full2, op_scale(r, UNSETTLED * UNSETTLED, op2(r, OP_mul, gap2, left2)));
+    graph_out(r, OUT_VALUE, 0, next, NULL);
+    graph_out(r, OUT_VALUE, 1, rest, NULL);
+    for (int i = 0; i < SOLVE_KEPT; i++) {
+        graph_out(r, OUT_VALUE, 2 + 2 * i, i ? along[i - 1] : p, NULL);
+        graph_out(r, OUT_VALUE, 3 + 2 * i, i ? image[i - 1] : q, NULL);
+    }
+    graph_out(r, OUT_VALUE, (int32_t)ncarry, op2(r, OP_max, lost, op2(r, OP_max, solved, unsettled)), NULL);
+    LoopAttr l = {.body = r,
+                  .turns = SOLVE_TURNS,
+                  .ncarry = ncarry,
+                  .ninvariant = (uint32_t)in.len - ncarry,
+                  .until = true};
+    return op_proj(s->dst, op_loop(s->dst, &l, in.at, (uint32_t)in.len, n->span), 0);
+}
+
+/* g = F(g, rest) gives dg = (1 - dF/dg)^-1 dF/drest drest: solve w = gbar + (dF/dg)' w, then restbar =
+ * (dF/drest)' w. */
 void fixed_point_reverse(Sweep *s, const Node *n, NodeId gbar) {
     const Graph *f = n->a.body;
     bool *has = ARENA_ARRAY(s->a, bool, n->nin), any = false;
     for (uint32_t i = 1; i < n->nin; i++) any |= has[i] = wants(s, n, i);
     if (!any) return;
-    gbar = as_batched(s->dst, gbar, n->batched);
-
-    Graph *r = graph_new(s->a);
-    Nodes in = {0};
+    /* the squares of a small cotangent would vanish in float32: its largest entry becomes 1 */
+    Graph *g = s->dst;
+    gbar = as_batched(g, gbar, n->batched);
+    Shape shape = graph_shape(g, gbar);
+    NodeId size = op1(g, OP_abs, gbar);
+    if (shape.rank) size = graph_add(g, OP_amax, &size, 1, &(Attr){.axes = (1u << shape.rank) - 1}, n->span);
+    NodeId none = op2(g, OP_eq, size, op_const(g, 0, (Shape){0}));
+    size = op3(g, OP_select, none, op_const(g, 1, (Shape){0}), size);
+    gbar = times(g, size, fixed_point_solve(s, n, op2(g, OP_div, gbar, op_expand(g, size, shape))));
     NodeId *val = ARENA_ARRAY(s->a, NodeId, n->nin);
-    NodeId w = feed(s, r, &in, gbar, false, false), add = feed(s, r, &in, gbar, false, false);
-    for (uint32_t i = 0; i < n->nin; i++) val[i] = feed(s, r, &in, s->map[n->in[i]], false, false);
-    bool *first = ARENA_ARRAY(s->a, bool, n->nin);
-    first[0] = true;
-    Sweep *b = body_sweep(s, f, r, val, first, w);
-    NodeId step = sweep_grad_leaf(b, OP_arg, 0);
-    if (step != NO_NODE) {
-        NodeId next = op2(r, OP_add, add, step), change = op2(r, OP_sub, next, w);
-        NodeId change2 = op_sum_all(r, op2(r, OP_mul, change, change)),
-               size2 = op_sum_all(r, op2(r, OP_mul, next, next));
-        graph_out(r, OUT_VALUE, 0, next, NULL);
-        graph_out(r, OUT_VALUE, 1, op2(r, OP_le, change2, op_scale(r, SOLVED * SOLVED, size2)), NULL);
-        LoopAttr l = {
-            .body = r, .turns = SOLVE_TURNS, .ncarry = 1, .ninvariant = (uint32_t)in.len - 1, .until = true};
-        gbar = op_proj(s->dst, op_loop(s->dst, &l, in.at, (uint32_t)in.len, n->span), 0);
-    }
     for (uint32_t i = 0; i < n->nin; i++) val[i] = s->map[n->in[i]];
-    b = body_sweep(s, f, s->dst, val, has, gbar);
+    Sweep *b = body_sweep(s, f, g, val, has, gbar);
     for (uint32_t i = 1; i < n->nin; i++) {
         NodeId c = has[i] ? sweep_grad_leaf(b, OP_arg, (int32_t)i) : NO_NODE;
         if (c != NO_NODE) give_summed(s, n, i, c);

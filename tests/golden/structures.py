@@ -154,7 +154,7 @@ def denoise():
     """At the solution D_S'(D_S z_S - Y) + lambda sign z_S = 0 on the support S: z_S = (D_S' D_S)^-1 (D_S' Y - lambda s), whose derivative is the implicit one."""
     g = Golden("denoise", "examples/denoise/denoise.csc", [("until: 1e-4, at_most: updates", "until: 1e-8, at_most: 6000"), ("output clean =", "output G\n    output clean =")],
                "atoms=3 k=3 H=9 W=10", compiled=2e-3, evaluated=1e-4)
-    X, A, weight = g.input("X", (1, 9, 10), 0.5, 1), g.param("D.A", (3, 1, 3, 3), 0, 1, "unit_atoms"), g.tunable("G.lambda", 0.8)
+    X, A, weight = g.input("X", (1, 9, 10), 0.5, 1), g.param("D.A", (3, 1, 3, 3), 0, 1, "unit_atoms"), g.tunable("G.lambda", 0.3)
     analysis = lambda x: conv2d(x, A, padding=2)
     code = Dictionary((1, 9, 10), analysis).code
     Step(g, "D.lipschitz", code, 6, 0.9)

@@ -336,6 +336,26 @@ TEST(implicit_is_unrolled_at_convergence) {
     }
 }
 
+/* Atoms that hardly differ: the plain iteration of the linear equation would need thousands of turns. Eight atoms for four entries and
+   lambda = 0: the linear equation has no solution, and that of least norm is the gradient of the code, which stays in the atoms' span. */
+TEST(implicit_where_the_equation_is_hard) {
+    TestModel *x = with_gradient("implicit", "input X : real[9]\n param V : real[9, 3] = normal(0.1)\n param w : real[9, 1] = normal(1)\n"
+                                             " dictionary D = dense(dense(w) * fill(1, [1, 3]) + V)", "soft", "fista(until: 1e-13, at_most: 100000)");
+    const char *why = model_gradients(x, 1e-4);
+    if (why) FAIL("atoms that hardly differ: %s", why);
+    if ((why = model_compiled(x, 2e-3))) FAIL("atoms that hardly differ: %s", why);
+    model_close(x);
+    static const char over[] = "model t() {\n input X : real[4]\n dictionary D = dense(W) where { param W : real[4, 8] = normal(0.5), fixed }\n"
+                               " lasso G : X ~ D * G { lambda = 0; prox = soft; step = 0.9 / lipschitz(D); solve = ista(until: 1e-12, at_most: 4000); gradient = %s }\n output G\n}\n";
+    x = pairs_open(2, over, "implicit");
+    TestModel *y = pairs_open(2, over, "unrolled");
+    double apart = gradients_apart(x, y);
+    if (!(apart < 1e-3)) FAIL("no solution: apart by %g", apart);
+    if ((why = model_compiled(x, 1e-2))) FAIL("no solution: %s", why);
+    model_close(x);
+    model_close(y);
+}
+
 TEST(recompute_is_unrolled) {
     static const char dictionary[] = "input X : real[2, 6, 5]\n dictionary D = conv(F, stride: 2, pad: same)' where { param F : real[4, 2, 3, 3] = normal(0.4) }";
     static const char *const solvers[] = {"fista(unfold: 0)", "fista(unfold: 1)", "fista(unfold: 6)", "ista(unfold: 3)"};
@@ -400,6 +420,6 @@ int main(int argc, char **argv) {
     static const Case cases[] = {T(unfold_0_is_the_feed_forward_network), T(solvers_agree_where_they_must), T(ml_ista_is_its_equations), T(fista_is_its_equations), T(updates_go_on_where_others_ended),
                                  T(thresholds_are_proximal), T(msd_csc), T(sdnet_is_its_equations),
                                  T(res_csc), T(lista_cp_starts_as_ista), T(thresholds_and_attributes), T(solutions_are_optimal), T(solutions_that_are_zero),
-                                 T(implicit_is_unrolled_at_convergence), T(recompute_is_unrolled), T(stopped_is_a_constant), T(parameters_do_not_depend_on_the_updates)};
+                                 T(implicit_is_unrolled_at_convergence), T(implicit_where_the_equation_is_hard), T(recompute_is_unrolled), T(stopped_is_a_constant), T(parameters_do_not_depend_on_the_updates)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
