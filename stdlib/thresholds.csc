@@ -16,7 +16,7 @@ prox elastic(z, t, mu = 0.1) of abs(z) + mu / 2 * z * z {
 }
 
 # `size` neighbouring channels share their fate; of thresholds that differ in a group it has their mean
-prox group(z, t, size: int = 2) of group_norms(z, size) {
+prox group(z, t, size: int = 2) of in_groups(fill(1 / size, shape(z)), size, group_norms(z, size)) {
     let each = length(shape(t)) == 0 ? t : group_means(t, size)
     return in_groups(z, size, relu(1 - each / max(group_norms(z, size), 1e-12)))
 }

@@ -248,7 +248,10 @@ TEST(thresholds_and_attributes) {
         " lasso B : X ~ [ D | I ] * B { lambda = [0.1, 0.2]; prox = [soft, soft_nonneg]; step = 0.1; solve = ista(unfold: 3) }\n"
         " lasso C : X ~ D * C { lambda = 0.3; prox = elastic(mu: 2); step = 0.2; solve = ista(unfold: 3) }\n"
         " output l12 = objective(C)\n output r12 = 0.5 * sum((X - D * C)^2) + 0.3 * sum(abs(C) + C^2)\n"
-        " output l13 = lambda_max(D, X)\n output r13 = max(abs(D'(X)))\n}\n");
+        " output l13 = lambda_max(D, X)\n output r13 = max(abs(D'(X)))\n"
+        " let each = 0.1 + 0.05 * tensor(0..5)\n dictionary E = dense(V) where { param V : real[5, 6] = normal(0.4) }\n" /* a group has its mean */
+        " lasso S : X ~ E * S { lambda = each; prox = group(size: 3); step = 0.2; solve = ista(unfold: 3) }\n"
+        " output l14 = objective(S)\n output r14 = 0.5 * sum((X - E * S)^2) + sum(mean(reshape(each, [2, 3]), axis: 2) * group_norms(S, 3))\n}\n");
     pairs_check(m, "thresholds", 1e-12);
 }
 
