@@ -4,7 +4,7 @@
 
    A kernel is CSC_KERNEL(threads) name(CSC_HEAD long long grid, long long batch, pointers, integers) { .. }; on the host name_host(args, block)
    runs one block, args[i] pointing at the i-th parameter.
-   Indices are csc_int: 31 bits, unless CSC_WIDE is defined, which whoever compiles must do when memory holds 2^31 floats or nearly. */
+   Indices are csc_int: 31 bits, unless CSC_WIDE is defined, which whoever compiles must do when a tensor has 2^31 numbers or nearly. */
 typedef long long i64;
 #ifdef CSC_WIDE /* some index needs more than 31 bits */
 typedef long long csc_int;

@@ -4,8 +4,6 @@
 #include "cuda_driver.h"
 #include "cuda_program.h"
 
-#define CUDA_INDEX_BYTES ((size_t)8000000000) /* indices have 31 bits (CSC_WIDE of prelude.h is not used yet) and may reach a tile beyond the end */
-
 typedef struct CudaExec {
     csc_context *cx;
     csc_device *d;

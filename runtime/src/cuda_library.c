@@ -78,17 +78,18 @@ static size_t part_bytes(Part i) {
 static csc_status reserve(const PgEntry *e, uint32_t batch, CuPtr *work) {
     const CuApi *c = &lib.device->cu;
     int64_t floats = program_work_floats(e, batch);
-    size_t start = 0, args = 0, available = 0, all = 0;
-    for (int i = 0; i < PARTS; i++) start += up(part_bytes((Part)i));
-    for (int64_t i = 0; i < e->nin + e->nout; i++)
-        if (__builtin_add_overflow(args, up(args_bytes(&e->arg[i], batch)), &args) || args > CUDA_INDEX_BYTES) args = CUDA_INDEX_BYTES;
-    size_t bytes = start + args + (floats < 0 || floats > (int64_t)CUDA_INDEX_BYTES ? CUDA_INDEX_BYTES : 4 * (size_t)floats);
-    if (bytes > CUDA_INDEX_BYTES)
-        return rt_fail(&lib.cx, CSC_NO_MEMORY, "a batch of %u needs %.1f GB on %s; kernels index at most %.1f GB: a smaller batch does", batch, (double)bytes / 1e9, lib.device->name, (double)CUDA_INDEX_BYTES / 1e9);
+    size_t bytes = 0, available = 0, all = 0;
+    bool over = floats < 0 || floats > INT64_MAX / 8;
+    for (int i = 0; i < PARTS; i++) bytes += up(part_bytes((Part)i));
+    for (int64_t i = 0; i < e->nin + e->nout; i++) over |= __builtin_add_overflow(bytes, up(args_bytes(&e->arg[i], batch)), &bytes);
+    over |= __builtin_add_overflow(bytes, 4 * (size_t)(over ? 0 : floats), &bytes);
+    if (over) return rt_fail(&lib.cx, CSC_NO_MEMORY, "a batch of %u is too large", batch);
     if (bytes > lib.bytes) {
+        csc_status s = program_check(&lib.cx, lib.program, e, batch);
+        if (s != CSC_OK) return s;
         if (lib.arena) c->free(lib.arena);
         lib.arena = 0, lib.bytes = 0, lib.params_there = false;
-        csc_status s = cuda_check(&lib.cx, c, c->memory_info(&available, &all), "cuMemGetInfo", lib.device->name);
+        s = cuda_check(&lib.cx, c, c->memory_info(&available, &all), "cuMemGetInfo", lib.device->name);
         if (s != CSC_OK) return s;
         if (c->alloc(&lib.arena, bytes) != 0)
             return lib.arena = 0, rt_fail(&lib.cx, CSC_NO_MEMORY, "out of memory on %s: a batch of %u needs %.1f MB, %.1f MB are free", lib.device->name, batch, (double)bytes / 1e6, (double)available / 1e6);

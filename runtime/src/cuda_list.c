@@ -129,6 +129,9 @@ static csc_status launch(List *l, const int64_t *w, const PgKernel *k) {
     for (int64_t i = 0; i < k->nptrs && l->status == CSC_OK; i++) {
         if (k->ptr[i].extent < 0) continue;
         int64_t need = value(&l->kernel, k->ptr[i].extent);
+        if (need > PROGRAM_INDEX_MOST)
+            return l->status = rt_fail(l->cx, CSC_NO_MEMORY, "a batch of %lld makes a tensor of %.1f billion numbers in entry `%s`; kernels count to %.1f billion: a smaller batch does",
+                                       (long long)batch, (double)need / 1e9, l->c->entry->name, (double)PROGRAM_INDEX_MOST / 1e9);
         if (k->ptr[i].elem == CSC_BF16) need = need / 2 + need % 2;
         if (need > l->room[i]) stop(l, "a kernel would leave the memory that it was given");
     }
@@ -233,4 +236,13 @@ csc_status program_run(csc_context *cx, const PgCall *c, const PgSink *s) {
     free(l.room);
     free(l.integer);
     return l.status;
+}
+
+static csc_status launch_nothing(void *user, const PgLaunch *l) { return (void)user, (void)l, CSC_OK; }
+static csc_status read_nothing(void *user, PgAt at, float *value) { return (void)user, (void)at, *value = 0, CSC_OK; }
+
+csc_status program_check(csc_context *cx, const csc_program *p, const PgEntry *e, int64_t batch) {
+    const PgSink none = {NULL, launch_nothing, read_nothing};
+    const PgCall c = {.program = p, .entry = e, .batch = batch};
+    return program_run(cx, &c, &none);
 }

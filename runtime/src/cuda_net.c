@@ -70,22 +70,34 @@ static size_t total(const CudaNet *c, const CudaNeed *n) {
     return sum;
 }
 
+/* Are all tensors small enough for the kernels' indices? `cx`: whose message it becomes. */
+static csc_status countable(csc_context *cx, const CudaNet *c, const csc_entry *const e[2], int64_t batch) {
+    csc_status s = CSC_OK;
+    for (int i = 0; i < 2 && s == CSC_OK; i++)
+        if (e[i]) s = program_check(cx, c->exec.p, cuda_entry(c, e[i]), batch);
+    return s;
+}
+
+static bool fits_in(const CudaNet *c, const csc_entry *const e[2], int64_t batch, const CudaNeed *more, size_t available) {
+    csc_context quiet = {0};
+    const CudaNeed n = need_of(c, e, batch, more);
+    return total(c, &n) <= available && countable(&quiet, c, e, batch) == CSC_OK;
+}
+
 static csc_status too_large(CudaNet *c, const csc_entry *const e[2], int64_t batch, const CudaNeed *more, size_t available) {
+    csc_context *cx = c->n->cx, why = {0};
     int64_t fits = 0;
     CudaNeed n = need_of(c, e, batch, more);
     size_t bytes = total(c, &n);
     for (int64_t step = batch > 1 ? batch : 0; step > 0; step /= 2) /* the largest that does */
-        for (;;) {
-            int64_t b = fits + step;
-            if (b >= batch) break;
-            CudaNeed less = need_of(c, e, b, more);
-            if (total(c, &less) > available) break;
-            fits = b;
-        }
+        while (fits + step < batch && fits_in(c, e, fits + step, more, available)) fits += step;
     char text[100] = "; no batch fits";
     if (fits) snprintf(text, sizeof text, "; a batch of %lld fits (--batch %lld)", (long long)fits, (long long)fits);
-    return rt_fail(c->n->cx, CSC_NO_MEMORY, "out of memory on %s: a batch of %lld needs %.1f MB, %.1f MB are free%s", c->d->name, (long long)batch, (double)bytes / 1e6,
-                   (double)available / 1e6, batch > 1 || !fits ? text : "");
+    else if (batch <= 1) *text = 0;
+    csc_status s = countable(&why, c, e, batch);
+    if (s != CSC_OK) return rt_fail(cx, s, "%s%s", why.text, text);
+    return rt_fail(cx, CSC_NO_MEMORY, "out of memory on %s: a batch of %lld needs %.1f MB, %.1f MB are free%s", c->d->name, (long long)batch, (double)bytes / 1e6,
+                   (double)available / 1e6, text);
 }
 
 csc_status cuda_reserve(CudaNet *c, const csc_entry *const e[2], int64_t batch, const CudaNeed *more) {
@@ -114,10 +126,9 @@ csc_status cuda_reserve(CudaNet *c, const csc_entry *const e[2], int64_t batch, 
         n = need;
         bytes = total(c, &n);
     }
-    if (bytes > CUDA_INDEX_BYTES)
-        return rt_fail(cx, CSC_NO_MEMORY, "a batch of %lld needs %.1f GB on %s; kernels index at most %.1f GB: a smaller --batch does", (long long)batch,
-                       (double)bytes / 1e9, c->d->name, (double)CUDA_INDEX_BYTES / 1e9);
-    if (bytes > available || u->alloc(&c->arena, bytes ? bytes : ALIGN) != 0) return c->arena = 0, too_large(c, e, batch, more, bytes > available ? available : bytes - 1);
+    csc_context quiet = {0};
+    if (bytes > available || countable(&quiet, c, e, batch) != CSC_OK) return too_large(c, e, batch, more, available);
+    if (u->alloc(&c->arena, bytes ? bytes : ALIGN) != 0) return c->arena = 0, too_large(c, e, batch, more, bytes - 1);
     c->has = n;
     c->bytes = bytes;
     if (bytes > c->most) c->most = bytes;

@@ -82,7 +82,9 @@ typedef struct PgCall {
     int64_t batch;
     uint64_t seed, step, first_sample;
 } PgCall;
-/* Runs the statements; every pointer is checked against the block it points into. */
+/* Runs the statements; every pointer is checked against the block it points into. CSC_NO_MEMORY: a tensor has more numbers than kernels count to. */
 csc_status program_run(csc_context *cx, const PgCall *c, const PgSink *s);
+csc_status program_check(csc_context *cx, const csc_program *p, const PgEntry *e, int64_t batch); /* the same without launching anything */
+#define PROGRAM_INDEX_MOST INT64_C(2000000000) /* numbers of a tensor: indices have 31 bits, and may reach a tile beyond the end */
 int64_t program_work_floats(const PgEntry *e, int64_t batch); /* -1: too many */
 #endif

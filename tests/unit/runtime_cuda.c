@@ -316,6 +316,19 @@ TEST(out_of_memory_comes_before_the_first_step) {
     unsetenv("CSC_SHIM_MEMORY");
 }
 
+TEST(tensors_that_kernels_cannot_count_are_refused) { /* 64 numbers a sample, and nothing of the memory is touched */
+    Job j;
+    setenv("CSC_SHIM_MEMORY", "100000000000000", 1);
+    CHECK(job_open(&j, NULL, true, CSC_SGD, &toy_info) == CSC_OK);
+    const csc_entry *e = csc_net_entry(j.net, "step");
+    static const float *const in[2];
+    static float *const out[2];
+    CHECK(csc_net_run(j.net, e, 40000000, in, out, false) == CSC_NO_MEMORY);
+    CHECK(says("a batch of 40000000 makes a tensor of 2.6 billion numbers in entry `step`; kernels count to 2.0 billion: a smaller batch does; a batch of 31250000 fits"));
+    job_close(&j);
+    unsetenv("CSC_SHIM_MEMORY");
+}
+
 TEST(a_failing_call_is_named) {
     static const struct {
         const char *fail, *says;
@@ -417,7 +430,7 @@ int main(int argc, char **argv) {
     cx = csc_context_new();
     Case list[] = {T(programs_are_read), T(programs_cut_short_or_changed_are_refused), T(hostile_programs_do_no_harm), T(a_call_gives_what_the_processor_gives),
                    T(training_gives_what_the_processor_gives), T(constraints_give_what_the_processor_gives), T(same_bits_late_or_at_once_stopped_or_not),
-                   T(numbers_that_run_away_are_found), T(no_driver_says_what_was_looked_for), T(out_of_memory_comes_before_the_first_step), T(a_failing_call_is_named),
+                   T(numbers_that_run_away_are_found), T(no_driver_says_what_was_looked_for), T(out_of_memory_comes_before_the_first_step), T(tensors_that_kernels_cannot_count_are_refused), T(a_failing_call_is_named),
                    T(kernels_are_kept), T(steps_are_graphs)};
     int bad = run_tests(argc, argv, list, sizeof list / sizeof *list);
     csc_context_free(cx);
