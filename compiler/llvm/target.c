@@ -2,6 +2,7 @@
 #include "llvm/target.h"
 #include "llvm/llvm.h"
 #include <llvm-c/Core.h>
+#include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 #include <pthread.h>
 #include <string.h>
@@ -12,7 +13,16 @@ static const char *kept(Arena *a, char *message) {
     return s;
 }
 
+/* Half of the time goes into moving instructions about in blocks that are in order already, and into addresses that lie in
+   displacements already (docs/codegen.md): both passes are left out, for the whole process. */
+static void set_passes(void) {
+    static const char *const words[] = {"cscc", "-enable-misched=false", "-disable-lsr"};
+    LLVMParseCommandLineOptions(3, words, NULL);
+}
+
 void target_start(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_passes);
     LLVMInitializeNativeTarget();
     LLVMInitializeNativeAsmPrinter();
 }

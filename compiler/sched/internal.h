@@ -268,6 +268,7 @@ typedef struct Finish {
     bool aligned; /* what has lanes side by side has them at multiples of their size */
     const Lx *count;
 } Finish;
+int finish_parts(const Ex *x); /* operations and loads */
 int finish_ops(const Ex *x);
 bool finish_aligned(Ent *e, const Ex *x, int axes);
 

@@ -4,6 +4,7 @@
 
 enum { TAIL_MOST = 8 }; /* channels */
 enum { SCRATCH_MOST = 512 * 1024, FIRST_LEVEL = 32 * 1024, SECOND_LEVEL = 1024 * 1024 }; /* bytes */
+enum { ENDING_LOOP = 4 }; /* loads and operations behind each sum: from so many on they are a loop, not most of the code */
 
 /* ---- which tile ---- */
 static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
@@ -77,6 +78,7 @@ typedef struct Tile {
     bool wtail;                       /* the last vector of weights is not whole */
     int64_t wide;              /* columns of the copy */
     int px, pw, po, tab, scratch;
+    int sums;                  /* where the sums wait for an ending that is a loop; -1: it is unrolled */
     int acc, wreg, xreg;
     View weights;
     const Lx *sample, *first_row; /* of the copy, in x's rows */
@@ -199,8 +201,15 @@ static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
         for (int n = 0; n < 3 + !part; n++) kb_end(k);
     }
     kb_end(k);
-    const Lx *r = kb_unroll(k, R), *p = kb_unroll(k, Q), *v = kb_unroll(k, kv);
-    const Lx *acc = lx_reg(a, q->acc, ADD(MUL(ADD(MUL(r, INT(Q)), p), INT(kv)), v), L), *count = NULL;
+    bool waits = q->sums >= 0;
+    if (waits) {
+        const Lx *n = kb_unroll(k, kv * R * Q);
+        kb_store(k, q->sums, MUL(n, INT(L)), lx_reg(a, q->acc, n, L), NULL);
+        kb_end(k);
+    }
+    const Lx *r = waits ? kb_for(k, INT(0), INT(R), 1) : kb_unroll(k, R), *p = waits ? kb_for(k, INT(0), INT(Q), 1) : kb_unroll(k, Q);
+    const Lx *v = kb_unroll(k, kv), *which = ADD(MUL(ADD(MUL(r, INT(Q)), p), INT(kv)), v), *count = NULL;
+    const Lx *acc = waits ? lx_load(a, q->sums, MUL(which, INT(L)), L, NULL) : lx_reg(a, q->acc, which, L);
     int width = q->s.dots ? 1 : L;
     const Lx *ch = ADD(kb, v);
     if (q->s.dots)
@@ -445,7 +454,10 @@ static void emit_columns(Tile *q) {
 
 static void open_registers(Tile *q) {
     Kb *k = q->k;
-    q->acc = kb_reg(k, (int)q->L, q->s.kv * q->s.rows * q->s.cols);
+    int32_t sums = q->s.kv * q->s.rows * q->s.cols;
+    bool waits = q->t->epilogue && q->s.rows * q->s.cols >= 4 && finish_parts(q->t->epilogue) >= ENDING_LOOP;
+    q->sums = waits ? kb_scratch(k, sums * q->L) : -1;
+    q->acc = kb_reg(k, (int)q->L, sums);
     q->wreg = kb_reg(k, (int)q->L, q->s.kv);
     q->xreg = kb_reg(k, (int)q->L, 1);
 }

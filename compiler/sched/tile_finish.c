@@ -7,6 +7,12 @@ int finish_ops(const Ex *x) {
     return n;
 }
 
+int finish_parts(const Ex *x) {
+    int n = x->op != OP_constant;
+    for (int i = 0; i < 3 && x->in[i]; i++) n += finish_parts(x->in[i]);
+    return n;
+}
+
 void finish_pointers(Kb *k, Ex *x) {
     if (x->op == OP_arg) x->ptr = kb_ptr(k, &x->view, false);
     if (x->store) x->store->ptr = kb_ptr(k, &x->store->view, true);

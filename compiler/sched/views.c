@@ -27,10 +27,11 @@ View view_new_row_major(Ent *e, Shape s, bool batched, Name name, Span span) {
 }
 
 /* Per sample tensors lie with the first axis (channels) innermost: a register tile then reads and writes
-   vectors of channels, a value per channel is one vector, and [I | F'] is a slice of each pixel. What is made
-   of parameters alone stays row-major. */
+   vectors of channels, a value per channel is one vector, and [I | F'] is a slice of each pixel. So do maps of
+   many channels that are made of parameters alone (power iterations); the rest of those stays row-major. */
 View view_new(Ent *e, Shape s, bool batched, Name name, Span span) {
-    if (!batched) return view_new_row_major(e, s, false, name, span);
+    bool map = s.rank == 3 && s.dim[0] >= 16 && !e->s->t.gpu;
+    if (!batched && !map) return view_new_row_major(e, s, false, name, span);
     int64_t size = shape_size(s), pad = !e->s->t.gpu && size >= 1024 && size % 512 == 0
                                             ? 16
                                             : 0; /* neighbours a page apart would share cache lines */
