@@ -7,7 +7,7 @@
 #include "driver/link.h"
 #include "driver/model.h"
 #include "op/eval.h"
-#include "bench/flops.h"
+#include "flops.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -73,7 +73,7 @@ int main(int argc, char **argv) {
     const char *folder = getenv("CSC_LIBRARY");
     if (folder) {
         const csc_model *table = csc_net_model(m.net);
-        if (!link_shared(cx, c.object->bytes, c.object->len, arena_printf(cx->keep, "%s/model.so", folder))) return diag_print_all(cx, stderr, false), 1;
+        if (!link_shared(cx, c.object->bytes, c.object->len, false, arena_printf(cx->keep, "%s/model.so", folder))) return diag_print_all(cx, stderr, false), 1;
         FILE *loops = c.sched ? fopen(arena_printf(cx->keep, "%s/loops", folder), "w") : NULL; /* none where the code was in the cache */
         if (loops) loop_print(c.sched->module, loops), fclose(loops);
         leave(cx, folder, "model.json", table->info, strlen(table->info));
