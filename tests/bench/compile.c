@@ -42,7 +42,7 @@ int main(int argc, char **argv) {
         return fprintf(stderr, "%s\n", why), 1;
     }
     printf("ms %.2f cached %d object_bytes %zu\n", now() - begin, c.sched == NULL, c.object->len);
-    if (library && !link_shared(cx, c.object->bytes, c.object->len, library)) return diag_print_all(cx, stderr, false), 1;
+    if (library && !link_shared(cx, c.object->bytes, c.object->len, c.gpu, library)) return diag_print_all(cx, stderr, false), 1;
     if (getenv("CSC_TIMES")) compile_report(&c);
     return 0;
 }

@@ -25,11 +25,11 @@ def table(group):
     mine = [r for r in rows if r["group"] == group and "ratio" in r]
     if not mine:
         return
-    print("| %s | batch | threads | ours, samples/s | theirs | their way | ratio | middle half, pairs | needed | peak, our share | memory, ours and theirs | |" %
+    print("| %s | batch | threads | ours, samples/s | theirs | their way | ratio | middle half, pairs | needed / aim, met | peak, our share | memory, ours and theirs | |" %
           {"training": "training step"}.get(group, group))
     print("| --- " * 12 + "|")
     for r in mine:
-        needed = "" if not r.get("needed") else "%.1f %s" % (r["needed"], "yes" if r["ratio"] >= r["needed"] else "**no**")
+        needed = "" if not r.get("needed") else "%g / %g %s" % (*r["needed"], "aim" if r["ratio"] >= r["needed"][1] else "yes" if r["ratio"] >= r["needed"][0] else "**no**")
         share = "%.0f, %.0f %%" % (r["peak"], 100 * r["share"]) if r.get("share") else ""
         print("| %s | %s | %d | %s | %s | %s | **%.2f** | %.2f-%.2f, %d | %s | %s | %s |" % (
             r["name"], r.get("batch", 1), r["threads"], rate(r["ours"]), rate(r["theirs"]), r["peer"], r["ratio"], r["lo"], r["hi"], r["pairs"], needed, share, memory(r)))
@@ -40,7 +40,7 @@ print("# Benchmarks\n")
 print("""Written by `sh tests/bench/run` at commit %s: %s, float32. Ours and the peer run in turn, pinned, with the same number of threads; the ratio is
 theirs over ours of each pair, its median and where the middle half of the pairs lies; times are processor time at one thread, passed time at two.
 The peer is the best of its ways (eager, channels last; oneDNN's own tensors for a row of convolutions; `torch.compile` where it was asked for), with an
-allocator that keeps its memory. The peak is that of multiply-adds of one thread, measured between the pairs; our share counts the operations of
+allocator that keeps its memory. The peak is that of multiply-adds, of one thread or of two processes at the same time, measured between the pairs; our share counts the operations of
 the convolutions and products as written. Memory: growth of resident memory from before the model is loaded to the end of the third step, less
 parameters and gradients; there is no optimiser on either side. Ours runs from the library. Two threads over one thread of ours: below.
 
@@ -58,9 +58,11 @@ one = {(r["group"], r["name"], r.get("batch")): r for r in rows if r["threads"] 
 two = {(r["group"], r["name"], r.get("batch")): r for r in rows if r["threads"] == 2 and "ratio" in r and r["group"] != "compiler"}
 both = [(k, two[k]["ours"] / one[k]["ours"], two[k]["theirs"] / one[k]["theirs"]) for k in two if k in one]
 if both:
-    print("## Two threads over one\n\n| row | batch | ours | theirs |\n| --- | --- | --- | --- |")
-    for (group, name, batch), a, b in both:
-        print("| %s%s | %s | %.2f | %.2f |" % (name, ", inference" if group == "inference" else "", batch, a, b))
+    print("## Two threads over one\n\nNeeded 1.8, aim 1.95; the machine's is that of its peaks.\n\n| row | batch | ours | theirs | the machine's |\n| --- | --- | --- | --- | --- |")
+    for k, a, b in both:
+        group, name, batch = k
+        machine = "%.2f" % (two[k]["peak"] / one[k]["peak"]) if one[k].get("peak") and two[k].get("peak") else ""
+        print("| %s%s | %s | %.2f | %.2f | %s |" % (name, ", inference" if group == "inference" else "", batch, a, b, machine))
     print()
 compiler = [r for r in rows if r["group"] == "compiler"]
 if compiler:
@@ -84,4 +86,4 @@ if len(sys.argv) > 4:
     with open(sys.argv[4], "w") as f:
         at = [k for k in one if k[0] in ("training", "inference", "lasso")]
         for i, k in enumerate(at):
-            f.write("%d %.3f %.3f %.3f\n" % (i + 1, one[k]["ratio"], two[k]["ratio"] if k in two else one[k]["ratio"], one[k].get("needed") or 1))
+            f.write("%d %.3f %.3f %.3f\n" % (i + 1, one[k]["ratio"], two[k]["ratio"] if k in two else one[k]["ratio"], (one[k].get("needed") or [1])[0]))

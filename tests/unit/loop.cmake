@@ -6,7 +6,7 @@ if(CSC_LLVM)
   csc_test(codegen optest csc_sched csc_llvm csc_op)
 endif()
 if(CSC_LLVM) # a measurement, not a test
-  add_executable(bench_tile EXCLUDE_FROM_ALL bench/tile.c)
+  add_executable(bench_tile bench/tile.c)
   target_include_directories(bench_tile PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_link_libraries(bench_tile PRIVATE csc_llvm csc_sched)
 endif()
