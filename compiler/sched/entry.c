@@ -503,13 +503,13 @@ static void lower_entry(Sched *s, const Entry *y) {
     copy_results(x, r, -1);
     copy_late(x, r);
     plan_memory(e);
+    out.body = s->t.gpu ? gpu_merge(e, e->code.head) : e->code.head;
     remark(e, (Span){0},
            "entry %s: %lld launches, %lld operators computed inside others; workspace %.1f KB and %.1f KB "
            "for each sample",
            out.name, (long long)e->launches, (long long)e->fused, (double)out.fixed_floats / 256,
            (double)out.batch_floats / 256);
     plan_describe(e);
-    out.body = e->code.head;
     out.nvar = e->nvar;
     out.thread_bytes = e->thread_bytes;
     describe(e, y, r, nout);

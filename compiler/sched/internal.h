@@ -156,6 +156,7 @@ void kb_store(Kb *k, int ptr, const Lx *index, const Lx *value, const Lx *count)
 void kb_store_aligned(Kb *k, int ptr, const Lx *index, const Lx *value); /* of width 1: no matter */
 void kb_store_strided(Kb *k, int ptr, const Lx *index, int64_t stride, const Lx *value, const Lx *count);
 void kb_launch(Kb *k, const Lx *grid);
+int32_t kernel_add(Sched *s, LpKernel *q, const char *name); /* its number; q may be an earlier one's equal */
 /* Work in any order: first the samples, then loops, from the outermost, before anything else is written. Loops of a processor's grid point
    (which is a sample); on a GPU each turn is a thread. kb_launch_each ends them all. */
 const Lx *kb_samples(Kb *k, bool batched); /* the sample; NULL where there are none */
@@ -407,6 +408,7 @@ void gpu_conv(Ent *e, const TileConv *t);
 View gpu_pack(Ent *e, const View *w, const Taps taps[2]);
 void gpu_grad(Ent *e, const TileGrad *t);
 void gpu_solve(Gx *x, NodeId n);
+const Ls *gpu_merge(Ent *e, const Ls *s); /* launches of one block each, one after the other, become one */
 /* A loop whose number of turns the device finds out: it runs to its bound, and kernels do nothing where it would have ended. */
 typedef struct GpuTurns {
     View ended, odd, count; /* numbers: it has ended; it took an odd number of turns so far; how many */

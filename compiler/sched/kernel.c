@@ -115,7 +115,7 @@ void kb_store_strided(Kb *k, int ptr, const Lx *index, int64_t stride, const Lx 
     s->ptr = ptr, s->index = index, s->value = value, s->count = count, s->stride = lx_int(k->a, stride);
 }
 
-static int32_t add_kernel(Sched *s, LpKernel *q, const char *name) {
+int32_t kernel_add(Sched *s, LpKernel *q, const char *name) {
     uint64_t h = loop_kernel_hash(q);
     for (size_t i = 0; i < s->nhashes; i++)
         if (s->hashes[i] == h && loop_kernel_equal(&s->m->kernels.at[i], q)) return (int32_t)i;
@@ -166,7 +166,7 @@ void kb_launch(Kb *k, const Lx *grid) {
         out->before->next = s;
         out->before = s;
     }
-    s->kernel = add_kernel(e->s, &q, k->what);
+    s->kernel = kernel_add(e->s, &q, k->what);
     s->grid = grid;
     Lptr *args = ARENA_ARRAY(a, Lptr, k->arg.len);
     for (size_t i = 0; i < k->arg.len; i++) {

@@ -48,7 +48,8 @@ static void table_write(void) {
     fprintf(f, "# Written by test_guards --bless.\n"
                "# schedule: a training step for AVX2, batch 64: kernels, launches, MB through memory if each launch touches what it reads and writes once, KB of workspace\n"
                "# instructions: millions of a call of `backward`, x86-64-v3\n"
-               "# tiles: inner loops of x86-64-v4 with 8 multiply-adds or more: loops, multiply-adds, loads of vectors and numbers, spills and reloads\n");
+               "# tiles: inner loops of x86-64-v4 with 8 multiply-adds or more: loops, multiply-adds, loads of vectors and numbers, spills and reloads\n"
+               "# gpu: as schedule, for a GPU; loops that the device ends run to their bound\n");
     for (int i = 0; i < rows; i++) {
         if (!table[i].seen) continue;
         fprintf(f, "%s", table[i].key);
@@ -110,6 +111,7 @@ static void compile(Guarded *g, const char *program, const char *args, const cha
 typedef struct Walk {
     const LpModule *m;
     int64_t *var, launches;
+    int64_t *of; /* launches of each kernel */
     double floats;
     bool left;
 } Walk;
@@ -144,6 +146,7 @@ static void launch(Walk *w, const Ls *s) {
     var[lp_batch_var(k)] = w->var[LP_VAR_BATCH];
     if (value(s->grid, w->var) <= 0) return;
     w->launches++;
+    w->of[s->kernel]++;
     for (int32_t i = 0; i < k->nptr; i++)
         if (!k->ptr[i].thread && k->ptr[i].elem == LP_F32 && k->ptr[i].extent) w->floats += (double)value(k->ptr[i].extent, var);
 }
@@ -164,19 +167,34 @@ static void walk(Walk *w, const Ls *s) {
         }
 }
 
-static void schedule(const char *program, const char *args) {
+static void histogram(const LpModule *m, const int64_t *launches) { /* launches by what kernels are called */
+    for (size_t i = 0; i < m->kernels.len; i++) {
+        int64_t n = 0;
+        bool first = true;
+        for (size_t k = 0; k < m->kernels.len; k++) {
+            if (strcmp(m->kernels.at[k].name, m->kernels.at[i].name)) continue;
+            first &= k >= i;
+            n += launches[k];
+        }
+        if (first) printf("    %5lld %s\n", (long long)n, m->kernels.at[i].name);
+    }
+}
+
+static void schedule(const char *kind, const char *program, const char *args) {
     Guarded g;
-    compile(&g, program, args, "x86-64-v3", ENTRY_STEP, "sched");
+    bool gpu = !strcmp(kind, "gpu");
+    compile(&g, program, args, gpu ? "cuda" : "x86-64-v3", ENTRY_STEP, "sched");
     const LpModule *m = g.c.sched->module;
     const LpEntry *e = &m->entries.at[0];
-    Walk w = {.m = m, .var = ARENA_ARRAY(g.cx->keep, int64_t, e->nvar)};
+    Walk w = {.m = m, .var = ARENA_ARRAY(g.cx->keep, int64_t, e->nvar), .of = ARENA_ARRAY(g.cx->keep, int64_t, m->kernels.len)};
     memset(w.var, 0, (size_t)e->nvar * sizeof *w.var);
     w.var[LP_VAR_BATCH] = 64;
     walk(&w, e->body);
     double now[4] = {(double)m->kernels.len, (double)w.launches, w.floats * 4e-6, (double)(e->fixed_floats + 64 * e->batch_floats) * 4e-3};
-    const Row *r = recorded("schedule", program, args, now, 4);
+    const Row *r = recorded(kind, program, args, now, 4);
+    if (gpu && getenv("CSC_SHOW")) printf("%s %s: %lld launches\n", program, args, (long long)w.launches), histogram(m, w.of);
     static const char *const what[] = {"kernels", "launches", "MB moved", "KB of workspace"};
-    for (int i = 0; i < 4; i++) no_more("schedule", program, args, what[i], now[i], r->number[i], 0.03);
+    for (int i = 0; i < 4; i++) no_more(kind, program, args, what[i], now[i], r->number[i], 0.03);
     cx_free(g.cx);
 }
 
@@ -187,7 +205,15 @@ TEST(kernels_and_bytes) {
         {"msd_csc/msd_csc", "--set d=12 --set unfold=2"}, {"res_csc/res_csc", "--set n=3"}, {"resnet/resnet", ""}, {"sdnet/sdnet", ""},
         {"lista/lista", ""}, {"lenet/lenet", ""}, {"vgg/vgg", ""}, {"crate/crate", ""}, {"denoise/denoise", ""}, {"scn/scn", ""},
     };
-    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) schedule(examples[i][0], examples[i][1]);
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) schedule("schedule", examples[i][0], examples[i][1]);
+}
+
+TEST(gpu_launches) {
+    static const char *const examples[][2] = {
+        {"ml_ista_mnist/ml_ista_mnist", "--set unfold=2"}, {"msd_csc/msd_csc", "--set d=6 --set unfold=1"}, {"res_csc/res_csc", "--set n=3"},
+        {"resnet/resnet", ""}, {"sdnet/sdnet", "--set form=all"}, {"crate/crate", ""}, {"denoise/denoise", ""},
+    };
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) schedule("gpu", examples[i][0], examples[i][1]);
 }
 
 #ifdef __SANITIZE_ADDRESS__
@@ -372,7 +398,7 @@ int main(int argc, char **argv) {
     if (argc > 3 && !strcmp(argv[1], "--run")) return run_library(argc, argv);
     if (argc > 1 && !strcmp(argv[1], "--bless")) bless = true, argc = 1;
     table_read();
-    static const Case cases[] = {T(kernels_and_bytes), T(instructions), T(inner_loops)};
+    static const Case cases[] = {T(kernels_and_bytes), T(gpu_launches), T(instructions), T(inner_loops)};
     int bad = run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
     if (bless) table_write();
     return bad;
