@@ -34,8 +34,8 @@ TEST(operations) {
     arena_free(a);
 }
 
-/* ptxas may put an address or two away to have more blocks side by side. */
-enum { SPILLED_MOST = 48, STACK_MOST = 24 };
+/* ptxas puts some values away to have more blocks side by side (with __launch_bounds__(threads, 1) it keeps all, in 75 to 168 registers). */
+enum { SPILLED_MOST = 128, STACK_MOST = 64 };
 
 /* Every distinct kernel of an example, for both architectures; how many spill. */
 static void *sweep(Arena *a, const LpModule *m) {
