@@ -39,7 +39,7 @@ static void simple(Text *t, const char *s) { /* a statement of one line */
 }
 
 static void write_list(Text *t, const Ls *s);
-static void write_for(Text *t, const Ls *s);
+static void write_for(Text *t, const Ls *s, const char *how);
 
 static void write_body(Text *t, const Ls *s) {
     t->depth++;
@@ -80,11 +80,17 @@ static bool must_write_out(Text *t, const Ls *s, int32_t var, bool in_loop) {
     return false;
 }
 
+/* NVRTC would unroll a loop of a dozen steps of a product, keep all their addresses, and spill. */
+static bool holds_threads(const Ls *s) {
+    for (; s; s = s->next)
+        if (s->kind == LS_THREADS || holds_threads(s->body) || holds_threads(s->orelse)) return true;
+    return false;
+}
+
 static void write_unrolled(Text *t, const Ls *s) {
     int64_t lo, hi;
     if (!must_write_out(t, s->body, s->var, false)) {
-        line(t, "CSC_UNROLL");
-        write_for(t, s);
+        write_for(t, s, "CSC_UNROLL");
         return;
     }
     MUST(loop_fold(s->lo, &t->known, &lo) && loop_fold(s->hi, &t->known, &hi));
@@ -96,7 +102,8 @@ static void write_unrolled(Text *t, const Ls *s) {
     t->known.known[s->var] = false;
 }
 
-static void write_for(Text *t, const Ls *s) {
+/* how: CSC_UNROLL, CSC_ROLLED, or NULL: the compiler may choose. */
+static void write_for(Text *t, const Ls *s, const char *how) {
     int64_t v, step = s->step->i;
     begin(t);
     text_count(t, s->lo);
@@ -106,6 +113,7 @@ static void write_for(Text *t, const Ls *s) {
     const char *hi = loop_fold(s->hi, &t->known, &v) ? text_int(t, s->hi).s : text_index(t, s->hi);
     bool narrow = range_narrow(t->var[s->var]) && r.hi <= INT32_MAX - step;
     bool opened = open_lets(t);
+    if (how) line(t, how);
     line(t, F("for (%s v%d = %s; v%d < %s; v%d += %" PRId64 ") {", narrow ? "int" : t->var[s->var].wild ? "i64" : "csc_int", (int)s->var, lo.s, (int)s->var, hi, (int)s->var, step));
     write_body(t, s->body);
     line(t, "}");
@@ -289,7 +297,7 @@ static void write_one(Text *t, const Ls *s) {
     switch (s->kind) {
     case LS_FOR:
         if (s->unroll) write_unrolled(t, s);
-        else write_for(t, s);
+        else write_for(t, s, holds_threads(s->body) ? "CSC_ROLLED" : NULL);
         return;
     case LS_IF: write_if(t, s); return;
     case LS_SETVAR:

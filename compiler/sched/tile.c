@@ -19,7 +19,7 @@ static void consider(Shape2 *best, const SchedTarget *t, bool dots, int kv, int 
     int p = r * q;
     if (kv * p + kv + 1 > t->registers || q > cols || r > rows || kv > blocks) return;
     double step = most(most(kv * p / 2.0, (kv + p) / 2.0), 4) + 0.7;
-    if (!dots && kv == 1) step *= 1.15;
+    if (kv == 1) step *= 1.15;
     if (steps * kv * t->lanes * 4 > FIRST_LEVEL) step += 0.5 * kv;
     double end = 12 + kv * p * (dots ? 8 : 1.5);
     double cost =

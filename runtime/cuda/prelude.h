@@ -17,7 +17,7 @@ typedef unsigned short csc_bf16;
 
 #ifndef CSC_HOST
 #pragma nv_diag_suppress 177, 550 /* functions that this kernel does not use, variables that nothing reads */
-#define CSC_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+#define CSC_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
 #define CSC_HEAD
 #define CSC_BLOCK ((int)blockIdx.x)
 #define CSC_T ((int)threadIdx.x)
@@ -34,6 +34,7 @@ typedef unsigned short csc_bf16;
 #define CSC_WARP_T ((int)threadIdx.x & ~31)
 #define CSC_SYNC() __syncthreads()
 #define CSC_UNROLL _Pragma("unroll")
+#define CSC_ROLLED _Pragma("unroll 1")
 #define CSC_FN static __forceinline__
 #define CSC_NAN __int_as_float(0x7fffffff)
 #define CSC_INF __int_as_float(0x7f800000)
@@ -65,6 +66,7 @@ typedef unsigned short csc_bf16;
 #define CSC_WARP_T csc_t
 #define CSC_SYNC() ((void)0)
 #define CSC_UNROLL
+#define CSC_ROLLED
 #define CSC_FN static inline __attribute__((unused))
 #define CSC_NAN __builtin_nanf("")
 #define CSC_INF __builtin_inff()
