@@ -121,7 +121,7 @@ static Ls *merged(Ent *e, const Ls *const *from, int n) {
         if (i) ls_add(&body, ls_sync(a));
         Copy c = {.a = a, .seen = {.turn = 1}, .var = vars[i], .ptr = to[i], .reg = reg, .own = k->threads, .threads = q.threads};
         copy_list(&c, k->body, &body);
-        memcpy(q.reg_width + reg, k->reg_width, (size_t)k->nreg * sizeof *k->reg_width);
+        if (k->nreg) memcpy(q.reg_width + reg, k->reg_width, (size_t)k->nreg * sizeof *k->reg_width);
         reg += k->nreg;
         if (strlen(name) < 50) name = arena_printf(a, "%s%s%s", name, i ? ", " : "", k->name);
     }

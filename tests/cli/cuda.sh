@@ -1,6 +1,7 @@
 #!/bin/sh
 # --device cuda through stand-ins for the driver and NVRTC: kernels are built by cc and run here. Same numbers as the processor; what is missing
-# is said. release only: under the sanitizers cc takes minutes for the kernels; runtime_cuda and the tests of kernel text run there
+# is said.
+# release only: under the sanitizers cc takes minutes for the kernels; runtime_cuda and the tests of kernel text run there
 . "$CSC_SOURCE/tests/lib.sh"
 export CSC_CUDA_DRIVER="$CSC_TREE/tests/libshim_cuda.so" CSC_NVRTC="$CSC_TREE/tests/libshim_nvrtc.so"
 export TMPDIR="$CSC_WORK"

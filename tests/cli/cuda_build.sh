@@ -1,6 +1,7 @@
 #!/bin/sh
 # Code for GPUs without one: --emit=cuda,ptx,cubin, libraries with kernels inside, called through the stand-in driver. The stand-in for NVRTC is
-# cc; what only the real one can say is skipped without it. release only: a library and cscc under AddressSanitizer do not go together
+# cc; what only the real one can say is skipped without it.
+# release only: a library and cscc under AddressSanitizer do not go together
 . "$CSC_SOURCE/tests/lib.sh"
 export TMPDIR="$CSC_WORK"
 real=${CSC_NVRTC-}

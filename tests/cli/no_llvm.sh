@@ -1,5 +1,5 @@
 #!/bin/sh
-# cscc without a code generator: it builds, reads, checks and prints, and says what it cannot do. release only
+# cscc without a code generator: it builds, reads, checks and prints, and says what it cannot do.
 # release only: the other tree would test the same
 . "$CSC_SOURCE/tests/lib.sh"
 
