@@ -6,13 +6,13 @@ model gradients(mode: int = 1) {
     dictionary D = conv(W, pad: full)' where { param W : real[6, 2, 3, 3] = normal(1), unit_atoms }
     lasso a : X ~ D * a { tunable lambda = 0.1; prox = soft; solve = fista(unfold: 4); gradient = unrolled }
     lasso b : X ~ D * b { lambda = 0.1; prox = soft; solve = fista(unfold: 4); gradient = recompute }
-    lasso c : X ~ D * c { lambda = 0.1; prox = soft; solve = fista(until: 1e-5, at_most: 50); gradient = implicit }
+    lasso c : X ~ D * c { lambda = 0.1; prox = soft; solve = fista(until: 1e-5, at_most: 2000); gradient = implicit }
     lasso d : X ~ D * d { lambda = 0.1; prox = soft; solve = ista(until: 1e-5, at_most: 50); gradient = stopped }
     dictionary A[i in 1..2] = conv(W, stride: 2, pad: same)' where { param W : real[4, i == 1 ? 2 : 4, 3, 3] = normal(0.2) }
     lasso G : X ~ chain(A) * G {
         lambda = [0.05, 0.1]
         prox = soft_nonneg
-        solve = layered(each: fista(until: 1e-4, at_most: 30))
+        solve = layered(each: fista(until: 1e-4, at_most: 2000))
         gradient[i] = implicit
     }
     lasso H : X ~ chain(A) * H { lambda = 0.1; prox = soft; solve = ml_fista(unfold: 2); gradient = recompute }

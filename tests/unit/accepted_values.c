@@ -13,8 +13,7 @@ static const char *examine(const char *path) {
     const Graph *g = model_raw(m, ENTRY_FORWARD);
     for (size_t i = 0; i < g->nodes.len; i++) implicit |= g->nodes.at[i].op == OP_fixed_point;
     if (!why && !implicit) why = model_gradients(m, 1e-4);
-    /* where the code has not settled, float32 and float64 may end the linear equation of an implicit gradient at different turns */
-    if (!why && full && *full) why = model_compiled(m, implicit ? 5e-3 : 1e-3);
+    if (!why && full && *full) why = model_compiled(m, 1e-3);
     if (why) printf("-- %s: %s\n", path, why);
     model_close(m);
     return why;
