@@ -26,7 +26,6 @@ typedef struct SchedTarget {
     size_t ntuned;
     bool gpu; /* block kernels; lanes is 1, and the whole batch is computed at a time */
     SchedPrecision precision;
-    int32_t shared_bytes; /* most shared memory of a block */
 } SchedTarget;
 
 /* "native" (this machine), "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64"; "cuda" (any GPU), "sm_80", "sm_90a", .. False: there is no such

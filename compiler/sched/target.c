@@ -14,13 +14,11 @@ static const char *native_level(void) {
     return "x86-64-v2";
 }
 
-/* Shared memory of a block by compute capability (CUDA C++ programming guide, technical specifications). */
 static bool gpu_target(const char *cpu, SchedTarget *out) {
-    int sm = 80;
+    int sm = 0;
     char rest[8] = "";
     if (strcmp(cpu, "cuda") && (sscanf(cpu, "sm_%d%7s", &sm, rest) < 1 || sm < 70 || (*rest && strcmp(rest, "a")))) return false;
-    *out = (SchedTarget){.lanes = 1, .registers = 255, .gpu = true, .shared_bytes = 1024 * (sm == 80 ? 163 : sm >= 90 && sm < 120 ? 227 : 99)};
-    if (!strcmp(cpu, "cuda")) out->shared_bytes = 99 * 1024;
+    *out = (SchedTarget){.lanes = 1, .registers = 255, .gpu = true};
     return true;
 }
 

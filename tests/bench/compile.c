@@ -3,6 +3,7 @@
    library, with CSC_TIMES it says how long each pass took. A measurement, not a test. */
 #include "driver/link.h"
 #include "driver/model.h"
+#include "settings.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,14 +18,9 @@ int main(int argc, char **argv) {
     double begin = now();
     if (argc < 3) return fprintf(stderr, "usage: %s PROGRAM ENTRY[,ENTRY] [name=value ...]\n", argv[0]), 1;
     Cx *cx = cx_new();
-    BuildSet set[32];
-    size_t nset = 0;
-    for (int i = 3; i < argc && nset < 32; i++) {
-        char *eq = strchr(argv[i], '=');
-        if (!eq) return fprintf(stderr, "name=value, not %s\n", argv[i]), 1;
-        *eq = 0;
-        set[nset++] = (BuildSet){argv[i], eq + 1};
-    }
+    BuildSet set[SETTINGS_MOST];
+    size_t nset;
+    if (!settings_read(set, &nset, argv + 3, argc - 3)) return 1;
     const char *words[1] = {argv[1]}, *library = getenv("CSC_LIBRARY");
     Options o = {.command = CMD_TRAIN, .words = words, .nwords = 1, .set = set, .nset = nset, .cpu = getenv("CSC_CPU"), .threads = 1, .time_passes = true};
     Compile c;

@@ -8,6 +8,7 @@
 #include "driver/model.h"
 #include "op/eval.h"
 #include "flops.h"
+#include "settings.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -31,14 +32,9 @@ int main(int argc, char **argv) {
     if (argc < 5) return fprintf(stderr, "usage: %s PROGRAM ENTRY BATCH SECONDS [name=value ...]\n", argv[0]), 1;
     Cx *cx = cx_new();
     const char *threads = getenv("CSC_THREADS");
-    BuildSet set[32];
-    size_t nset = 0;
-    for (int i = 5; i < argc && nset < 32; i++) {
-        char *eq = strchr(argv[i], '=');
-        if (!eq) return fprintf(stderr, "name=value, not %s\n", argv[i]), 1;
-        *eq = 0;
-        set[nset++] = (BuildSet){argv[i], eq + 1};
-    }
+    BuildSet set[SETTINGS_MOST];
+    size_t nset;
+    if (!settings_read(set, &nset, argv + 5, argc - 5)) return 1;
     const char *words[1] = {argv[1]};
     Options o = {.command = CMD_TRAIN, .words = words, .nwords = 1, .set = set, .nset = nset, .cpu = getenv("CSC_CPU"),
                  .threads = threads ? atoi(threads) : 1, .remarks = getenv("CSC_REMARKS") != NULL, .time_passes = getenv("CSC_TIMES") != NULL};

@@ -1,6 +1,7 @@
 /* Runs every entry of two libraries of one model on the same numbers, for several batches, and compares all results: compare A.so B.so TOLERANCE.
    Three threads call B at once at the end. With one library: says what its entries return, and why. */
 #include "csc_model.h"
+#include "numbers.h"
 #include <dlfcn.h>
 #include <math.h>
 #include <pthread.h>
@@ -9,16 +10,6 @@
 #include <string.h>
 
 enum { MOST = 1 << 16, ARGS = 16 };
-
-static float *numbers(size_t n, unsigned seed, float size) {
-    float *p = aligned_alloc(64, (n * 4 + 127) / 64 * 64);
-    if (!p) exit(2);
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        p[i] = ((float)(seed >> 8) / 16777216.0f - 0.5f) * size;
-    }
-    return p;
-}
 
 static const csc_model *load(const char *path) {
     void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);

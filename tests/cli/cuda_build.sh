@@ -16,6 +16,11 @@ model tiny {
 }
 END
 }
+real_nvrtc() {
+    unset CSC_NVRTC
+    if [ -n "$real" ]; then export CSC_NVRTC="$real"; fi
+    if "$CSCC" doctor | grep -q 'NVRTC *missing'; then skip "no NVRTC"; fi
+}
 case_kernels_as_text_are_c_too() {
     expect 0 "$CSCC" check "$CSC_SOURCE/examples/digits/digits.csc" --set unfold=0 --emit=cuda
     mv out kernels.c
@@ -36,9 +41,7 @@ case_cubins_are_files() {
 }
 case_ptx_of_the_real_nvrtc() {
     tiny
-    unset CSC_NVRTC
-    if [ -n "$real" ]; then export CSC_NVRTC="$real"; fi
-    if "$CSCC" doctor | grep -q 'NVRTC *missing'; then skip "no NVRTC"; fi
+    real_nvrtc
     expect 0 "$CSCC" build tiny.csc --emit=ptx
     has out ".target sm_80"
     has out ".entry csc_k_"
@@ -109,9 +112,7 @@ case_a_library_of_another_example() {
 }
 case_a_library_by_the_real_nvrtc() {
     tiny
-    unset CSC_NVRTC
-    if [ -n "$real" ]; then export CSC_NVRTC="$real"; fi
-    if "$CSCC" doctor | grep -q 'NVRTC *missing'; then skip "no NVRTC"; fi
+    real_nvrtc
     expect 0 "$CSCC" build tiny.csc --target cuda:sm_80,sm_90a -o tiny.so
     [ "$(wc -c <tiny.so)" -lt 200000 ] || fail "tiny.so has $(wc -c <tiny.so) bytes"
     expect 0 "$CSCC" inspect tiny.so

@@ -1,20 +1,11 @@
 /* Runs every entry of a library on numbers made here, and prints which processor its code is for, then sums of the results:
    levels MODEL.so BATCH, built and run by tests/cli/levels.sh, also for other processors. */
 #include "csc_model.h"
+#include "numbers.h"
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static float *numbers(size_t n, unsigned seed, float size) {
-    float *p = aligned_alloc(64, (n * 4 + 127) / 64 * 64);
-    if (!p) exit(2);
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        p[i] = ((float)(seed >> 8) / 16777216.0f - 0.5f) * size;
-    }
-    return p;
-}
 
 int main(int argc, char **argv) {
     enum { MOST = 1 << 16 };

@@ -3,6 +3,7 @@
    of JSON. Then for each number n on standard input it makes n steps (copy of the batch, forward, backward, SGD with momentum; one ahead, as
    `cscc train` does) and answers with their seconds. A measurement, not a test. */
 #include "bench/flops.h"
+#include "bench/settings.h"
 #include "cuda_net.h"
 #include "cuda_train.h"
 #include "driver/device.h"
@@ -40,14 +41,9 @@ int main(int argc, char **argv) {
     static const char *const precisions[] = {"float32", "tf32", "bf16"};
     if (argc < 5) return fprintf(stderr, "usage: %s PROGRAM BATCH PRECISION FOLDER [name=value ...]\n", argv[0]), 1;
     Cx *cx = cx_new();
-    BuildSet set[32];
-    size_t nset = 0;
-    for (int i = 5; i < argc && nset < 32; i++) {
-        char *eq = strchr(argv[i], '=');
-        if (!eq) return fprintf(stderr, "name=value, not %s\n", argv[i]), 1;
-        *eq = 0;
-        set[nset++] = (BuildSet){argv[i], eq + 1};
-    }
+    BuildSet set[SETTINGS_MOST];
+    size_t nset;
+    if (!settings_read(set, &nset, argv + 5, argc - 5)) return 1;
     const char *words[1] = {argv[1]}, *folder = argv[4];
     Options o = {.command = CMD_TRAIN, .words = words, .nwords = 1, .set = set, .nset = nset, .device = "cuda", .json = true};
     while (o.precision < 3 && strcmp(precisions[o.precision], argv[3])) o.precision++;
