@@ -17,8 +17,30 @@ static void eval_dispatch(EvalAt *e) {
     }
 }
 
+bool eval_shortens(const Graph *g, const Node *n) {
+    enum { GROUPS_MOST = 8 };
+    bool conv = n->op == OP_conv || n->op == OP_conv_adj, grad = n->op == OP_conv_grad;
+    if ((conv || grad) && n->a.conv->groups > GROUPS_MOST) return false;
+    if (conv) return !graph_batched(g, n->in[1]);
+    if (n->op == OP_dense) return !graph_batched(g, n->in[0]);
+    if (n->op == OP_dense_grad) return !n->batched && graph_batched(g, n->in[0]) == graph_batched(g, n->in[1]);
+    return grad && !n->batched;
+}
+
+/* The value as a product reads it. */
+static Value operand(const EvalAt *e, Value v) {
+    int64_t n = shape_size(v.shape) * (v.batched ? e->env->batch : 1);
+    const double *from = v.at;
+    v.at = ARENA_ARRAY(e->a, double, n);
+    for (int64_t i = 0; i < n; i++) v.at[i] = e->env->operand((float)from[i]);
+    return v;
+}
+
 static void eval_node(EvalAt *e, Value *out) {
     const Node *n = e->n;
+    Value in[2];
+    bool shorter = e->env->operand && eval_shortens(e->g, n);
+    for (uint32_t i = 0; i < 2 && shorter; i++) in[i] = operand(e, e->all[n->in[i]]);
     bool any = n->batched;
     for (uint32_t i = 0; i < n->nin; i++) any |= graph_batched(e->g, n->in[i]);
     bool whole = n->op == OP_loop || n->op == OP_proj;
@@ -27,7 +49,7 @@ static void eval_node(EvalAt *e, Value *out) {
     if (!whole) out->at = ARENA_ARRAY(e->a, double, size * (n->batched ? e->env->batch : 1));
     e->size = size;
     for (e->sample = 0; e->sample < samples; e->sample++) {
-        for (uint32_t i = 0; i < n->nin && !whole; i++) e->x[i] = value_sample(&e->all[n->in[i]], e->sample);
+        for (uint32_t i = 0; i < n->nin && !whole; i++) e->x[i] = value_sample(shorter ? &in[i] : &e->all[n->in[i]], e->sample);
         e->y = whole ? NULL : out->at + (n->batched ? e->sample * size : 0);
         eval_dispatch(e);
     }

@@ -16,10 +16,15 @@ typedef struct EvalEnv {
     uint64_t seed, step;                                     /* noise */
     int64_t first_sample; /* number of the batch's first sample, for noise */
     int round;            /* 0: float64; 1: every result rounded to float32 */
+    float (*operand)(float); /* not NULL: what both sides of a product go through first, as --precision tf32 and bf16 have it (below) */
 } EvalEnv;
 
 /* Values of all nodes. The result is an array of g->nodes.len values in `a` (loops: .at is an array of Value, one per result). */
 Value *eval_graph(Arena *a, const Graph *g, const EvalEnv *env);
+
+/* Is this a product whose operands `--precision` shortens? Those with one matrix or filter for all samples, and gradients of such; convolutions
+   in at most 8 groups. Matrices of each sample's own, depthwise filters and gradients of one sample stay in float32. */
+bool eval_shortens(const Graph *g, const Node *n);
 
 /* What `noise` is, here, in compiled code and in the runtime. Philox4x32-10 (Salmon et al., SC 2011: multipliers D2511F53, CD9E8D57; key steps
    9E3779B9, BB67AE85) gives four words w0..w3 for

@@ -7,8 +7,9 @@
 #include "cuda_net.h"
 #include <time.h>
 
-/* Inputs of products that are rounded to 11 and to 8 bits: the loop evaluator, which rounds where kernels do, gives the same but for the order of
-   sums and what it turns at thresholds. From float64 whole programs are as far as they are. */
+/* Inputs of products that are rounded to 11 and to 8 bits: the evaluators, which round where kernels do, give the same but for the order of
+   sums and what it turns at thresholds. Results are held to the loop evaluator's, all gradients as one; how far each by itself is from the float64
+   evaluator's is printed. */
 static const double apart[] = {[SCHED_FLOAT32] = INFINITY, [SCHED_TF32] = 5e-3, [SCHED_BF16] = 2e-2};
 static const char *const precisions[] = {"float32", "tf32", "bf16"};
 
@@ -45,7 +46,7 @@ static void close_device(void *how) {
 }
 
 static SchedPrecision precision;
-static double from_rounded; /* farthest from the loop evaluator */
+static double from_loops; /* farthest from the loop evaluator */
 
 static bool on_device(OnDevice *d, const LpModule *m, int entry, const csc_call *call) {
     csc_net *n = d->net;
@@ -81,7 +82,7 @@ static bool run(void *how, Arena *a, const LpModule *m, int entry, const csc_cal
         double off = 0, size = 0;
         for (int64_t k = 0; k < sizes[i]; k++) off += pow((double)at[i][k] - first[i][k], 2), size += pow(first[i][k], 2);
         double far = off > 0 ? sqrt(off / fmax(size, 1e-30)) : 0;
-        from_rounded = fmax(from_rounded, far);
+        from_loops = fmax(from_loops, far);
         if (far <= apart[precision]) continue;
         *why = arena_printf(a, "result %d is %.3g from the loop evaluator's", (int)i, far);
         return false;
@@ -93,11 +94,11 @@ static void agrees(const char *name, const char *program, const char *args, cons
     const GpuRunner r = {open_device, run, close_device, precision};
     struct timespec from, to;
     if (precision != SCHED_FLOAT32) which = strchr(which, 's') ? "fs" : "fb"; /* the kernels of the others are among these */
-    farthest = from_rounded = 0;
+    farthest = from_loops = 0;
     clock_gettime(CLOCK_MONOTONIC, &from);
     gpu_agrees(&r, program, args, which, batch, precision == SCHED_FLOAT32 ? tolerance : INFINITY, INT64_MAX);
     clock_gettime(CLOCK_MONOTONIC, &to);
-    printf("{\"kind\": \"agree\", \"name\": \"%s\", \"precision\": \"%s\", \"ok\": true, \"from_exact\": %.3g, \"from_rounded\": %.3g, \"seconds\": %.1f}\n", name, precisions[precision], farthest, from_rounded,
+    printf("{\"kind\": \"agree\", \"name\": \"%s\", \"precision\": \"%s\", \"ok\": true, \"from_float64\": %.3g, \"from_loops\": %.3g, \"seconds\": %.1f}\n", name, precisions[precision], farthest, from_loops,
            (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec));
 }
 

@@ -38,6 +38,7 @@ static inline void compare(const char *what, const char *entry, const char *name
         size += want->at[i] * want->at[i];
     }
     off = sqrt(off), size = sqrt(size);
+    if (getenv("CSC_SHOW")) printf("    %-28s %-28s %.2e of %.2e\n", entry, name, off, size);
     if (off > 1e-6 * sqrt((double)n) && off / size > farthest) farthest = off / size;
     if (off > tolerance * size + 1e-6 * sqrt((double)n)) FAIL("%s, %s: %s is off by %.3g of %.3g", what, entry, name, off, size);
 }

@@ -6,7 +6,7 @@
 #include "driver/args.h"
 #include "driver/model.h"
 #include "driver/passes.h"
-#include "sched/sched.h"
+#include "unit/rounding.h"
 
 /* How entries are run: false with a reason. `open` and `close` may be NULL. */
 typedef struct GpuRunner {
@@ -54,7 +54,9 @@ static inline void gpu_run_entry(const GpuRunner *r, void *how, const char *what
     for (size_t i = 0; i < p->params.len; i++) params[i] = widen(a, net->params + p->params.at[i].offset, with_turns(&p->params.at[i]), false, 1);
     for (size_t i = 0; i < p->states.len; i++) states[i] = widen(a, net->states + p->states.at[i].offset, p->states.at[i].shape, false, 1);
     for (size_t i = 0; i < p->tunables.len; i++) tunables[i] = widen(a, &net->tunables[i], (Shape){0}, false, 1);
-    Value *want = eval_graph(a, e->graph, &(EvalEnv){.batch = batch, .inputs = inputs, .params = params, .states = states, .tunables = tunables, .seed = 5, .step = 3});
+    EvalEnv env = {.batch = batch, .inputs = inputs, .params = params, .states = states, .tunables = tunables, .seed = 5, .step = 3};
+    sched_rounding(&env, r->precision);
+    Value *want = eval_graph(a, e->graph, &env);
 
     float **out = ARENA_ARRAY(a, float *, e->graph->outs.len + 1), *grads = block(a, p->param_floats), *state_out = block(a, p->state_floats);
     size_t nout = 0;

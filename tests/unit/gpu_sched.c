@@ -1,11 +1,12 @@
 /* Programs scheduled for a GPU against the evaluator of graphs: every operator, random programs and products. The evaluator of loop nests runs the
    blocks thread by thread, and finds what two threads touch without a barrier between. */
 #include "sched_rig.h"
+#include "unit/rounding.h"
 
 static void run_at(SchedPrecision precision, OpTest t, Arena *a, const char *what, uint64_t seed, int64_t batch) {
     Rig r;
     rig_open(&r, t);
-    r.tolerance = precision == SCHED_FLOAT32 ? 2e-5 : precision == SCHED_TF32 ? 2e-3 : 1.5e-2;
+    sched_rounding(&r.t.env, precision);
     rig_set_batch(&r, batch);
     rig_fill(&r);
     SchedTarget target;
@@ -45,6 +46,33 @@ TEST(every_operator) {
         }
 }
 
+TEST(every_product_in_short) { /* with the evaluator's roundings, as near as in float32: matrices of all samples and of each, groups few and many */
+    for (int k = OP_dense; k <= OP_conv_grad; k++)
+        for (uint64_t seed = 0; seed < 4 * SEEDS; seed++) {
+            Arena *a = arena_new();
+            run_at(seed & 1 ? SCHED_TF32 : SCHED_BF16, optest_instance(a, (OpKind)k, seed), a, op_info[k].id, seed, batches[seed / 3 % 3]);
+            arena_free(a);
+        }
+}
+
+TEST(groups_in_short) { /* matrix units up to 8 groups */
+    static const OpKind ops[] = {OP_conv, OP_conv_adj, OP_conv_grad};
+    for (int i = 0; i < 6; i++) {
+        Arena *a = arena_new();
+        Rng r = {(uint64_t)i};
+        OpTest t;
+        optest_start(&t, a, &r);
+        int64_t n = 8 + i % 2;
+        ConvGeom c = {{3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, (int32_t)n, {5, 6}, {5, 6}, 2 * n, 3 * n};
+        Shape x = shape_of(3, c.in_ch, (int64_t)5, (int64_t)6), y = shape_of(3, c.out_ch, (int64_t)5, (int64_t)6), w = shape_of(4, c.out_ch, (int64_t)2, (int64_t)3, (int64_t)3);
+        OpKind op = ops[i / 2];
+        NodeId in[2] = {optest_leaf(&t, &r, op == OP_conv_adj ? y : x, true, DOM_ANY, 0), optest_leaf(&t, &r, op == OP_conv_grad ? y : w, op == OP_conv_grad, DOM_ANY, 0)};
+        graph_out(t.graph, OUT_VALUE, 0, graph_add(t.graph, op, in, 2, &(Attr){.conv = &c, .flag = op == OP_conv_grad}, (Span){0}), NULL);
+        run_at(SCHED_BF16, t, a, op_info[op].id, (uint64_t)n, 3);
+        arena_free(a);
+    }
+}
+
 TEST(random_programs) {
     for (uint64_t seed = 0; seed < 8; seed++) {
         Arena *a = arena_new();
@@ -56,7 +84,7 @@ TEST(random_programs) {
 TEST(random_gradients) {
     for (uint64_t seed = 100; seed < 106; seed++) {
         Arena *a = arena_new();
-        run(with_gradients(a, optest_program(a, seed)), a, "gradients of program", seed, batches[seed / 3 % 3]);
+        run_at((SchedPrecision)(seed % 3), with_gradients(a, optest_program(a, seed)), a, "gradients of program", seed, batches[seed / 3 % 3]);
         arena_free(a);
     }
 }
@@ -114,6 +142,6 @@ TEST(large_sums) { /* cut into parts, whatever the batch */
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients), T(products), T(dense_products), T(matrix_units), T(large_sums)};
+    static const Case cases[] = {T(every_operator), T(every_product_in_short), T(groups_in_short), T(random_programs), T(random_gradients), T(products), T(dense_products), T(matrix_units), T(large_sums)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
