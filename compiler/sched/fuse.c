@@ -3,8 +3,10 @@
    A product (convolution, dense) is held until the elementwise operator that reads it first, and is stored
    through that, from the registers. */
 #include "sched/internal.h"
+#include <string.h>
 
 enum { LEAVES_MOST = 14, OPS_MOST = 60 }; /* of one fused expression */
+enum { PATHS_MOST = 500 }; /* ... where a value that two read is walked through twice */
 
 static bool is_product(const Node *n) {
     return n->op == OP_conv || n->op == OP_conv_adj || n->op == OP_dense ||
@@ -83,27 +85,63 @@ static bool find_roots(Gx *x, NodeId *root, NodeId *first, NodeId *reduced, bool
     return changed;
 }
 
+/* What the expression that ends in a node reads and computes; a value counts once, however many in it read it. */
+typedef struct Size {
+    Gx *x;
+    const NodeId *root;
+    const bool *cheap;
+    int32_t *seen, turn; /* [node] the turn in which it was counted */
+    int32_t leaves, ops;
+    int32_t *paths; /* [node] operations, a value counted as often as it is read */
+} Size;
+
+static bool is_inside(const Size *s, NodeId user, NodeId in) {
+    return s->x->fits[in] && (s->root[in] == s->root[user] || s->cheap[in]);
+}
+
+static int32_t reads(const Size *s, NodeId in) { /* of a value that is not inside */
+    return again(s->x, in) ? (int32_t)graph_at(s->x->g, in)->nin : 1;
+}
+
+static void add_size(Size *s, NodeId id) {
+    if (s->seen[id] == s->turn || s->ops > OPS_MOST) return;
+    const Node *n = graph_at(s->x->g, id);
+    s->seen[id] = s->turn;
+    s->leaves += s->x->aside[id], s->ops++;
+    for (uint32_t k = 0; !is_product(n) && k < n->nin; k++)
+        if (is_inside(s, id, n->in[k]))
+            add_size(s, n->in[k]);
+        else
+            s->leaves += reads(s, n->in[k]);
+}
+
 /* Expressions that read too much or compute too much are cut, and those with two products in them. */
-static bool limit(Gx *x, const NodeId *root, const bool *cheap, int32_t *leaves, int32_t *ops, NodeId *held) {
+static bool limit(Gx *x, Size s, NodeId *held) {
     const Graph *g = x->g;
     bool changed = false;
     for (size_t i = 0; i < g->nodes.len; i++) {
         const Node *n = &g->nodes.at[i];
-        leaves[i] = x->aside[i], ops[i] = 1, held[i] = 0;
+        held[i] = 0, s.paths[i] = 1;
         if (is_product(n)) {
             held[i] = (NodeId)i + 1;
             continue;
         }
+        s.leaves = x->aside[i], s.ops = 1, s.turn++;
         NodeId from = NO_NODE; /* the input that holds held[i] */
         for (uint32_t k = 0; x->uses[i] && k < n->nin; k++) {
             NodeId in = n->in[k];
-            bool inside = x->fits[in] && (root[in] == root[i] || cheap[in]);
-            if (inside && (leaves[i] + leaves[in] > LEAVES_MOST || ops[i] + ops[in] > OPS_MOST)) {
+            bool inside = is_inside(&s, (NodeId)i, in);
+            int32_t leaves = s.leaves, ops = s.ops;
+            if (inside) add_size(&s, in);
+            if (inside && (s.leaves > LEAVES_MOST || s.ops > OPS_MOST || s.paths[i] + s.paths[in] > PATHS_MOST)) {
                 x->fits[in] = inside = false;
                 changed = true;
+                s.leaves = leaves, s.ops = ops;
             }
-            leaves[i] += inside ? leaves[in] : again(x, in) ? (int32_t)graph_at(g, in)->nin : 1;
-            ops[i] += inside ? ops[in] : 0;
+            if (inside)
+                s.paths[i] += s.paths[in];
+            else
+                s.leaves += reads(&s, in);
             if (!inside || !held[in] || held[in] == held[i]) continue;
             if (held[i]) { /* two products: what leads to the earlier is cut off, and stored through it */
                 x->fits[held[i] < held[in] ? from : in] = false;
@@ -120,14 +158,17 @@ void fuse_decide(Gx *x) {
     size_t n = g->nodes.len + 1;
     NodeId *root = ARENA_ARRAY(x->a, NodeId, n), *first = ARENA_ARRAY(x->a, NodeId, n),
            *held = ARENA_ARRAY(x->a, NodeId, n), *reduced = ARENA_ARRAY(x->a, NodeId, n);
-    int32_t *leaves = ARENA_ARRAY(x->a, int32_t, n), *ops = ARENA_ARRAY(x->a, int32_t, n);
     for (size_t i = 0; i < g->nodes.len; i++)
         x->fits[i] = x->uses[i] && (!x->sum || x->sum[i] == NO_NODE) &&
                      (op_is_elementwise(g->nodes.at[i].op) || is_product(&g->nodes.at[i]));
     bool changed = true, *cheap = ARENA_ARRAY(x->a, bool, n);
+    Size size = {.x = x, .root = root, .cheap = cheap, .seen = ARENA_ARRAY(x->a, int32_t, n), .paths = ARENA_ARRAY(x->a, int32_t, n)};
     while (changed) { /* what fits only becomes less */
         changed = find_roots(x, root, first, reduced, cheap);
-        if (!changed) changed = limit(x, root, cheap, leaves, ops, held);
+        if (!changed) {
+            memset(size.seen, 0, n * sizeof *size.seen);
+            changed = limit(x, size, held);
+        }
     }
     if (x->groups) group_mark_whole(x, x->groups, root, cheap);
 }

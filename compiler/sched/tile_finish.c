@@ -1,16 +1,35 @@
 /* What a product's sums go through on their way from the registers to memory. */
 #include "sched/internal.h"
 
+/* Each value counts once, however many read it: that is how often it is computed. */
+enum { SEEN_MOST = 128 };
+typedef struct Seen {
+    const Ex *at[SEEN_MOST];
+    int n, ops, loads;
+} Seen;
+
+static void count(Seen *s, const Ex *x) {
+    if (x->op == OP_constant || s->n == SEEN_MOST) return;
+    for (int i = 0; i < s->n; i++)
+        if (s->at[i] == x) return;
+    s->at[s->n++] = x;
+    if (x->op == OP_arg)
+        s->loads++;
+    else
+        s->ops++;
+    for (int i = 0; i < 3 && x->in[i]; i++) count(s, x->in[i]);
+}
+
 int finish_ops(const Ex *x) {
-    int n = x->op != OP_arg && x->op != OP_constant;
-    for (int i = 0; i < 3 && x->in[i]; i++) n += finish_ops(x->in[i]);
-    return n;
+    Seen s = {0};
+    count(&s, x);
+    return s.ops;
 }
 
 int finish_parts(const Ex *x) {
-    int n = x->op != OP_constant;
-    for (int i = 0; i < 3 && x->in[i]; i++) n += finish_parts(x->in[i]);
-    return n;
+    Seen s = {0};
+    count(&s, x);
+    return s.ops + s.loads;
 }
 
 void finish_pointers(Kb *k, Ex *x) {
