@@ -161,10 +161,6 @@ static void put_list(Writer *w, const LpModule *m, const int32_t *which, const L
         } else if (s->kind == LS_BREAK_IF) {
             put(w, CSC_S_BREAK_AT);
             put_pointer(w, s->ptrs);
-        } else if (s->kind == LS_F2VAR) {
-            put(w, CSC_S_F2VAR);
-            put(w, s->var);
-            put_pointer(w, s->ptrs);
         } else if (s->kind == LS_LAUNCH) {
             const LpKernel *k = &m->kernels.at[s->kernel];
             put(w, CSC_S_LAUNCH);

@@ -1,5 +1,5 @@
-/* Loops whose number of turns the device finds out. The host never waits for it: the loop runs to its bound, every kernel of its body first reads
-   whether it has ended. */
+/* Loops whose number of turns the device finds out. The device never waits for the host: every kernel of the body first reads whether the loop has
+   ended, so turns too many do nothing. After some of the turns the host may leave, when it has come to know. */
 #include "sched/internal.h"
 
 static View number(const View *both, int64_t i) {
@@ -77,4 +77,17 @@ void gpu_turns_end(Ent *e, GpuTurns *t, const View *stopped) {
     kb_end(k);
     kb_launch(k, INT(1));
     e->guard = &t->ended;
+}
+
+void gpu_turns_leave(Ent *e, GpuTurns *t, const Lx *turn, const Lx *count) {
+    enum { EACH = 8 }; /* after 2, 4, 8, 16, 24, ... turns: a question costs as much as a few launches */
+    Arena *a = e->a;
+    int64_t most;
+    if (lx_is_const(count, &most) && most <= 4) return; /* it is known too late */
+    const Lx *n = ADD(turn, INT(1)), *asks = lx_i2(a, LX_IOR, IEQ(MOD(n, INT(EACH)), INT(0)), lx_i2(a, LX_IOR, IEQ(n, INT(2)), IEQ(n, INT(4))));
+    code_if(a, &e->code, IAND(asks, ILT(n, count)));
+    code_add(a, &e->code, LS_BREAK_IF)->ptrs = plan_pointer(e, &t->ended, ARENA_NEW(a, Lptr));
+    code_end(&e->code);
+    buf_touch(e, t->ended.buf);
+    e->pos++;
 }

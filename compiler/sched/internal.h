@@ -409,7 +409,7 @@ View gpu_pack(Ent *e, const View *w, const Taps taps[2]);
 void gpu_grad(Ent *e, const TileGrad *t);
 void gpu_solve(Gx *x, NodeId n);
 const Ls *gpu_merge(Ent *e, const Ls *s); /* launches of one block each, one after the other, become one */
-/* A loop whose number of turns the device finds out: it runs to its bound, and kernels do nothing where it would have ended. */
+/* A loop whose number of turns the device finds out: it may run to its bound, and kernels do nothing where it would have ended. */
 typedef struct GpuTurns {
     View ended, odd, count; /* numbers: it has ended; it took an odd number of turns so far; how many */
     View both;              /* the first two and the third as one */
@@ -418,6 +418,7 @@ typedef struct GpuTurns {
 void gpu_turns_start(Ent *e, GpuTurns *t, Span at);
 void gpu_turns_from(Ent *e, GpuTurns *t, const Lx *turn, const View *count); /* a turn begins: it counts where turn < count */
 void gpu_turns_end(Ent *e, GpuTurns *t, const View *stopped);                /* a turn ends; stopped: NULL, or flags that end the loop when all are set */
+void gpu_turns_leave(Ent *e, GpuTurns *t, const Lx *turn, const Lx *count);  /* last in a turn of `count`: the loop may be left where it has ended */
 
 void remark(Ent *e, Span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 #endif

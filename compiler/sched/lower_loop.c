@@ -285,6 +285,7 @@ void lower_loop(Gx *x, NodeId id) {
     if (l->until) end = stop_some(r);
     if (r->open && !l->reverse) gpu_turns_end(e, &r->turns, l->until ? &end : NULL);
     set_var(e, r->side, SUB(INT(1), IVAR(r->side)));
+    if (r->open && !l->reverse) gpu_turns_leave(e, &r->turns, turn, count);
     if (l->until && !r->open) {
         set_var(e, done, ADD(IVAR(done), INT(1)));
         Ls *leave = code_add(a, &e->code, LS_BREAK_IF);

@@ -20,7 +20,7 @@ extern "C" {
                 fixed_floats, batch_floats, expressions, number of words of the statements, these
     statement   kind, then as listed at CSC_S_...; a body is its number of words and these
     pointer     space, which, offset, plus (expression, or -1) */
-#define CSC_PROGRAM_MAGIC INT64_C(0x3270757261637363)
+#define CSC_PROGRAM_MAGIC INT64_C(0x3370757261637363)
 
 enum csc_expr { /* as LX_... of the loop nests */
     CSC_X_INT, /* a */
@@ -34,9 +34,9 @@ enum csc_statement {
     CSC_S_IF,       /* condition, body, other body */
     CSC_S_SET,      /* variable, expression */
     CSC_S_BREAK_IF, /* expression: leaves the innermost loop */
-    CSC_S_BREAK_AT, /* pointer: the same where the float there is not 0 */
+    CSC_S_BREAK_AT, /* pointer: the loop may be left where the float there is not 0. What is launched in it from then on changes nothing, so
+                       whoever does not know the float yet goes on */
     CSC_S_LAUNCH,   /* kernel, grid, a pointer for each of the kernel's, an expression for each of its integers */
-    CSC_S_F2VAR,    /* variable, pointer: the float there, toward zero */
     CSC_S_KINDS
 };
 enum csc_space { /* offsets in floats; tables in entries */

@@ -4,6 +4,19 @@
 #include "cuda_driver.h"
 #include "cuda_program.h"
 
+enum { CUDA_DEPTHS = 8 }; /* loops further inside run to their bound */
+typedef struct CudaPiece { /* of a graph: what is launched up to a place where a loop may be left */
+    CuGraphExec exec;
+    CuPtr flag;    /* 0: none, the next piece follows */
+    int depth;
+    int64_t asked;
+    int leave;     /* the piece that follows then; -1: not known yet */
+} CudaPiece;
+typedef struct CudaGraph {
+    CudaPiece *piece;
+    int n, room;
+} CudaGraph;
+
 typedef struct CudaExec {
     csc_context *cx;
     csc_device *d;
@@ -13,8 +26,9 @@ typedef struct CudaExec {
     CuStream stream;
     CuPtr tables;
     int64_t *args;        /* of one launch */
-    float *read;          /* pinned: what the host waits for */
-    int64_t launches;     /* of the last run */
+    float *flag;          /* pinned: two of each depth, as the device had them */
+    CuEvent known[2 * CUDA_DEPTHS];
+    CudaGraph *into;      /* a graph is being made */
 } CudaExec;
 
 typedef struct CudaImageOf { /* of a kernel: a cubin, or PTX that a zero ends */
@@ -28,8 +42,14 @@ typedef struct CudaMemory { /* where an entry's spaces are */
 csc_status cuda_exec_new(CudaExec *x, csc_context *cx, csc_device *d, const csc_program *p, const CudaImageOf *image);
 void cuda_exec_free(CudaExec *x);
 csc_status cuda_module(csc_context *cx, csc_device *d, const void *image, const char *name, const char *label, int64_t shared, CuModule *m, CuFunction *f);
-/* Launches everything on x->stream; waits only where the program reads numbers of the device. */
+/* Launches everything on x->stream. Where a loop asks whether it has ended, its flag is copied to the host behind what was launched, and the host
+   looks at what came of the question before: the device always has something to do, and a loop that has ended is left a question later. */
 csc_status cuda_exec_run(CudaExec *x, const PgCall *c, const CudaMemory *m);
+/* What is put on x->stream between these two becomes a graph, cut where loops ask; s: how that went. On an error nothing is left of it. */
+csc_status cuda_graph_begin(CudaExec *x, CudaGraph *g);
+csc_status cuda_graph_end(CudaExec *x, csc_status s);
+csc_status cuda_graph_run(CudaExec *x, const CudaGraph *g);
+void cuda_graph_free(CudaExec *x, CudaGraph *g);
 csc_status cuda_launch(csc_context *cx, const csc_device *d, CuFunction f, const char *name, int64_t grid, int64_t threads, int64_t shared, CuStream s, int64_t *args,
                        size_t nargs);
 #endif

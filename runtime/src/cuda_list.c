@@ -1,6 +1,5 @@
 /* Interprets the statements of an entry: for a batch, which kernels are launched on what. */
 #include "cuda_program.h"
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +23,8 @@ typedef struct List {
     PgAt *at;
     int64_t *room;    /* behind each pointer */
     int64_t *integer; /* the launch's, then what its extents are computed from */
-    int64_t steps;
+    int64_t steps, asked; /* asked: by the innermost loop, whether it has ended */
+    int depth;            /* of loops */
     csc_status status;
 } List;
 
@@ -142,36 +142,41 @@ static csc_status launch(List *l, const int64_t *w, const PgKernel *k) {
     return l->status = l->sink->launch(l->sink->user, &one);
 }
 
-static bool nonzero_at(List *l, const int64_t *w, float *v) {
+static bool ended(List *l, const int64_t *w) {
     int64_t room;
-    *v = 0;
+    bool leave = false;
     PgAt at = place(l, w, &room);
     if (room < 1) stop(l, "a pointer is outside of its memory");
-    if (l->status == CSC_OK) l->status = l->sink->read(l->sink->user, at, v);
-    return *v != 0;
+    if (l->status == CSC_OK) l->status = l->sink->ended(l->sink->user, at, l->depth, l->asked++, &leave);
+    return leave;
 }
 
-static int64_t to_int(float f) {
-    return f != f ? 0 : f >= 0x1p63f ? INT64_MAX : f <= -0x1p63f ? INT64_MIN : (int64_t)f;
+static bool statements(List *l, const int64_t *w, const int64_t *end);
+
+static void loop(List *l, const int64_t *w) {
+    int64_t lo = value(&l->entry, w[1]), hi = value(&l->entry, w[2]), step = w[3], around = l->asked;
+    const int64_t *body = w + 5;
+    l->asked = 0;
+    l->depth++;
+    for (int64_t i = lo; i < hi && l->status == CSC_OK; i += step) {
+        l->var[w[0]] = i;
+        if (++l->steps > MOST_STEPS) stop(l, "it does not end");
+        else if (statements(l, body, body + w[4]) || i > INT64_MAX - step) break;
+    }
+    if (l->asked && l->sink->left && l->status == CSC_OK) l->status = l->sink->left(l->sink->user, l->depth);
+    l->depth--;
+    l->asked = around;
 }
 
 /* True: the loop around is left. */
 static bool statements(List *l, const int64_t *w, const int64_t *end) {
-    float f;
     while (w < end && l->status == CSC_OK) {
         if (++l->steps > MOST_STEPS) return stop(l, "it does not end"), false;
         switch ((enum csc_statement)*w++) {
-        case CSC_S_FOR: {
-            int64_t lo = value(&l->entry, w[1]), hi = value(&l->entry, w[2]), step = w[3];
-            const int64_t *body = w + 5;
-            for (int64_t i = lo; i < hi && l->status == CSC_OK; i += step) {
-                l->var[w[0]] = i;
-                if (++l->steps > MOST_STEPS) return stop(l, "it does not end"), false;
-                if (statements(l, body, body + w[4]) || i > INT64_MAX - step) break;
-            }
-            w = body + w[4];
+        case CSC_S_FOR:
+            loop(l, w);
+            w += 5 + w[4];
             break;
-        }
         case CSC_S_IF: {
             const int64_t *yes = w + 2, *no = yes + w[1] + 1;
             bool take = value(&l->entry, w[0]) != 0;
@@ -187,13 +192,8 @@ static bool statements(List *l, const int64_t *w, const int64_t *end) {
             if (value(&l->entry, *w++)) return true;
             break;
         case CSC_S_BREAK_AT:
-            if (nonzero_at(l, w, &f)) return true;
+            if (ended(l, w)) return true;
             w += 4;
-            break;
-        case CSC_S_F2VAR:
-            nonzero_at(l, w + 1, &f);
-            l->var[w[0]] = to_int(f);
-            w += 5;
             break;
         case CSC_S_LAUNCH: {
             const PgKernel *k = &l->c->program->kernel[w[0]];
@@ -239,10 +239,10 @@ csc_status program_run(csc_context *cx, const PgCall *c, const PgSink *s) {
 }
 
 static csc_status launch_nothing(void *user, const PgLaunch *l) { return (void)user, (void)l, CSC_OK; }
-static csc_status read_nothing(void *user, PgAt at, float *value) { return (void)user, (void)at, *value = 0, CSC_OK; }
+static csc_status go_on(void *user, PgAt at, int depth, int64_t asked, bool *leave) { return (void)user, (void)at, (void)depth, (void)asked, *leave = false, CSC_OK; }
 
 csc_status program_check(csc_context *cx, const csc_program *p, const PgEntry *e, int64_t batch) {
-    const PgSink none = {NULL, launch_nothing, read_nothing};
+    const PgSink none = {.launch = launch_nothing, .ended = go_on};
     const PgCall c = {.program = p, .entry = e, .batch = batch};
     return program_run(cx, &c, &none);
 }

@@ -186,13 +186,7 @@ static void statements(Reader *r, PgEntry *e, int depth, bool in_loop) {
             break;
         case CSC_S_BREAK_AT:
             pointer(r, e);
-            e->waits = true;
             if (!in_loop) bad(r, "a statement leaves a loop that it is not in");
-            break;
-        case CSC_S_F2VAR:
-            variable(r, e);
-            pointer(r, e);
-            e->waits = true;
             break;
         case CSC_S_LAUNCH: {
             int64_t i = within(r, 0, r->p->nkernels - 1, "a launch is of a kernel that is not there");

@@ -41,7 +41,6 @@ typedef struct PgEntry {
     PgExprs exprs;
     const int64_t *code;
     uint32_t spaces; /* bit 1 << CSC_AT_...: where its pointers point */
-    bool waits;   /* reads numbers of the device: what is launched is not known before */
     bool numbers; /* an integer depends on seed, step or first sample */
 } PgEntry;
 struct csc_program {
@@ -74,7 +73,9 @@ typedef struct PgLaunch {
 typedef struct PgSink {
     void *user;
     csc_status (*launch)(void *user, const PgLaunch *l);
-    csc_status (*read)(void *user, PgAt at, float *value); /* waits for what was launched */
+    /* CSC_S_BREAK_AT in the loop that is the `depth`-th around, which asked `asked` times before. Sets *leave where it is known to have ended. */
+    csc_status (*ended)(void *user, PgAt flag, int depth, int64_t asked, bool *leave);
+    csc_status (*left)(void *user, int depth); /* such a loop is over. NULL: nobody wants to know */
 } PgSink;
 typedef struct PgCall {
     const csc_program *program;

@@ -1,4 +1,5 @@
-/* The queue of steps. A step's launches, its update and the copy of its results are captured once as a graph for each batch size and slot. */
+/* The queue of steps. A step's launches, its update and the copy of its results are captured once as a graph for each batch size and slot (cut
+   where the device may have ended a loop). */
 #include "cuda_train.h"
 #include "cuda_kernels.h"
 #include "cuda_net.h"
@@ -24,7 +25,7 @@ typedef struct Graph {
     int64_t batch;
     int slot;
     bool update;
-    CuGraphExec exec;
+    CudaGraph graph;
 } Graph;
 
 typedef struct CudaTrain {
@@ -49,7 +50,7 @@ static csc_status check(csc_net *n, CuResult r, const char *call) { return cuda_
 
 void cuda_train_forget(CudaNet *c) {
     CudaTrain *t = c->train;
-    for (int i = 0; t && i < t->ngraphs; i++) c->d->cu.graph_exec_free(t->graph[i].exec);
+    for (int i = 0; t && i < t->ngraphs; i++) cuda_graph_free(&c->exec, &t->graph[i].graph);
     if (t) t->ngraphs = 0;
 }
 
@@ -258,26 +259,20 @@ static csc_status enqueue(csc_net *n, const csc_entry *e, int64_t batch, int slo
 static csc_status launch(csc_net *n, const csc_entry *e, int64_t batch, int slot, const CudaNumbers *numbers, bool with_update, size_t in_bytes, size_t out_bytes) {
     CudaNet *c = n->cuda;
     CudaTrain *t = c->train;
-    const CuApi *u = &c->d->cu;
-    const PgEntry *p = cuda_entry(c, e);
     for (int i = 0; i < t->ngraphs; i++) {
         const Graph *g = &t->graph[i];
-        if (g->entry == e && g->batch == batch && g->slot == slot && g->update == with_update) return check(n, u->graph_launch(g->exec, c->exec.stream), "cuGraphLaunch");
+        if (g->entry == e && g->batch == batch && g->slot == slot && g->update == with_update) return cuda_graph_run(&c->exec, &g->graph);
     }
-    /* What is launched must not depend on numbers of the device or of this step */
-    if (p->waits || p->numbers || t->ngraphs == GRAPHS) return enqueue(n, e, batch, slot, numbers, with_update, in_bytes, out_bytes);
-    CuGraph graph = NULL;
-    CuGraphExec exec = NULL;
-    csc_status s = check(n, u->capture_begin(c->exec.stream, CU_CAPTURE_THREAD), "cuStreamBeginCapture");
+    /* What is launched must not depend on numbers of this step */
+    if (cuda_entry(c, e)->numbers || t->ngraphs == GRAPHS) return enqueue(n, e, batch, slot, numbers, with_update, in_bytes, out_bytes);
+    Graph *g = &t->graph[t->ngraphs];
+    *g = (Graph){.entry = e, .batch = batch, .slot = slot, .update = with_update};
+    csc_status s = cuda_graph_begin(&c->exec, &g->graph);
     if (s != CSC_OK) return s;
-    s = enqueue(n, e, batch, slot, numbers, with_update, in_bytes, out_bytes);
-    CuResult ended = u->capture_end(c->exec.stream, &graph); /* also after an error */
-    if (s == CSC_OK) s = check(n, ended, "cuStreamEndCapture");
-    if (s == CSC_OK) s = check(n, u->graph_ready(&exec, graph, 0), "cuGraphInstantiate");
-    if (graph) u->graph_free(graph);
+    s = cuda_graph_end(&c->exec, enqueue(n, e, batch, slot, numbers, with_update, in_bytes, out_bytes));
     if (s != CSC_OK) return s;
-    t->graph[t->ngraphs++] = (Graph){e, batch, slot, with_update, exec};
-    return check(n, u->graph_launch(exec, c->exec.stream), "cuGraphLaunch");
+    t->ngraphs++;
+    return cuda_graph_run(&c->exec, &g->graph);
 }
 
 static void put_numbers(RtOptim *p, double rate, double *to) {

@@ -21,7 +21,7 @@ static bool says(const char *text) {
 
 /* ---- programs ---- */
 TEST(programs_are_read) {
-    Words w = toy_program();
+    Words w = toy_program(false);
     csc_program *p;
     CHECK(csc_program_read(cx, w.at, w.n * 8, &p) == CSC_OK);
     const csc_model *m = csc_program_model(p);
@@ -41,7 +41,7 @@ static bool refused(const Words *w, size_t len) {
 }
 
 TEST(programs_cut_short_or_changed_are_refused) {
-    Words w = toy_program();
+    Words w = toy_program(true);
     for (size_t n = 0; n < w.n; n++) {
         CHECK(refused(&w, n * 8));
         CHECK(refused(&w, n * 8 + 3));
@@ -56,7 +56,7 @@ TEST(programs_cut_short_or_changed_are_refused) {
 
 /* With a checksum that fits: nothing may be read or written outside, whatever the words say. */
 TEST(hostile_programs_do_no_harm) {
-    Words w = toy_program();
+    Words w = toy_program(true);
     uint64_t s = 7;
     int read = 0;
     for (int turn = 0; turn < 20000; turn++) {
@@ -119,12 +119,13 @@ static void job_stages(Job *j, const char *dir, csc_optimizer_kind kind) {
     j->o = (csc_train_options){.stages = j->stage, .nstages = 2, .seed = 11, .run_dir = dir ? j->dir : NULL, .keep = 2, .best_metric = 0, .save_steps = 7};
 }
 
+static bool loops; /* in the launch programs */
 static csc_status job_open(Job *j, const char *dir, bool device, csc_optimizer_kind kind, const csc_net_info *info) {
     *j = (Job){.train = digits(CSC_TRAIN), .test = digits(CSC_TEST)};
     CHECK(j->train && j->test);
     const csc_model *m = &toy_model;
     if (device) {
-        Words w = toy_program();
+        Words w = toy_program(loops);
         CHECK(csc_program_read(cx, w.at, w.n * 8, &j->program) == CSC_OK);
         free(w.at);
         m = csc_program_model(j->program);
@@ -402,21 +403,68 @@ TEST(kernels_are_kept) {
     free(keep);
 }
 
-TEST(steps_are_graphs) {
-    char log[128], line[400];
-    snprintf(log, sizeof log, "%s/graphs", folder);
-    setenv("CSC_SHIM_LOG", log, 1);
-    csc_eval_result e;
-    free(trained(true, CSC_SGD, &toy_info, &e));
-    unsetenv("CSC_SHIM_LOG");
-    long long graphs = 0, launched = 0;
+/* What the stand-in counted, when the device is closed. */
+typedef struct Counts {
+    long long launches, graphs, graph_launches, left;
+} Counts;
+static Counts counted(const char *log) {
+    Counts c = {-1, -1, -1, -1};
+    char line[400];
     FILE *f = fopen(log, "r");
     while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, "calls", 5)) sscanf(strstr(line, "graphs"), "graphs %lld graph_launches %lld", &graphs, &launched);
+        if (!strncmp(line, "calls", 5)) sscanf(line, "calls %*d launches %lld blocks %*d copies %*d graphs %lld graph_launches %lld most_bytes %*d left_bytes %lld", &c.launches, &c.graphs, &c.graph_launches, &c.left);
     if (f) fclose(f);
-    CHECK(launched == 4 * (29 + 8) + 8); /* every step of training and test */
-    CHECK(graphs < 20);
-    CHECK(strstr(line, "left_bytes 0"));
+    remove(log);
+    return c;
+}
+
+static float *trained_counted(Counts *c) {
+    char log[128];
+    csc_eval_result e;
+    snprintf(log, sizeof log, "%s/graphs", folder);
+    setenv("CSC_SHIM_LOG", log, 1);
+    float *p = trained(true, CSC_SGD, &toy_info, &e);
+    unsetenv("CSC_SHIM_LOG");
+    *c = counted(log);
+    return p;
+}
+
+TEST(steps_are_graphs) {
+    Counts c;
+    free(trained_counted(&c));
+    CHECK(c.graph_launches == 4 * (29 + 8) + 8); /* every step of training and test */
+    CHECK(c.graphs < 20 && c.left == 0);
+}
+
+/* Of 10 turns 5 count. The question after the 6th is the first whose answer is yes, and is looked at after the 8th; in the outer loop as well, whose
+   last 3 turns have inner loops that are over from the start: those are left after the 4th. */
+enum { TURNS = 1 + 8 * 2 + (5 * 8 + 3 * 4) + 1 };
+TEST(loops_are_left_when_the_device_has_ended_them) {
+    Counts without, with;
+    float *plain = trained_counted(&without);
+    loops = true;
+    for (int late = 0; late < 2; late++) {
+        if (late) setenv("CSC_SHIM_LAZY", "1", 1);
+        float *p = trained_counted(&with); /* the states are checked there */
+        unsetenv("CSC_SHIM_LAZY");
+        CHECK(!memcmp(plain, p, 4 * TOY_FLOATS));
+        CHECK(with.launches == without.launches + 4 * 29 * (TURNS - 1)); /* one less: toy_count */
+        CHECK(with.left == 0);
+        free(p);
+    }
+    Job j; /* launched one by one */
+    char log[128];
+    snprintf(log, sizeof log, "%s/calls", folder);
+    float x[2 * 64] = {0}, y[2] = {1, 2}, loss, right;
+    setenv("CSC_SHIM_LOG", log, 1);
+    CHECK(job_open(&j, NULL, true, CSC_SGD, &toy_info) == CSC_OK);
+    CHECK(csc_net_run(j.net, csc_net_entry(j.net, "step"), 2, (const float *const[]){x, y}, (float *const[]){&loss, &right}, true) == CSC_OK);
+    CHECK(csc_net_states(j.net)[0] == 1);
+    job_close(&j);
+    unsetenv("CSC_SHIM_LOG");
+    CHECK(counted(log).launches == 1 + 3 + TURNS); /* init; sample, grad, scores */
+    loops = false;
+    free(plain);
 }
 
 int main(int argc, char **argv) {
@@ -431,7 +479,7 @@ int main(int argc, char **argv) {
     Case list[] = {T(programs_are_read), T(programs_cut_short_or_changed_are_refused), T(hostile_programs_do_no_harm), T(a_call_gives_what_the_processor_gives),
                    T(training_gives_what_the_processor_gives), T(constraints_give_what_the_processor_gives), T(same_bits_late_or_at_once_stopped_or_not),
                    T(numbers_that_run_away_are_found), T(no_driver_says_what_was_looked_for), T(out_of_memory_comes_before_the_first_step), T(tensors_that_kernels_cannot_count_are_refused), T(a_failing_call_is_named),
-                   T(kernels_are_kept), T(steps_are_graphs)};
+                   T(kernels_are_kept), T(steps_are_graphs), T(loops_are_left_when_the_device_has_ended_them)};
     int bad = run_tests(argc, argv, list, sizeof list / sizeof *list);
     csc_context_free(cx);
     char command[200];

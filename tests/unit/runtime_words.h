@@ -104,7 +104,25 @@ static const char toy_probe_text[] =
     "        h[b] = par[0] > 1e30f ? CSC_NAN : 1;\n"
     TOY_END TOY_HOST("toy_probe", TOY_P(2) TOY_P(3) TOY_P(4) TOY_P(5));
 
-enum { TOY_SAMPLE, TOY_GRAD, TOY_SCORES, TOY_COUNT, TOY_FILL, TOY_FORWARD, TOY_PROBE };
+/* Loops that the device ends: w[0] is set in the fifth turn, or from the start where the loop around has ended. */
+static const char toy_clear_text[] =
+    TOY_KERNEL("toy_clear", "float *work", )
+    TOY_BEGIN "        for (int k = 0; k < 16; k++) work[k] = 0;\n"
+    TOY_END TOY_HOST("toy_clear", TOY_P(2));
+static const char toy_start_text[] =
+    TOY_KERNEL("toy_start", "float *w, const float *around", )
+    TOY_BEGIN "        w[0] = *around; w[1] = 0;\n"
+    TOY_END TOY_HOST("toy_start", TOY_P(2) TOY_P(3));
+static const char toy_turn_text[] =
+    TOY_KERNEL("toy_turn", "float *w, float *all", )
+    TOY_BEGIN "        if (w[0] == 0) { w[1] += 1; *all += 1; w[0] = w[1] >= 5; }\n"
+    TOY_END TOY_HOST("toy_turn", TOY_P(2) TOY_P(3));
+static const char toy_turned_text[] = /* as toy_count by 1, where the loops took the turns that they should */
+    TOY_KERNEL("toy_turned", "const float *work, const float *state, float *next", )
+    TOY_BEGIN "        *next = *state + (work[8] == 25 && work[9] == 5 ? 1 : 1000);\n"
+    TOY_END TOY_HOST("toy_turned", TOY_P(2) TOY_P(3) TOY_P(4));
+
+enum { TOY_SAMPLE, TOY_GRAD, TOY_SCORES, TOY_COUNT, TOY_FILL, TOY_FORWARD, TOY_PROBE, TOY_CLEAR, TOY_START, TOY_TURN, TOY_TURNED };
 
 /* extents: floats, times the batch where `batched` */
 static inline void toy_kernel(Words *w, const char *name, const char *text, int nints, int nptrs, const int64_t *floats, const bool *batched) {
@@ -124,21 +142,45 @@ static inline void toy_entry(Words *w, const char *name, int nin, int nout) {
     w_text(w, name);
     W(w, 0, 0, nin, nout);
 }
-/* nvar, fixed, batch floats, then expressions: 0: the batch, 1: ten, 2: one */
+/* nvar, fixed, batch floats, then expressions: 0: the batch, 1: ten, 2: one, 3: none, 4: two, 5 and 6: is this an odd turn of the outer or inner loop? */
+enum { TOY_OUTER = CSC_VARS, TOY_INNER };
 static inline size_t toy_body(Words *w) {
-    W(w, CSC_VARS + 1, 0, 16, 3, CSC_X_VAR, CSC_VAR_BATCH, 0, 0, CSC_X_INT, 10, 0, 0, CSC_X_INT, 1, 0, 0);
+    W(w, CSC_VARS + 2, 16, 16, 9, CSC_X_VAR, CSC_VAR_BATCH, 0, 0, CSC_X_INT, 10, 0, 0, CSC_X_INT, 1, 0, 0, CSC_X_INT, 0, 0, 0, CSC_X_INT, 2, 0, 0);
+    W(w, CSC_X_VAR, TOY_OUTER, 0, 0, CSC_X_VAR, TOY_INNER, 0, 0, CSC_X_MOD, 5, 4, 0, CSC_X_MOD, 6, 4, 0);
     return w_open(w);
 }
 #define AT(space, which) space, which, 0, -1
 
-static inline Words toy_program(void) {
+#define WORK(i) CSC_AT_FIXED, 0, i, -1
+/* The end of a turn: adds to number `all`; asks after every second one. */
+static inline void toy_turn(Words *w, int flag, int all, int odd) {
+    W(w, CSC_S_LAUNCH, TOY_TURN, 2, WORK(flag), WORK(all));
+    W(w, CSC_S_IF, odd, 5, CSC_S_BREAK_AT, WORK(flag), 0);
+}
+
+/* Up to 10 turns of up to 10 turns. */
+static inline void toy_loops(Words *w) {
+    W(w, CSC_S_LAUNCH, TOY_CLEAR, 2, WORK(0));
+    W(w, CSC_S_FOR, TOY_OUTER, 3, 1, 1);
+    size_t outer = w_open(w);
+    W(w, CSC_S_LAUNCH, TOY_START, 2, WORK(0), WORK(4));
+    W(w, CSC_S_FOR, TOY_INNER, 3, 1, 1);
+    size_t inner = w_open(w);
+    toy_turn(w, 0, 8, 8);
+    w_close(w, inner);
+    toy_turn(w, 4, 9, 7);
+    w_close(w, outer);
+    W(w, CSC_S_LAUNCH, TOY_TURNED, 2, WORK(0), AT(CSC_AT_STATE, 0), AT(CSC_AT_STATE_OUT, 0));
+}
+
+static inline Words toy_program(bool loops) { /* loops: a step counts by some that the device ends */
     Words w = {0};
     float one = 1;
     uint32_t bits;
     memcpy(&bits, &one, 4);
     W(&w, CSC_PROGRAM_MAGIC, 0, 0, TOY_FLOATS, 16, 1, bits);
     w_text(&w, "{}");
-    W(&w, 0, 7); /* tables, kernels */
+    W(&w, 0, loops ? 11 : 7); /* tables, kernels */
     TOY_PUT(&w, "toy_sample", toy_sample_text, 0, 4, L(650, 64, 1, 16), L(0, 1, 1, 1));
     TOY_PUT(&w, "toy_grad", toy_grad_text, 0, 3, L(650, 64, 16), L(0, 1, 1));
     TOY_PUT(&w, "toy_scores", toy_scores_text, 0, 3, L(16, 1, 1), L(1, 0, 0));
@@ -146,14 +188,21 @@ static inline Words toy_program(void) {
     TOY_PUT(&w, "toy_fill", toy_fill_text, 0, 1, L(10), L(0));
     TOY_PUT(&w, "toy_forward", toy_forward_text, 0, 4, L(650, 1, 64, 10), L(0, 0, 1, 1));
     TOY_PUT(&w, "toy_probe", toy_probe_text, 0, 4, L(650, 64, 64, 1), L(0, 1, 1, 1));
+    if (loops) {
+        TOY_PUT(&w, "toy_clear", toy_clear_text, 0, 1, L(16), L(0));
+        TOY_PUT(&w, "toy_start", toy_start_text, 0, 2, L(2, 1), L(0, 0));
+        TOY_PUT(&w, "toy_turn", toy_turn_text, 0, 2, L(2, 1), L(0, 0));
+        TOY_PUT(&w, "toy_turned", toy_turned_text, 0, 3, L(10, 1, 1), L(0, 0, 0));
+    }
     W(&w, 5); /* entries */
     for (int step = 1; step >= 0; step--) {
         toy_entry(&w, step ? "step" : "eval", 2, 2);
         W(&w, 64, 1, 1, 1, 1, 0, 1, 0);
         size_t at = toy_body(&w);
         W(&w, CSC_S_LAUNCH, TOY_SAMPLE, 0, AT(CSC_AT_PARAM, 0), AT(CSC_AT_IN, 0), AT(CSC_AT_IN, 1), AT(CSC_AT_BATCH, 0));
-        if (step) {
-            W(&w, CSC_S_LAUNCH, TOY_GRAD, 1, AT(CSC_AT_GRAD, 0), AT(CSC_AT_IN, 0), AT(CSC_AT_BATCH, 0));
+        if (step) W(&w, CSC_S_LAUNCH, TOY_GRAD, 1, AT(CSC_AT_GRAD, 0), AT(CSC_AT_IN, 0), AT(CSC_AT_BATCH, 0));
+        if (step && loops) toy_loops(&w);
+        else if (step) {
             W(&w, CSC_S_FOR, CSC_VARS, 2, 1, 9); /* from 1 below 10 by 9: once */
             size_t body = w_open(&w);
             W(&w, CSC_S_LAUNCH, TOY_COUNT, 2, AT(CSC_AT_STATE, 0), AT(CSC_AT_STATE_OUT, 0), 2);
