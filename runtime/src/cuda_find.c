@@ -53,6 +53,17 @@ static void *try_folder(const char *folder, const char *file, RtText *looked) {
     return l;
 }
 
+/* In one of n folders (NULL: none), or in what each has `inside`. */
+static void *try_folders(const char *const *folder, size_t n, const char *inside, const char *file, RtText *looked) {
+    void *l = NULL;
+    for (size_t i = 0; i < n && !l; i++) {
+        char *path = folder[i] && *folder[i] ? rt_format("%s%s", folder[i], inside) : NULL;
+        l = try_folder(path, file, looked);
+        free(path);
+    }
+    return l;
+}
+
 static bool symbols(void *library, const char *const *name, void *to, size_t n, const char *path, RtText *looked) {
     for (size_t i = 0; i < n; i++) {
         void *s = dlsym(library, name[i]);
@@ -92,8 +103,9 @@ bool cuda_open_driver(CuApi *c, RtText *looked) {
     if (own && *own) c->library = try_open(own, looked); /* what was named, and nothing else */
     else {
         c->library = try_open("libcuda.so.1", looked);
-        if (!c->library) c->library = try_folder("/usr/lib/x86_64-linux-gnu", "libcuda.so.1", looked);
-        if (!c->library) c->library = try_folder("/usr/lib/wsl/lib", "libcuda.so.1", looked);
+        /* containers have the host's driver in the first two, and do not always tell the loader */
+        static const char *const usual[] = {"/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/wsl/lib", "/run/opengl-driver/lib"};
+        if (!c->library) c->library = try_folders(usual, sizeof usual / sizeof *usual, "", "libcuda.so.1", looked);
     }
     if (!c->library) return false;
     bool ok = symbols(c->library, names, &c->init, sizeof names / sizeof *names, own && *own ? own : "libcuda.so.1", looked);
@@ -110,16 +122,13 @@ bool cuda_open_rtc(RtcApi *r, RtText *looked) {
     static const char *const names[] = {RTC_CALLS(X) "nvrtcGetErrorString"};
 #undef X
     static const char *const versions[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"};
-    const char *own = getenv("CSC_NVRTC"), *cuda = getenv("CUDA_HOME");
+    const char *own = getenv("CSC_NVRTC"), *const cuda[] = {getenv("CUDA_HOME"), getenv("CUDA_PATH"), "/usr/local/cuda", "/opt/cuda", "/usr/local/cuda-*"};
     *r = (RtcApi){0};
     if (own && *own) r->library = try_open(own, looked);
     else {
         for (size_t i = 0; i < sizeof versions / sizeof *versions && !r->library; i++) r->library = try_open(versions[i], looked);
-        char *lib64 = cuda && *cuda ? rt_join(cuda, "lib64") : NULL;
-        if (!r->library) r->library = try_folder(lib64, "libnvrtc.so*", looked);
-        if (!r->library) r->library = try_folder("/usr/local/cuda/lib64", "libnvrtc.so*", looked);
+        if (!r->library) r->library = try_folders(cuda, sizeof cuda / sizeof *cuda, "/lib64", "libnvrtc.so*", looked);
         if (!r->library) r->library = try_python("libnvrtc.so*", looked);
-        free(lib64);
     }
     if (!r->library) return false;
     bool ok = symbols(r->library, names, &r->version, sizeof names / sizeof *names, own && *own ? own : "libnvrtc", looked);

@@ -277,6 +277,12 @@ TEST(no_driver_says_what_was_looked_for) {
     setenv("CSC_CUDA_DRIVER", "/no/such/driver.so", 1);
     CHECK(csc_device_open(cx, 0, &d) == CSC_DEVICE);
     CHECK(says("looked for: /no/such/driver.so (no such file)"));
+    unsetenv("CSC_CUDA_DRIVER"); /* this machine may have one */
+    if (csc_device_open(cx, 0, &d) == CSC_OK) csc_device_close(d);
+    else if (strstr(csc_error(cx), "no CUDA driver was found")) {
+        CHECK(strstr(csc_error(cx), "libcuda.so.1 (not on the loader's path)"));
+        CHECK(says("/usr/local/nvidia/lib64/libcuda.so.1, "));
+    } else csc_error_clear(cx);
     setenv("CSC_CUDA_DRIVER", keep, 1);
     setenv("CSC_SHIM_VERSION", "10020", 1);
     CHECK(csc_device_open(cx, 0, &d) == CSC_DEVICE);

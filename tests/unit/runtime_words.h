@@ -18,8 +18,7 @@ static inline void w_all(Words *w, size_t n, const int64_t *v) {
     for (size_t i = 0; i < n; i++) w_put(w, v[i]);
 }
 #define W(w, ...) w_all((w), sizeof((int64_t[]){__VA_ARGS__}) / 8, (int64_t[]){__VA_ARGS__})
-static inline void w_text(Words *w, const char *s) {
-    size_t len = strlen(s);
+static inline void w_bytes(Words *w, const char *s, size_t len) {
     w_put(w, (int64_t)len);
     for (size_t i = 0; i < len; i += 8) {
         int64_t v = 0;
@@ -27,6 +26,7 @@ static inline void w_text(Words *w, const char *s) {
         w_put(w, v);
     }
 }
+static inline void w_text(Words *w, const char *s) { w_bytes(w, s, strlen(s)); }
 /* A part whose number of words goes before it. */
 static inline size_t w_open(Words *w) { return w_put(w, 0), w->n; }
 static inline void w_close(Words *w, size_t at) { w->at[at - 1] = (int64_t)(w->n - at); }
@@ -124,6 +124,12 @@ static const char toy_turned_text[] = /* as toy_count by 1, where the loops took
 
 enum { TOY_SAMPLE, TOY_GRAD, TOY_SCORES, TOY_COUNT, TOY_FILL, TOY_FORWARD, TOY_PROBE, TOY_CLEAR, TOY_START, TOY_TURN, TOY_TURNED };
 
+typedef struct ToyImages { /* of all kernels, in their order; arch NULL: none */
+    const char *arch;
+    csc_kernel_text *kernel;
+} ToyImages;
+static ToyImages toy_images;
+
 /* extents: floats, times the batch where `batched` */
 static inline void toy_kernel(Words *w, const char *name, const char *text, int nints, int nptrs, const int64_t *floats, const bool *batched) {
     w_text(w, name);
@@ -133,7 +139,12 @@ static inline void toy_kernel(Words *w, const char *name, const char *text, int 
     for (int i = 0; i < nptrs; i++) W(w, CSC_X_INT, floats[i], 0, 0, CSC_X_MUL, 2 * i + 1, 0, 0);
     W(w, nptrs);
     for (int i = 0; i < nptrs; i++) W(w, CSC_F32, batched[i] ? 2 * i + 2 : 2 * i + 1);
-    W(w, 0); /* images */
+    W(w, toy_images.arch != NULL);
+    for (const csc_kernel_text *k = toy_images.kernel; toy_images.arch && k; k = strcmp(k->name, name) ? k + 1 : NULL) {
+        if (strcmp(k->name, name)) continue;
+        w_text(w, toy_images.arch);
+        w_bytes(w, k->image, k->image_len + 1);
+    }
 }
 #define TOY_PUT(w, name, text, nints, n, floats, batched) toy_kernel(w, name, text, nints, n, (int64_t[])floats, (bool[])batched)
 #define L(...) {__VA_ARGS__}
