@@ -9,7 +9,8 @@ enum {
     FOLD_THREADS = 256,
     BATCH_GUESS = 64,  /* samples, where the shape of a block depends on how many there may be */
     SHARE_LEAST = 8,   /* entries a thread adds */
-    PART_LEAST = 16384, PARTS_MOST = 64
+    PART_LEAST = 16384, PARTS_MOST = 64,
+    ALONE_MOST = 16384, ALONE_THREADS = 512 /* a block that makes all results of few numbers */
 };
 
 static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
@@ -140,7 +141,11 @@ static Block block_of(const Walk *w) {
     }
     if (!w->d->batched) b.x = least(b.x, 2 * power_below(b.results));
     while (b.x * b.y < 32) b.x *= 2;
-    int64_t blocks = ceil_div(b.results, b.x);
+    int64_t blocks = ceil_div(b.results, b.x), all = 2 * power_below(b.results - 1);
+    if (!w->d->batched && blocks > 1 && all * b.y <= ALONE_THREADS && b.results * folded <= ALONE_MOST) {
+        b.x = all; /* one block, which gpu_merge.c can make part of another launch */
+        return b;
+    }
     if (folded >= 4 * PART_LEAST && blocks < PARTS_MOST) b.parts = least(PARTS_MOST / blocks, folded / PART_LEAST);
     return b;
 }
