@@ -133,6 +133,19 @@ TEST(products) {
             }
 }
 
+TEST(wide_gradients) { /* so many channels that tiles copy what they read */
+    static const Product wide[] = {{3, 261, 6, 7, 3, 1, 1, 1, 1}, {259, 4, 3, 3, 3, 1, 1, 0, 0}, {4, 256, 9, 8, 3, 2, 1, 1, 1},
+                                   {257, 3, 5, 4, 3, 1, 2, 2, 2}, {19, 258, 2, 2, 3, 1, 1, 1, 1}, {2, 257, 14, 12, 2, 3, 1, 0, 0}};
+    for (uint64_t seed = 0; seed < 6 * many(6); seed++) {
+        Arena *a = arena_new();
+        Rng r = {seed};
+        int64_t batch = seed & 1 ? 7 : 4;
+        OpTest t = product_graph(a, &r, &wide[seed % 6], OP_conv_grad, seed / 6 & 1, batch);
+        run_one(t, a, "wide gradient", 3 * seed + seed / 6 % 3, batch);
+        arena_free(a);
+    }
+}
+
 TEST(measured_tiles) { /* what cscc autotune may find is as right as what the model chooses */
     uint64_t seed = 0;
     for (size_t i = 0; i < sizeof products / sizeof *products; i++)
@@ -272,7 +285,7 @@ TEST(groups_between_statistics) {
 
 int main(int argc, char **argv) {
     static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
-                                 T(products), T(measured_tiles),       T(dense_products),  T(large_sums),
+                                 T(products), T(wide_gradients), T(measured_tiles),     T(dense_products),  T(large_sums),
                                  T(groups),         T(groups_between_statistics)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
