@@ -62,9 +62,9 @@ static void print_memory(const Compile *c) {
             printf("\n");
             continue;
         }
-        printf("  %s: workspace %.2f MB", e->name, 4e-6 * (double)e->fixed_floats);
+        printf("  %s: workspace %.2f MB", e->name, 4e-6 * (double)(e->fixed_floats - e->lane_floats));
         if (e->batch_floats) printf(" and %.3f MB for each sample", 4e-6 * (double)e->batch_floats);
-        printf(", %.2f MB for each thread\n", 1e-6 * (double)e->thread_bytes);
+        printf(", %.2f MB for each thread\n", 1e-6 * (double)e->thread_bytes + 4e-6 * (double)e->lane_floats);
     }
 }
 

@@ -224,9 +224,9 @@ static void say_memory(const Compile *c, const Recipe *r, const Model *m) {
         const char *names[2] = {s->step_entry, s->eval_entry};
         for (int k = 0; k < 2; k++) {
             const csc_entry *e = csc_net_entry(m->net, names[k]);
-            size_t n = e ? csc_net_workspace_bytes(m->net, e, s->batch) : 0;
+            size_t n = e ? csc_net_workspace_bytes(m->net, e, s->batch) - e->lane_bytes : 0;
             if (n > workspace) workspace = n;
-            if (e && e->thread_bytes > thread) thread = e->thread_bytes;
+            if (e && e->thread_bytes + e->lane_bytes > thread) thread = e->thread_bytes + e->lane_bytes;
         }
         int need = s->optimizer.kind == CSC_SGD ? 1 : 2;
         if (need > moments) moments = need;

@@ -54,6 +54,7 @@ static Val space_start(Emit *e, const Lptr *p) {
                                              [SP_PARAM] = CALL(params), [SP_GRAD] = CALL(grads), [SP_STATE] = CALL(state),
                                              [SP_STATE_OUT] = CALL(state_out), [SP_TUNABLE] = CALL(tunables)};
     if (p->space == SP_TABLE || p->space == SP_FTABLE) return e->tables[p->which];
+    if (p->space == SP_LANE) return e->lane;
     bool list = p->space == SP_IN || p->space == SP_OUT;
     Val *known = list ? &e->lists[p->space == SP_OUT][p->which] : &e->spaces[p->space];
     if (*known) return *known;
@@ -62,7 +63,7 @@ static Val space_start(Emit *e, const Lptr *p) {
     *known = call_field(e, e->ptr, field[p->space]);
     if (list) *known = emit_field(e, e->ptr, *known, 8 * (uint64_t)p->which, "");
     if (p->space == SP_BATCH) {
-        Val fixed = emit_i64(e, e->e->fixed_floats);
+        Val fixed = emit_i64(e, e->e->fixed_floats - e->e->lane_floats);
         *known = LLVMBuildGEP2(e->b, e->f32, *known, &fixed, 1, "");
     }
     LLVMPositionBuilderAtEnd(e->b, back);
@@ -106,6 +107,91 @@ static int32_t most_args(const LpModule *m) {
     return most;
 }
 
+static Val args_block(Emit *e) { return LLVMBuildAlloca(e->b, LLVMArrayType2(e->i64, (uint64_t)most_args(e->m)), "args"); }
+
+/* ---- lanes ---- */
+static Val store_env(Emit *e, int32_t slot, Val v) {
+    Val byte = emit_i64(e, 8 * (int64_t)slot);
+    return LLVMBuildStore(e->b, v, LLVMBuildInBoundsGEP2(e->b, e->i8, e->env, &byte, 1, ""));
+}
+
+enum { ENV_CALL, ENV_LANE, ENV_ALONE, ENV_VARS }; /* eight bytes each */
+
+/* void lane(env, number, scratch): a task of the pool, or called by the entry for one lane after the other. */
+static Val lane_function(Emit *e, const Ls *s, Val env_slots[]) {
+    LLVMBasicBlockRef back = LLVMGetInsertBlock(e->b);
+    Emit outer = *e;
+    e->fn = emit_function(e, arena_printf(e->a, "lane_%s", e->e->name ? e->e->name : ""), e->task, REACH_FILE);
+    emit_attribute(e, e->fn, "optnone");
+    emit_attribute(e, e->fn, "noinline");
+    Val env = LLVMGetParam(e->fn, 0), scratch = LLVMGetParam(e->fn, 2);
+    e->alone = e->env = NULL;
+    e->launches = 0;
+    memset(e->spaces, 0, sizeof e->spaces);
+    e->lists[0] = ARENA_ARRAY(e->a, Val, e->e->nin);
+    e->lists[1] = ARENA_ARRAY(e->a, Val, e->e->nout);
+    e->start = emit_block(e, "");
+    LLVMBasicBlockRef body = emit_block(e, "");
+    LLVMPositionBuilderAtEnd(e->b, e->start);
+    emit_open_slots(e, e->e->nvar);
+    e->args = args_block(e);
+    e->call = emit_field(e, e->ptr, env, 8 * ENV_CALL, "call");
+    e->scratch = scratch;
+    Val shared = emit_field(e, e->ptr, env, 8 * ENV_LANE, ""), own = emit_address(e, scratch, emit_i64(e, e->e->thread_bytes / 4));
+    Val none = LLVMBuildICmp(e->b, LLVMIntEQ, shared, LLVMConstNull(e->ptr), "");
+    e->lane = pure_here(e, LLVMBuildSelect(e->b, none, own, shared, "lane"));
+    e->whole = pure_here(e, LLVMBuildZExt(e->b, call_field(e, e->i32, CALL(batch)), e->i64, ""));
+    for (int32_t i = 0; i < e->nvar; i++)
+        if (env_slots[i]) e->slot[i] = pure_here(e, emit_field(e, e->i64, env, 8 * (uint64_t)(ENV_VARS + i), ""));
+    e->slot[s->var] = LLVMGetParam(e->fn, 1);
+    e->slot[s->alone] = pure_here(e, emit_field(e, e->i64, env, 8 * ENV_ALONE, ""));
+    LLVMBuildStore(e->b, e->slot[LP_VAR_BATCH], e->args);
+    LLVMBuildBr(e->b, body);
+    LLVMPositionBuilderAtEnd(e->b, body);
+    emit_list(e, s->body);
+    LLVMBuildRetVoid(e->b);
+    Val f = e->fn;
+    LxMap memo = e->memo; /* its turns go on */
+    *e = outer;
+    e->memo = memo;
+    LLVMPositionBuilderAtEnd(e->b, back);
+    return f;
+}
+
+/* Lanes run at the same time, each on one thread, where there are enough of them; else one after the other, and launches use the pool. */
+void emit_lanes(Emit *e, const Ls *s) {
+    Val n = emit_int(e, s->hi);
+    Val *slots = arena_copy(e->a, e->slot, sizeof *e->slot * (size_t)e->nslot);
+    Val threads = LLVMBuildZExt(e->b, call_field(e, e->i32, CALL(threads)), e->i64, "");
+    Val pool = LLVMBuildICmp(e->b, LLVMIntNE, call_field(e, e->ptr, CALL(parallel_for)), LLVMConstNull(e->ptr), "");
+    Val known = LLVMBuildICmp(e->b, LLVMIntNE, threads, emit_i64(e, 0), ""), enough = LLVMBuildICmp(e->b, LLVMIntSGE, n, threads, "");
+    Val together = LLVMBuildAnd(e->b, LLVMBuildAnd(e->b, pool, known, ""), enough, "");
+    store_env(e, ENV_CALL, LLVMBuildSelect(e->b, together, e->alone, e->call, ""));
+    Val at = emit_address(e, e->scratch, emit_i64(e, -e->e->lane_floats));
+    store_env(e, ENV_LANE, LLVMBuildSelect(e->b, together, LLVMConstNull(e->ptr), at, ""));
+    store_env(e, ENV_ALONE, LLVMBuildZExt(e->b, together, e->i64, ""));
+    for (int32_t i = 0; i < e->nvar; i++)
+        if (slots[i]) store_env(e, ENV_VARS + i, slots[i]);
+    Val task = lane_function(e, s, slots), bytes = emit_i64(e, e->e->thread_bytes + 4 * e->e->lane_floats);
+    Val args[] = {LLVMBuildSelect(e->b, together, e->call, e->alone, ""), n, task, e->env, bytes, e->scratch};
+    LLVMBuildCall2(e->b, launch_type(e), e->launch, args, 6, "");
+}
+
+static bool has_lanes(const Ls *s) {
+    for (; s; s = s->next)
+        if (s->kind == LS_LANES || has_lanes(s->body) || has_lanes(s->orelse)) return true;
+    return false;
+}
+
+static void open_lanes(Emit *e, int32_t nvar) {
+    Val size = emit_i64(e, sizeof(csc_call)), field = emit_i64(e, CALL(parallel_for));
+    e->alone = LLVMBuildAlloca(e->b, LLVMArrayType2(e->i64, (sizeof(csc_call) + 7) / 8), "alone");
+    LLVMBuildMemCpy(e->b, e->alone, 8, e->call, 8, size);
+    LLVMBuildStore(e->b, LLVMConstNull(e->ptr), LLVMBuildInBoundsGEP2(e->b, e->i8, e->alone, &field, 1, ""));
+    e->env = LLVMBuildAlloca(e->b, LLVMArrayType2(e->i64, (uint64_t)(ENV_VARS + nvar)), "env");
+}
+
+
 Val emit_entry(Emit *e, const LpEntry *entry) {
     if (!e->launch) e->launch = launch_function(e);
     const char *name = arena_printf(e->a, "entry_%s", entry->name ? entry->name : "");
@@ -115,13 +201,14 @@ Val emit_entry(Emit *e, const LpEntry *entry) {
     e->k = NULL;
     e->e = entry;
     e->call = LLVMGetParam(e->fn, 0);
+    e->alone = e->env = e->lane = NULL;
     e->launches = 0;
     memset(e->spaces, 0, sizeof e->spaces);
     e->lists[0] = ARENA_ARRAY(e->a, Val, entry->nin);
     e->lists[1] = ARENA_ARRAY(e->a, Val, entry->nout);
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, ""));
     emit_open_slots(e, entry->nvar);
-    e->args = LLVMBuildAlloca(e->b, LLVMArrayType2(e->i64, (uint64_t)most_args(e->m)), "args");
+    e->args = args_block(e);
     Val size = call_field(e, e->i32, CALL(size)), batch = call_field(e, e->i32, CALL(batch));
     Val small = LLVMBuildICmp(e->b, LLVMIntULT, size, LLVMConstInt(e->i32, sizeof(csc_call), 0), "");
     Val empty = LLVMBuildICmp(e->b, LLVMIntEQ, batch, LLVMConstInt(e->i32, 0, 0), "");
@@ -131,6 +218,7 @@ Val emit_entry(Emit *e, const LpEntry *entry) {
     LLVMBuildRet(e->b, LLVMConstInt(e->i32, 1, 0));
     LLVMPositionBuilderAtEnd(e->b, good);
     e->start = good;
+    if (has_lanes(entry->body)) open_lanes(e, entry->nvar);
     e->whole = e->slot[LP_VAR_BATCH] = pure_here(e, LLVMBuildZExt(e->b, batch, e->i64, ""));
     e->slot[LP_VAR_SEED] = pure_here(e, call_field(e, e->i64, CALL(seed)));
     e->slot[LP_VAR_STEP] = pure_here(e, call_field(e, e->i64, CALL(step)));

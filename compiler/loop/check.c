@@ -14,6 +14,7 @@ typedef struct Check {
     int32_t nvar;
     int64_t statements; /* of the kernel, unrolled */
     int loops;          /* around, not unrolled */
+    bool lanes;         /* in an LS_LANES */
     enum Level { PLAIN, BLOCK, THREAD, WARP } level; /* of code: a kernel without threads or an entry; a block, a thread, a warp's places */
     bool *of_thread;    /* variables that are set in regions */
     int most_lanes;
@@ -165,6 +166,9 @@ static void check_lptr(Check *c, const Lptr *p, bool is_int, bool writes) {
     case SP_IN: n = c->e->nin; break;
     case SP_OUT: n = c->e->nout; break;
     case SP_TABLE: case SP_FTABLE: n = (int64_t)c->m->tables.len; break;
+    case SP_LANE:
+        if (!c->lanes) wrong(c, "memory of a lane where none runs");
+        break;
     case SP_FIXED: case SP_BATCH: case SP_PARAM: case SP_GRAD: case SP_STATE: case SP_STATE_OUT: case SP_TUNABLE: break;
     case SP_KINDS: wrong(c, "no such space");
     }
@@ -174,7 +178,7 @@ static void check_lptr(Check *c, const Lptr *p, bool is_int, bool writes) {
         const LpTable *t = &c->m->tables.at[p->which];
         if (t->is_int != is_int) wrong(c, "table %d is %s", (int)p->which, t->is_int ? "of integers" : "of floats");
     }
-    bool writable = p->space == SP_FIXED || p->space == SP_BATCH || p->space == SP_OUT || p->space == SP_GRAD || p->space == SP_STATE_OUT;
+    bool writable = p->space == SP_FIXED || p->space == SP_BATCH || p->space == SP_LANE || p->space == SP_OUT || p->space == SP_GRAD || p->space == SP_STATE_OUT;
     if (writes && !writable) wrong(c, "a kernel writes to space %d", (int)p->space);
     if (p->plus) check_x(c, p->plus, 0);
 }
@@ -221,6 +225,20 @@ static void check_for(Check *c, const Ls *s) {
     c->known.known[s->var] = false;
     c->set_by_loop[s->var] = false;
     c->over[s->var] = true;
+}
+
+static void check_lanes(Check *c, const Ls *s) {
+    if (c->k || c->lanes) wrong(c, c->k ? "a kernel runs lanes" : "lanes in lanes");
+    int loops = c->loops;
+    check_x(c, s->hi, 0);
+    check_var(c, s->var);
+    check_var(c, s->alone);
+    c->set_by_loop[s->var] = c->set_by_loop[s->alone] = c->lanes = true;
+    c->loops = 0;
+    check_list(c, s->body);
+    c->loops = loops;
+    c->set_by_loop[s->var] = c->set_by_loop[s->alone] = c->lanes = false;
+    c->over[s->var] = c->over[s->alone] = true;
 }
 
 static void check_launch(Check *c, const Ls *s) {
@@ -344,6 +362,7 @@ static void check_one(Check *c, const Ls *s) {
         return;
     case LS_STORE: case LS_STORE_STRIDED: check_store(c, s); return;
     case LS_LAUNCH: check_launch(c, s); return;
+    case LS_LANES: check_lanes(c, s); return;
     case LS_F2VAR:
         if (c->k || !s->ptrs) wrong(c, "reads a variable from memory in a kernel");
         check_lptr(c, s->ptrs, false, false);
@@ -414,6 +433,8 @@ static void check_entry(Check *c, const LpEntry *e) {
     if (e->nvar < LP_VARS) wrong(c, "%d variables", (int)e->nvar);
     if (e->fixed_floats < 0 || e->batch_floats < 0 || e->fixed_floats % 16 || e->batch_floats % 16)
         wrong(c, "a workspace of %lld + batch * %lld floats (multiples of 16 are needed)", (long long)e->fixed_floats, (long long)e->batch_floats);
+    if (e->lane_floats < 0 || e->lane_floats % 16 || e->lane_floats > e->fixed_floats)
+        wrong(c, "lanes of %lld floats in a workspace of %lld", (long long)e->lane_floats, (long long)e->fixed_floats);
     open_vars(c, e->nvar);
     check_list(c, e->body);
     c->e = NULL;

@@ -42,6 +42,8 @@ static void after_write(Ev *e, const Mem *p, int64_t at, Mark *k, const char *ho
         k->write_epoch = e->arrival.at[k->copy - 1];
         k->copy = 0;
     }
+    if (k->wrote_in > e->lanes_from && k->wrote_in <= e->lane_from)
+        eval_fail(e, "%s entry %lld of %s that another lane writes", how, (long long)at, p->r->name);
     if (k->wrote_in != e->launch) return;
     if (k->writer != e->point)
         eval_fail(e, "%s entry %lld of %s that point %d of this launch writes%s", how, (long long)at, p->r->name, (int)k->writer,
@@ -85,6 +87,8 @@ void eval_write(Ev *e, const Mem *p, int64_t index, float f) {
         int n;
         for (Mark *k = marks_of(e, p, at, &n); n > 0; n--, k++) {
             after_write(e, p, at, k, "writes");
+            if (k->read_in > e->lanes_from && k->read_in <= e->lane_from)
+                eval_fail(e, "writes entry %lld of %s that another lane reads", (long long)at, p->r->name);
             if (k->read_in == e->launch && k->reader != e->point)
                 eval_fail(e, "writes entry %lld of %s that another point of this launch reads", (long long)at, p->r->name);
             if (k->read_in == e->launch && k->read_thread != e->thread && k->read_epoch == e->epoch)
@@ -289,10 +293,11 @@ static Mem point_to(Ev *e, const Lptr *p, Name name, LpElem elem) {
     int64_t batch = e->call->batch, at = p->offset;
     Mem m = {.name = name, .elem = elem};
     switch (p->space) {
-    case SP_FIXED: m.r = &e->work; m.hi = e->entry->fixed_floats; break;
+    case SP_FIXED: m.r = &e->work; m.hi = e->entry->fixed_floats - e->entry->lane_floats; break;
+    case SP_LANE: m.r = &e->lane; break;
     case SP_BATCH:
         m.r = &e->work;
-        m.lo = e->entry->fixed_floats;
+        m.lo = e->entry->fixed_floats - e->entry->lane_floats;
         m.hi = m.lo + batch * e->entry->batch_floats;
         at = m.lo + p->offset * batch;
         break;
@@ -306,7 +311,7 @@ static Mem point_to(Ev *e, const Lptr *p, Name name, LpElem elem) {
     case SP_TABLE: case SP_FTABLE: m.r = &e->tables[p->which]; break;
     case SP_KINDS: BUG("space %d", (int)p->space);
     }
-    if (p->space > SP_BATCH) m.hi = m.r->len;
+    if (p->space != SP_FIXED && p->space != SP_BATCH) m.hi = m.r->len;
     if (m.r->len == UNKNOWN) m.lo = -UNKNOWN;
     m.at = at + (p->plus ? eval_whole(e, p->plus) : 0);
     if (elem == LP_BF16) m.at *= 2, m.lo *= 2, m.hi *= 2;
@@ -400,6 +405,25 @@ static void run_launch(Ev *e, const Ls *s) {
     e->var = outer;
 }
 
+/* One after the other; odd ones are told that they run alone: that must make no difference. */
+static void run_lanes(Ev *e, const Ls *s) {
+    int64_t n = eval_whole(e, s->hi), len = e->entry->lane_floats;
+    size_t vars = sizeof *e->var * (size_t)e->entry->nvar;
+    int64_t *outer = arena_copy(e->a, e->var, vars);
+    e->lanes_from = e->launch;
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(e->var, outer, vars);
+        e->var[s->var] = i;
+        e->var[s->alone] = i & 1;
+        e->lane_from = e->launch;
+        for (int64_t k = 0; k < len; k++) ((float *)e->lane.base)[k] = NAN;
+        memset(e->lane.marks, 0, sizeof *e->lane.marks * (size_t)(len * e->marks_per_float));
+        eval_list(e, s->body);
+    }
+    e->lanes_from = e->lane_from = 0;
+    memcpy(e->var, outer, vars);
+}
+
 static bool run_one(Ev *e, const Ls *s) {
     e->memo.turn++;
     switch (s->kind) {
@@ -420,6 +444,7 @@ static bool run_one(Ev *e, const Ls *s) {
     case LS_SET: run_set(e, s); return false;
     case LS_STORE: case LS_STORE_STRIDED: run_store(e, s); return false;
     case LS_LAUNCH: run_launch(e, s); return false;
+    case LS_LANES: run_lanes(e, s); return false;
     case LS_F2VAR: e->var[s->var] = to_int(float_at(e, s->ptrs)); return false;
     case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT:
         eval_block_statement(e, s);
@@ -448,6 +473,7 @@ static void open_regions(Ev *e) {
     int64_t work = t->fixed_floats + (int64_t)c->batch * t->batch_floats;
     e->work = region(e, "workspace", c->workspace, work, true);
     for (int64_t i = 0; i < work && c->workspace; i++) ((float *)c->workspace)[i] = NAN; /* it promises nothing */
+    e->lane = region(e, "the lane's memory", arena_alloc(e->a, sizeof(float) * (size_t)(t->lane_floats + 16)), t->lane_floats, true);
     e->params = region(e, "parameters", c->params, e->m->param_floats, false);
     e->grads = region(e, "gradients", c->grads, e->m->param_floats, true);
     e->state = region(e, "state", c->state, e->m->state_floats, false);

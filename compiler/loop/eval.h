@@ -41,12 +41,13 @@ typedef struct Ev {
     const csc_call *call;
     const LpEntry *entry;
     const LpKernel *k; /* NULL: in the entry itself */
-    Region work, params, grads, state, state_out, tunables, *in, *out, *tables;
+    Region work, lane, params, grads, state, state_out, tunables, *in, *out, *tables;
     int marks_per_float; /* 2 where halves of floats are written */
     int64_t *var;
     EvReg *reg; /* of the point, or of the thread */
     Mem *ptr;
     uint32_t launch;
+    uint32_t lanes_from, lane_from; /* the last launches before the lanes that run, before this lane; equal: in the first, or in none */
     int64_t point, batch; /* of the launch */
     /* block kernels */
     int32_t thread;     /* ALL: at block level */

@@ -99,13 +99,18 @@ typedef enum LsKind {
     /* entries only */
     LS_LAUNCH, /* kernel for grid points 0 .. grid-1, with pointers and integers; all are done when the next statement runs */
     LS_F2VAR,  /* variable var = the float at ptrs[0], converted as by LX_F2I */
+    LS_LANES,  /* body for var = 0 .. hi-1, in any order, or at the same time on several threads. A lane starts with the variables as they are
+                  before the statement; those it sets are its own and gone with it. SP_LANE is its own too and holds anything at the start.
+                  Memory that one lane writes no other touches. Variable `alone`: nonzero where all launches of the lane run on one thread
+                  (it may choose how work is cut, never what comes out). Not in another LS_LANES */
     LS_KINDS
 } LsKind;
 
 /* Memory that entries hand to kernels. Everything but IN and OUT is 64-byte aligned at offset 0. */
 typedef enum LpSpace {
     SP_FIXED,   /* workspace, same size for every batch: float `offset` of it */
-    SP_BATCH,   /* workspace, grows with the batch: float fixed_floats + offset * batch */
+    SP_BATCH,   /* workspace, grows with the batch: float fixed_floats - lane_floats + offset * batch */
+    SP_LANE,    /* workspace of a lane (LS_LANES) */
     SP_IN, SP_OUT, /* input, output `which` of the entry */
     SP_PARAM, SP_GRAD, SP_STATE, SP_STATE_OUT, SP_TUNABLE, /* blocks of the call; SP_STATE_OUT may be the same memory as SP_STATE */
     SP_TABLE,   /* LpModule.tables[which], int32; offset and plus count its entries. For parameters of LP_I32 */
@@ -144,6 +149,7 @@ typedef struct Ls {
     bool aligned;           /* STORE: as LX_LOAD's; no count */
     LxKind op;              /* WARP */
     int32_t var, reg, ptr;
+    int32_t alone;          /* LANES */
     int32_t kernel;         /* LAUNCH: index into LpModule.kernels */
     const Lx *lo, *hi, *step, *cond, *index, *value, *count, *stride, *reg_at, *grid;
     const LsMma *mma;
@@ -208,6 +214,7 @@ typedef struct LpEntry {
     int32_t nvar;         /* variables, >= LP_VARS */
     const Ls *body;
     int64_t fixed_floats, batch_floats; /* workspace: fixed + batch * batch_floats; multiples of 16 */
+    int64_t lane_floats;  /* of the fixed ones, memory of a lane, at the end of all; lanes that run at the same time have some in their threads' scratch */
     int64_t thread_bytes;               /* scratch of a thread: at least lp_thread_bytes of each kernel launched */
 } LpEntry;
 
@@ -271,6 +278,7 @@ Ls *ls_group(Arena *a);
 Ls *ls_wait(Arena *a, int under_way);
 Ls *ls_launch(Arena *a, int32_t kernel, const Lx *grid, const Lptr *ptrs, size_t nptrs, const Lx *const *ints, size_t nints); /* copies */
 Ls *ls_f2var(Arena *a, int32_t var, Lptr at);
+Ls *ls_lanes(Arena *a, int32_t var, int32_t alone, const Lx *n, const Ls *body);
 
 /* ---- the noun's tools ---- */
 int32_t lp_launch_ptrs(const LpKernel *k);  /* pointers that a launch passes */

@@ -380,6 +380,15 @@ Ls *ls_f2var(Arena *a, int32_t var, Lptr at) {
     return s;
 }
 
+Ls *ls_lanes(Arena *a, int32_t var, int32_t alone, const Lx *n, const Ls *body) {
+    Ls *s = ls_new(a, LS_LANES);
+    s->var = var;
+    s->alone = alone;
+    s->hi = n;
+    s->body = body;
+    return s;
+}
+
 /* ---- sizes ---- */
 int32_t lp_launch_ptrs(const LpKernel *k) {
     int32_t n = 0;

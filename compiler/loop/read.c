@@ -284,9 +284,14 @@ static Ls *launch(Reader *r) {
     return ls_launch(r->a, kernel, grid, ptrs.at, ptrs.len, ints.at, ints.len);
 }
 
+static int32_t variable(Reader *r) {
+    int32_t n;
+    if (!numbered(r, 'v', &n)) expected(r, "expected a variable (v0, v1, ...)");
+    return n;
+}
+
 static Ls *for_loop(Reader *r) {
-    int32_t var;
-    if (!numbered(r, 'v', &var)) expected(r, "expected a variable (v0, v1, ...)");
+    int32_t var = variable(r);
     need(r, "=");
     const Lx *lo = integer(r);
     need(r, "..");
@@ -294,6 +299,15 @@ static Ls *for_loop(Reader *r) {
     int64_t by = take(r, "step") ? whole(r) : 1;
     bool unroll = take(r, "unroll");
     return ls_for(r->a, var, lo, hi, by, unroll, list(r));
+}
+
+static Ls *lanes(Reader *r) {
+    int32_t var = variable(r);
+    need(r, "alone");
+    int32_t alone = variable(r);
+    need(r, "..");
+    const Lx *n = integer(r);
+    return ls_lanes(r->a, var, alone, n, list(r));
 }
 
 static Ls *store(Reader *r, bool strided) {
@@ -362,6 +376,7 @@ static Ls *statement(Reader *r) {
         vec_push(r->a, &r->let, x);
     }
     if (take(r, "for")) return for_loop(r);
+    if (take(r, "lanes")) return lanes(r);
     if (take(r, "if")) {
         const Lx *c = integer(r);
         const Ls *yes = list(r), *no = take(r, "else") ? list(r) : NULL;
@@ -493,6 +508,7 @@ static void entry(Reader *r) {
     need(r, "vars"), e.nvar = small(r, 1000000);
     need(r, "fixed"), e.fixed_floats = whole(r);
     need(r, "batch"), e.batch_floats = whole(r);
+    need(r, "lane"), e.lane_floats = whole(r);
     need(r, "thread"), e.thread_bytes = whole(r);
     e.in = args(r, "in", e.nin);
     e.out = args(r, "out", e.nout);

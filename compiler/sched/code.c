@@ -36,6 +36,12 @@ Ls *code_if(Arena *a, Code *c, const Lx *cond) {
     return open(c, s);
 }
 
+Ls *code_lanes(Arena *a, Code *c, int32_t var, int32_t alone, const Lx *n) {
+    Ls *s = code_add(a, c, LS_LANES);
+    s->var = var, s->alone = alone, s->hi = n;
+    return open(c, s);
+}
+
 Ls *code_threads(Arena *a, Code *c) { return open(c, code_add(a, c, LS_THREADS)); }
 
 void code_else(Code *c) {

@@ -12,7 +12,10 @@ void remark(Ent *e, Span at, const char *fmt, ...) {
 Gx *gx_new(Ent *e, const Graph *g, const View *args, const Groups *q) {
     Gx *x = ARENA_NEW(e->a, Gx);
     *x = (Gx){.e = e, .a = e->a, .g = g, .args = args};
-    if (q && q->nparts) x->groups = q, x->sum = q->sum, x->minus = q->minus;
+    if (q && q->nparts) {
+        x->groups = q, x->sum = q->sum, x->minus = q->minus;
+        x->in_lanes = ARENA_ARRAY(e->a, bool, g->nodes.len + 1);
+    }
     x->val = ARENA_ARRAY(e->a, Val, g->nodes.len + 1);
     x->uses = graph_uses(e->a, g);
     x->fits = ARENA_ARRAY(e->a, bool, g->nodes.len + 1);
@@ -459,11 +462,11 @@ static void describe(Ent *e, const Entry *y, const Result *r, int32_t nout) {
     o->in = in, o->out = out, o->nout = nout;
 }
 
-void set_blocks(Ent *e) {
+void set_blocks(Ent *e, const Lx *alone) {
     Arena *a = e->a;
     Ls *s = code_add(a, &e->code, LS_SETVAR);
     s->var = e->blocks_var;
-    s->cond = IMAX(INT(1), DIV(INT(8), IVAR(LP_VAR_BATCH)));
+    s->cond = lx_iselect(a, alone, INT(1), IMAX(INT(1), DIV(INT(8), IVAR(LP_VAR_BATCH))));
 }
 
 static void lower_entry(Sched *s, const Entry *y) {
@@ -476,7 +479,7 @@ static void lower_entry(Sched *s, const Entry *y) {
     set->var = e->whole_var, set->cond = IVAR(LP_VAR_BATCH);
     set = code_add(a, &e->code, LS_SETVAR);
     set->var = e->first_var, set->cond = INT(0);
-    set_blocks(e);
+    set_blocks(e, INT(0));
 
     const Groups *q = groups_of(a, split_joined(a, y->graph), s->t.gpu ? -1 : s->t.group);
     const Graph *g = q->graph;

@@ -4,6 +4,7 @@
    there were none. */
 #include "op/loops.h"
 #include "sched/internal.h"
+#include <string.h>
 
 typedef struct Body { /* one graph: which of its values the batch has a say in */
     Arena *a;
@@ -175,7 +176,7 @@ static double flops_of(const Graph *g, const Node *n) {
 /* How many samples: as few as keep what each group costs by itself (launches, gradients that are read and
    written again) near a twentieth of the work; a power of two, so that with the blocks of a sample there are
    at least 8 grid points. */
-enum { GROUP_LEAST = 4, GROUP_MOST = 32 };
+enum { GROUP_LEAST = 4, GROUP_MOST = 32, LANES_MOST = 8 };
 static int64_t choose_size(Groups *q, int32_t part) {
     double each = 0, once = 0;
     for (NodeId i = q->begin[part]; i < q->begin[part + 1]; i++) {
@@ -286,6 +287,33 @@ static void join_sums(Groups *q, Arena *a) {
         }
 }
 
+/* A value that is the same for each group and is read after them: it must be made by one group after the other. */
+static bool leaves_part(const Groups *q, int32_t part) {
+    const Graph *g = q->graph;
+    for (size_t i = 0; i < g->nodes.len; i++)
+        for (uint32_t k = 0; q->part[i] != part && k < g->nodes.at[i].nin; k++) {
+            NodeId from = g->nodes.at[i].in[k];
+            const Node *n = graph_at(g, from);
+            if (q->part[from] == part && !n->batched && q->sum[from] == NO_NODE && !op_is_leaf(n->op) && n->op != OP_constant) return true;
+        }
+    for (size_t i = 0; i < g->outs.len; i++) {
+        NodeId n = g->outs.at[i].node;
+        if (q->part[n] == part && !graph_batched(g, n) && q->sum[n] == NO_NODE) return true;
+    }
+    return false;
+}
+
+/* Into how many lanes: each has its own sums, which are added when all have run. So the number belongs to the model, not to the machine;
+   it is small where the sums (gradients of the weights) are large. Where there are no sums, each group is a lane. */
+static int choose_lanes(const Groups *q, int32_t part) {
+    enum { EIGHT = 32 * 1024, FOUR = 512 * 1024, TWO = 4 * 1024 * 1024 }; /* floats of the sums */
+    int64_t floats = 0;
+    for (NodeId i = q->begin[part]; i < q->begin[part + 1]; i++)
+        if (q->sum[i] != NO_NODE) floats += shape_size(graph_shape(q->graph, i));
+    if (leaves_part(q, part) || floats > TWO) return 1;
+    return !floats ? 0 : floats > FOUR ? 2 : floats > EIGHT ? 4 : LANES_MOST;
+}
+
 Groups *groups_of(Arena *a, const Graph *g, int64_t wanted) {
     Groups *q = ARENA_NEW(a, Groups);
     Body *b = body_new(a, g);
@@ -308,7 +336,8 @@ Groups *groups_of(Arena *a, const Graph *g, int64_t wanted) {
     put_in_order(q, b);
     join_sums(q, a);
     q->size = ARENA_ARRAY(a, int64_t, q->nparts + 1);
-    for (int32_t p = 1; p < q->nparts; p += 2) q->size[p] = wanted ? wanted : choose_size(q, p);
+    q->lanes = ARENA_ARRAY(a, int, q->nparts + 1);
+    for (int32_t p = 1; p < q->nparts; p += 2) q->size[p] = wanted ? wanted : choose_size(q, p), q->lanes[p] = choose_lanes(q, p);
     return q;
 }
 
@@ -344,50 +373,103 @@ void group_mark_whole(Gx *x, const Groups *q, const NodeId *root, const bool *ag
     }
 }
 
+/* Sums of several lanes lie one after the other. */
+static View sums_of_lanes(Ent *e, const Node *n, int lanes) {
+    int64_t floats = (shape_size(n->shape) + 15) / 16 * 16;
+    View v = view_new_row_major(e, shape_of(2, lanes, floats), false, n->name, n->span), one = view_row_major(v.buf, n->shape, false);
+    lower_fill(e, 0, &v);
+    return one;
+}
+
+static int64_t apart(const View *v) { return (shape_size(v->shape) + 15) / 16 * 16; }
+
+static void open_sums(Gx *x, const Groups *q, int32_t part, int32_t lane) {
+    Ent *e = x->e;
+    Arena *a = e->a;
+    x->before = ARENA_ARRAY(a, Val, x->g->nodes.len + 1);
+    for (NodeId i = q->begin[part]; i < q->begin[part + 1]; i++) {
+        NodeId sum = q->sum[i];
+        if (sum == NO_NODE || !x->uses[sum] || x->in_lanes[sum]) continue;
+        Val *w = &x->val[sum];
+        x->in_lanes[sum] = q->lanes[part] > 1;
+        if (q->lanes[part] > 1) {
+            x->before[sum] = *w;
+            w->view = sums_of_lanes(e, graph_at(x->g, sum), q->lanes[part]);
+            w->view.plus = MUL(IVAR(lane), INT(apart(&w->view)));
+            w->kind = VAL_STORED;
+        } else if (w->kind != VAL_STORED) {
+            View v = gx_result(x, sum);
+            lower_fill(e, 0, &v);
+        }
+        w->has_target = true;
+    }
+}
+
+/* ((0 + 4) + (2 + 6)) + ..: pairwise, in an order of its own. */
+static void close_sum(Gx *x, NodeId sum, int lanes) {
+    Ent *e = x->e;
+    Ex *part[LANES_MOST];
+    for (int i = 0; i < lanes; i++) {
+        View v = x->val[sum].view;
+        v.plus = NULL;
+        v.offset += i * apart(&v);
+        part[i] = ex_leaf(e, &v, NULL);
+    }
+    for (int n = lanes / 2; n; n /= 2)
+        for (int i = 0; i < n; i++) part[i] = ex_op(e, OP_add, part[i], part[i + n], NULL);
+    x->val[sum] = x->before[sum];
+    if (x->val[sum].kind == VAL_STORED) part[0] = ex_op(e, OP_add, ex_leaf(e, &x->val[sum].view, NULL), part[0], NULL);
+    View to = gx_result(x, sum);
+    x->val[sum].has_target = true;
+    Dom d = dom_of(to.shape, false);
+    lower_map(e, &d, FOLD_NONE, part[0], &to, to.stride, "sum of lanes");
+}
+
+static void set_var(Ent *e, int32_t var, const Lx *value) {
+    Ls *s = code_add(e->a, &e->code, LS_SETVAR);
+    s->var = var, s->cond = value;
+}
+
 void group_open(Gx *x, const Groups *q, int32_t part) {
     Ent *e = x->e;
     Arena *a = e->a;
+    int lanes = q->lanes[part];
+    const Lx *size = INT(q->size[part]), *whole = IVAR(e->whole_var);
+    int32_t lane = e->nvar++, alone = e->nvar++;
     e->group = q->size[part];
-    for (NodeId i = q->begin[part]; i < q->begin[part + 1]; i++) {
-        NodeId sum = q->sum[i];
-        if (sum == NO_NODE || !x->uses[sum] || x->val[sum].kind == VAL_STORED) continue;
-        View v = gx_result(x, sum);
-        x->val[sum].has_target = true;
-        lower_fill(e, 0, &v);
-    }
+    open_sums(x, q, part, lane);
     Ls *start = code_add(a, &e->code, LS_SETVAR);
     start->var = e->nvar++, start->cond = IVAR(LP_VAR_FIRST_SAMPLE);
     e->first_sample = start->var;
     e->pos += 2; /* the position before the loop is for what is moved out of it */
     vec_push(a, &e->loops, ((Around){start, e->pos}));
-    int32_t turn = e->nvar++;
-    code_for(a, &e->code, turn, INT(0), IVAR(e->whole_var), INT(q->size[part]));
-    Ls *s = code_add(a, &e->code, LS_SETVAR);
-    s->var = e->first_var, s->cond = IVAR(turn);
-    s = code_add(a, &e->code, LS_SETVAR);
-    s->var = LP_VAR_BATCH, s->cond = IMIN(INT(q->size[part]), SUB(IVAR(e->whole_var), IVAR(e->first_var)));
-    s = code_add(a, &e->code, LS_SETVAR);
-    s->var = LP_VAR_FIRST_SAMPLE, s->cond = ADD(IVAR(e->first_sample), IVAR(e->first_var));
-    set_blocks(e);
+    const Lx *groups = DIV(ADD(whole, INT(q->size[part] - 1)), size), *n = lanes ? IMIN(INT(lanes), groups) : groups, *end = whole;
+    code_lanes(a, &e->code, lane, alone, n);
+    if (lanes) {
+        int32_t turn = e->nvar++;
+        end = DIV(MUL(ADD(IVAR(lane), INT(1)), whole), n);
+        code_for(a, &e->code, turn, DIV(MUL(IVAR(lane), whole), n), end, size);
+        set_var(e, e->first_var, IVAR(turn));
+    } else
+        set_var(e, e->first_var, MUL(IVAR(lane), size));
+    set_var(e, LP_VAR_BATCH, IMIN(size, SUB(end, IVAR(e->first_var))));
+    set_var(e, LP_VAR_FIRST_SAMPLE, ADD(IVAR(e->first_sample), IVAR(e->first_var)));
+    set_blocks(e, IVAR(alone));
 }
 
 void group_close(Gx *x, const Groups *q, int32_t part) {
     Ent *e = x->e;
-    Arena *a = e->a;
     int32_t begin = e->loops.at[e->loops.len - 1].begin;
+    if (q->lanes[part]) code_end(&e->code);
     code_end(&e->code);
+    plan_lanes(e, begin);
     if (q->nparts > 3) plan_kept(e, begin);
     plan_loop_end(e, begin);
     e->loops.len--;
     pack_forget(e);
-    Ls *s = code_add(a, &e->code, LS_SETVAR);
-    s->var = LP_VAR_BATCH, s->cond = IVAR(e->whole_var);
-    s = code_add(a, &e->code, LS_SETVAR);
-    s->var = LP_VAR_FIRST_SAMPLE, s->cond = IVAR(e->first_sample);
-    if (part + 2 >= q->nparts) return;
-    s = code_add(a, &e->code, LS_SETVAR);
-    s->var = e->first_var, s->cond = INT(0);
-    set_blocks(e);
+    for (NodeId i = 0; i < x->g->nodes.len; i++)
+        if (x->in_lanes[i]) close_sum(x, i, q->lanes[part]);
+    memset(x->in_lanes, 0, x->g->nodes.len * sizeof *x->in_lanes);
 }
 
 /* What group_open made room for: a part of a sum is added to it. */
@@ -424,9 +506,10 @@ void group_add(Gx *x, NodeId id, NodeId sum) {
 void group_describe(Ent *e, const Groups *q) {
     if (q->nparts == 3) {
         remark(e, (Span){0},
-               "entry %s: %lld samples at a time, from the first layer to the last: a group costs %.2f M "
+               "entry %s: %lld samples at a time, from the first layer to the last%s: a group costs %.2f M "
                "cycles by itself, a sample %.2f M",
-               e->out->name, (long long)q->size[1], q->once * 1e-6, q->each_cost * 1e-6);
+               e->out->name, (long long)q->size[1], q->lanes[1] > 1 ? arena_printf(e->a, ", in %d lanes with sums of their own", q->lanes[1]) : "", q->once * 1e-6,
+               q->each_cost * 1e-6);
         return;
     }
     if (q->nparts) {

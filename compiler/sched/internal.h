@@ -70,6 +70,10 @@ typedef struct Around { /* a loop that is being written */
     int32_t begin;      /* its first launch */
 } Around;
 
+typedef struct Stretch { /* launches of lanes, from the first to the last */
+    int32_t begin, end;
+} Stretch;
+
 typedef struct Ent { /* one entry being written */
     Sched *s;
     Span at; /* of the node that kernels are written for */
@@ -85,6 +89,7 @@ typedef struct Ent { /* one entry being written */
     int32_t blocks_var; /* into how many blocks a sample's work is cut: more than 1 when the batch is small */
     int64_t thread_bytes;
     Vec(struct Pack) packs;
+    Vec(Stretch) lanes;
     Vec(Around) loops;       /* from the outermost to the one being written */
     int emission, change;    /* numbers given out, for Ex.memo and Ex.copy */
     const View *guard;       /* on a GPU: launches do nothing where this number is not 0; or NULL */
@@ -111,6 +116,7 @@ typedef struct Ent { /* one entry being written */
 Ls *code_add(Arena *a, Code *c, LsKind k);
 Ls *code_for(Arena *a, Code *c, int32_t var, const Lx *lo, const Lx *hi, const Lx *step);
 Ls *code_if(Arena *a, Code *c, const Lx *cond);
+Ls *code_lanes(Arena *a, Code *c, int32_t var, int32_t alone, const Lx *n);
 Ls *code_threads(Arena *a, Code *c);
 void code_end(Code *c); /* of the innermost for or if */
 void code_else(Code *c);
@@ -178,6 +184,7 @@ void buf_touch(Ent *e, int32_t buf);
 void buf_touch_at(Ent *e, int32_t buf, int32_t pos);
 void plan_loop_end(Ent *e,
                    int32_t start); /* what was made before `start` and used since must outlive the loop */
+void plan_lanes(Ent *e, int32_t start); /* the launches since are those of lanes */
 void plan_kept(Ent *e, int32_t start); /* ... and what is kept for all samples must live from turn to turn */
 void plan_memory(Ent *e);
 void plan_describe(Ent *e); /* a remark about the fullest moment */
@@ -336,6 +343,7 @@ typedef struct Groups {
     int32_t *part;      /* [node] */
     NodeId *begin;      /* [nparts + 1] */
     int64_t *size;      /* [nparts] samples of a group; 0: the whole batch */
+    int *lanes;         /* [nparts] into how many lanes the groups are cut, each with sums of its own; 0: each group is a lane */
     bool *minus;        /* [node] it is taken from its sum */
     NodeId *sum;        /* the sum over all groups that a node is a part of (its own number: it is that sum); NO_NODE */
     double each_cost, once; /* estimated cycles: of a sample, of a group by itself; of the last part chosen for */
@@ -353,6 +361,8 @@ typedef struct Gx { /* one graph being lowered: an entry's, or a body's in it */
     const Groups *groups; /* NULL: there are none */
     const NodeId *sum;    /* group.c: the sum over groups that a node is a part of; NULL: there are none */
     const bool *minus;
+    bool *in_lanes; /* group.c: a sum that lanes add to at present; */
+    Val *before;    /* ... what it was before */
     bool *whole;   /* more parts than one read or write it: it is kept for all samples. NULL: nothing is */
     int32_t *made; /* [node] the part in which it is stored */
     bool hold;   /* gx_expr: leave a held product as it is, and say so in `held` */
@@ -388,7 +398,7 @@ void group_add(Gx *x, NodeId part, NodeId sum);
 void group_close(Gx *x, const Groups *q, int32_t part);
 void group_mark_whole(Gx *x, const Groups *q, const NodeId *root, const bool *again);
 void group_describe(Ent *e, const Groups *q); /* a remark: what was chosen, and why */
-void set_blocks(Ent *e); /* into how many a sample is cut: by the samples that there are now */
+void set_blocks(Ent *e, const Lx *alone); /* into how many a sample is cut: by the samples that there are now; alone: not at all */
 
 /* ---- one file of lowerings each; n is the node's number ---- */
 bool lower_product(Gx *x, NodeId n, Ending end);

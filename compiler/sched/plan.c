@@ -41,6 +41,29 @@ void plan_loop_end(Ent *e, int32_t start) {
     e->pos++;
 }
 
+void plan_lanes(Ent *e, int32_t start) {
+    vec_push(e->a, &e->lanes, ((Stretch){start, e->pos}));
+}
+
+/* What is made and used inside of lanes only is each lane's own. What else they touch is there as long as any of them runs. */
+static void share_lanes(Ent *e) {
+    for (size_t i = 0; i < e->bufs.len; i++) {
+        Buf *b = &e->bufs.at[i];
+        if (b->space != SP_FIXED && b->space != SP_BATCH) continue;
+        for (size_t k = 0; k < e->lanes.len && b->first >= 0; k++) {
+            Stretch s = e->lanes.at[k];
+            bool inside = b->first >= s.begin && b->last <= s.end, apart = b->last < s.begin || b->first > s.end;
+            if (inside && b->space == SP_FIXED) {
+                b->space = SP_LANE;
+                break;
+            }
+            if (apart) continue;
+            if (b->first > s.begin) b->first = s.begin;
+            if (b->last < s.end) b->last = s.end;
+        }
+    }
+}
+
 void plan_kept(Ent *e, int32_t start) {
     for (size_t i = 0; i < e->bufs.len; i++) {
         Buf *b = &e->bufs.at[i];
@@ -104,10 +127,15 @@ static int64_t place(Ent *e, LpSpace space) {
 }
 
 void plan_memory(Ent *e) {
-    e->out->fixed_floats = place(e, SP_FIXED);
+    share_lanes(e);
+    e->out->lane_floats = place(e, SP_LANE);
+    e->out->fixed_floats = place(e, SP_FIXED) + e->out->lane_floats;
     e->out->batch_floats = place(e, SP_BATCH);
-    for (size_t i = 0; i < e->patches.len; i++)
-        e->patches.at[i].ptr->offset = e->bufs.at[e->patches.at[i].buf].base;
+    for (size_t i = 0; i < e->patches.len; i++) {
+        const Buf *b = &e->bufs.at[e->patches.at[i].buf];
+        e->patches.at[i].ptr->offset = b->base;
+        e->patches.at[i].ptr->space = b->space;
+    }
 }
 
 static bool alive(const Buf *b, LpSpace space, int32_t pos) {
@@ -117,7 +145,7 @@ static bool alive(const Buf *b, LpSpace space, int32_t pos) {
 /* Where the workspace is fullest; of what grows with the batch, or of a group's where nothing does. */
 void plan_describe(Ent *e) {
     enum { MOST = 6 };
-    LpSpace space = e->out->batch_floats ? SP_BATCH : SP_FIXED;
+    LpSpace space = e->out->batch_floats ? SP_BATCH : e->out->lane_floats * 2 > e->out->fixed_floats ? SP_LANE : SP_FIXED;
     int64_t *at = ARENA_ARRAY(e->a, int64_t, e->pos + 2), all = 0;
     for (size_t i = 0; i < e->bufs.len; i++) { /* differences, then their sums */
         const Buf *b = &e->bufs.at[i];

@@ -12,7 +12,7 @@ extern "C" {
 
 #define CSC_MODEL_VERSION 1u
 
-typedef void (*csc_task)(void *arg, int64_t index, void *scratch); /* scratch: this thread's, csc_entry.thread_bytes, 64-byte aligned */
+typedef void (*csc_task)(void *arg, int64_t index, void *scratch); /* scratch: this thread's, scratch_bytes large, 64-byte aligned */
 /* Runs task(arg, i, scratch) for i in 0 .. count-1, in any order, on any threads; returns when all are done. */
 typedef void (*csc_parallel_for)(void *pool, int64_t count, csc_task task, void *arg, size_t scratch_bytes);
 
@@ -30,12 +30,14 @@ typedef struct csc_call {
     uint64_t seed, step, first_sample; /* for random layers */
     void *pool;
     csc_parallel_for parallel_for; /* NULL: the calling thread alone; workspace then has thread_bytes more at its end */
+    uint32_t threads;           /* that parallel_for runs on; 0: not known */
 } csc_call;
 
 typedef struct csc_entry {
     const char *name;           /* "forward", "eval", "step", "backward", "init", ... ; "step:2" of the second train block */
     uint32_t nin, nout;
-    uint64_t fixed_bytes, batch_bytes, thread_bytes;
+    uint64_t fixed_bytes, batch_bytes, thread_bytes; /* thread_bytes: of most parallel_for; */
+    uint64_t lane_bytes;        /* some ask for this much more, where csc_call.threads is set */
     int (*run)(const csc_call *call); /* 0; 1: the call's size or batch is wrong; 2: the device, see csc_model.error */
 } csc_entry;
 

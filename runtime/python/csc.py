@@ -23,14 +23,14 @@ class _Call(C.Structure):
         ("size", C.c_uint32), ("batch", C.c_uint32), ("in_", C.POINTER(C.c_void_p)), ("out", C.POINTER(C.c_void_p)),
         ("params", C.c_void_p), ("grads", C.c_void_p), ("state", C.c_void_p), ("state_out", C.c_void_p), ("tunables", C.c_void_p),
         ("workspace", C.c_void_p), ("seed", C.c_uint64), ("step", C.c_uint64), ("first_sample", C.c_uint64), ("pool", C.c_void_p),
-        ("parallel_for", _PARALLEL_FOR),
+        ("parallel_for", _PARALLEL_FOR), ("threads", C.c_uint32),
     ]
 
 
 class _Entry(C.Structure):
     _fields_ = [
         ("name", C.c_char_p), ("nin", C.c_uint32), ("nout", C.c_uint32), ("fixed_bytes", C.c_uint64), ("batch_bytes", C.c_uint64),
-        ("thread_bytes", C.c_uint64), ("run", C.CFUNCTYPE(C.c_int, C.POINTER(_Call))),
+        ("thread_bytes", C.c_uint64), ("lane_bytes", C.c_uint64), ("run", C.CFUNCTYPE(C.c_int, C.POINTER(_Call))),
     ]
 
 

@@ -64,23 +64,27 @@ csc_status rt_io(csc_context *cx, const char *what, const char *path) {
 }
 
 #define HUGE_PAGE ((size_t)2 << 20)
+#define SMALL_BLOCK ((size_t)128 << 10)
 
-bool rt_block_new(RtBlock *b, size_t bytes) {
+bool rt_block_new(RtBlock *b, size_t bytes) { return rt_block_new_for(b, bytes, bytes); }
+
+bool rt_block_new_for(RtBlock *b, size_t bytes, size_t likely) {
     *b = (RtBlock){0};
     if (bytes > SIZE_MAX / 2) return false;
     size_t want = bytes < 64 ? 64 : (bytes + 63) / 64 * 64;
-    if (want < 2 * HUGE_PAGE) {
+    if (want < SMALL_BLOCK) {
         b->at = aligned_alloc(64, want);
         if (!b->at) return false;
         memset(b->at, 0, want);
-    } else {
-        size_t len = want + HUGE_PAGE;
+    } else { /* zeros; what nobody touches costs nothing, so the rest of a large page is in small ones */
+        bool large = likely >= 2 * HUGE_PAGE;
+        size_t len = want + (large ? HUGE_PAGE : 0);
         void *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (map == MAP_FAILED) return false;
         b->map = map;
         b->mapped = len;
-        b->at = (void *)(((uintptr_t)map + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
-        madvise(b->at, want, MADV_HUGEPAGE);
+        b->at = large ? (void *)(((uintptr_t)map + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE) : map;
+        if (large) madvise(b->at, likely / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     }
     b->bytes = want;
     return true;

@@ -33,7 +33,7 @@ csc_status csc_net_new(csc_context *cx, const csc_model *m, const csc_net_info *
     bool ok = rt_mul(m->param_floats, 4, &params) && rt_mul(m->state_floats, 4, &states) &&
               project_sizes(info, &n->project_row, &project);
     for (uint32_t i = 0; i < m->entry_count; i++)
-        if (m->entries[i].thread_bytes > scratch) scratch = m->entries[i].thread_bytes;
+        if (m->entries[i].thread_bytes + m->entries[i].lane_bytes > scratch) scratch = m->entries[i].thread_bytes + m->entries[i].lane_bytes;
     if (n->project_row > scratch) scratch = n->project_row;
     ok = ok && rt_block_new(&n->params, params) && rt_block_new(&n->grads, params) && rt_block_new(&n->states, states) &&
          rt_block_new(&n->spare_states, states) && rt_block_new(&n->tunables, 4 * (size_t)m->tunable_count) &&
@@ -110,21 +110,22 @@ size_t csc_net_workspace_bytes(const csc_net *n, const csc_entry *e, int64_t bat
     return n->pool ? b : b + e->thread_bytes; /* csc_call.parallel_for NULL: scratch stands at the end */
 }
 
-bool net_reserve(csc_net *n, size_t bytes) {
-    if (bytes <= n->workspace.bytes) return true;
+csc_status net_reserve(csc_net *n, const csc_entry *e, int64_t batch) {
+    size_t bytes = csc_net_workspace_bytes(n, e, batch);
+    if (bytes <= n->workspace.bytes) return CSC_OK;
     RtBlock b;
     rt_block_free(&n->workspace); /* nothing in it outlives a call */
-    if (!rt_block_new(&b, bytes)) return false;
+    if (!rt_block_new_for(&b, bytes, n->pool ? bytes - e->lane_bytes : bytes)) return rt_no_memory(n->cx, bytes);
     n->workspace = b;
-    return true;
+    return CSC_OK;
 }
 
 csc_status net_call(csc_net *n, const csc_entry *e, csc_call *c) {
     if (n->cuda && cuda_owns(n->cuda, e)) return cuda_call(n, e, c);
     csc_status s = net_host(n, NET_READ); /* an entry of the processor may run beside a device */
     if (s != CSC_OK) return s;
-    size_t bytes = csc_net_workspace_bytes(n, e, c->batch);
-    if (!net_reserve(n, bytes)) return rt_no_memory(n->cx, bytes);
+    s = net_reserve(n, e, c->batch);
+    if (s != CSC_OK) return s;
     c->size = sizeof *c;
     c->params = n->params.at;
     c->grads = n->grads.at;
@@ -133,6 +134,7 @@ csc_status net_call(csc_net *n, const csc_entry *e, csc_call *c) {
     c->workspace = n->workspace.at;
     c->pool = n->pool;
     c->parallel_for = n->pool ? csc_pool_parallel_for : NULL;
+    c->threads = n->pool ? (uint32_t)csc_pool_threads(n->pool) : 0;
     if (e->run(c) != 0) return rt_fail(n->cx, CSC_BAD_ARGUMENT, "entry `%s` refuses this call", e->name);
     if (n->pool && rt_pool_failed(n->pool)) return rt_no_memory(n->cx, e->thread_bytes);
     return CSC_OK;

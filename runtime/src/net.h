@@ -19,7 +19,7 @@ typedef enum NetSide { NET_READ, NET_WRITE } NetSide;
 csc_status net_host(csc_net *n, NetSide side);
 
 int64_t net_tensor_floats(const csc_tensor_info *t);              /* with the turns */
-bool net_reserve(csc_net *n, size_t workspace_bytes);             /* before steps, so that they allocate nothing */
+csc_status net_reserve(csc_net *n, const csc_entry *e, int64_t batch); /* workspace, before steps, so that they allocate nothing */
 csc_status net_call(csc_net *n, const csc_entry *e, csc_call *c); /* fills in blocks, workspace, pool; runs */
 csc_status net_compute_states(csc_net *n); /* by the entry `init`, from the parameters as they are */
 void net_init_random(const csc_net *n, const csc_tensor_info *t, uint64_t seed, float *block);

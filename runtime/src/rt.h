@@ -21,6 +21,7 @@ typedef struct RtBlock {
     void *map;
 } RtBlock;
 bool rt_block_new(RtBlock *b, size_t bytes);
+bool rt_block_new_for(RtBlock *b, size_t bytes, size_t likely); /* of which the last ones may never be touched, and then cost nothing */
 void rt_block_free(RtBlock *b);
 bool rt_mul(uint64_t a, uint64_t b, uint64_t *out); /* false: overflow */
 int64_t rt_product(int rank, const int64_t *dim);   /* -1: negative or overflow */

@@ -408,8 +408,9 @@ static csc_status stage_open(Run *r, const csc_stage *s) {
     if (st != CSC_OK) return st;
     if (n->cuda) st = cuda_train_open(n, &r->optim, r->step, s->test ? r->eval : NULL, s->batch);
     if (st != CSC_OK) return st;
-    size_t need = n->cuda ? 0 : csc_net_workspace_bytes(n, r->step, s->batch), test = s->test && !n->cuda ? csc_net_workspace_bytes(n, r->eval, s->batch) : 0;
-    if (!net_reserve(n, need > test ? need : test)) return rt_no_memory(r->cx, need > test ? need : test);
+    if (!n->cuda) st = net_reserve(n, r->step, s->batch);
+    if (!n->cuda && s->test && st == CSC_OK) st = net_reserve(n, r->eval, s->batch);
+    if (st != CSC_OK) return st;
     memset(n->grads.at, 0, n->grads.bytes);
     standard_text(r);
     r->p = (csc_progress){.stage = s->name, .stage_index = (int)r->c.stage, .nstages = r->o->nstages, .epochs = s->epochs, .steps = feed_batches(r->feed),

@@ -111,6 +111,7 @@ static void compile(Guarded *g, const char *program, const char *args, const cha
 typedef struct Walk {
     const LpModule *m;
     int64_t *var, launches;
+    int32_t nvar;
     int64_t *of; /* launches of each kernel */
     double floats;
     bool left;
@@ -162,6 +163,14 @@ static void walk(Walk *w, const Ls *s) {
         case LS_IF: walk(w, value(s->cond, w->var) ? s->body : s->orelse); break;
         case LS_SETVAR: w->var[s->var] = value(s->cond, w->var); break;
         case LS_BREAK_IF: w->left = s->cond && value(s->cond, w->var); break; /* a float never stops it */
+        case LS_LANES: {
+            int64_t n = value(s->hi, w->var), *outer = w->var, var[512];
+            CHECK(w->nvar <= 512);
+            w->var = var;
+            for (int64_t i = 0; i < n; i++) memcpy(var, outer, (size_t)w->nvar * sizeof *var), var[s->var] = i, walk(w, s->body);
+            w->var = outer;
+            break;
+        }
         case LS_LAUNCH: launch(w, s); break;
         default: break;
         }
@@ -186,7 +195,7 @@ static void schedule(const char *kind, const char *program, const char *args) {
     compile(&g, program, args, gpu ? "cuda" : "x86-64-v3", ENTRY_STEP, "sched");
     const LpModule *m = g.c.sched->module;
     const LpEntry *e = &m->entries.at[0];
-    Walk w = {.m = m, .var = ARENA_ARRAY(g.cx->keep, int64_t, e->nvar), .of = ARENA_ARRAY(g.cx->keep, int64_t, m->kernels.len)};
+    Walk w = {.m = m, .nvar = e->nvar, .var = ARENA_ARRAY(g.cx->keep, int64_t, e->nvar), .of = ARENA_ARRAY(g.cx->keep, int64_t, m->kernels.len)};
     memset(w.var, 0, (size_t)e->nvar * sizeof *w.var);
     w.var[LP_VAR_BATCH] = 64;
     walk(&w, e->body);

@@ -65,8 +65,8 @@ static int measure(int argc, char **argv, int64_t batch) {
         if (csc_net_run(m.net, step, batch, in, out, true)) return fprintf(stderr, "%s\n", csc_error(rt)), 1;
     long grown = resident() - before;
     const csc_model *t = csc_net_model(m.net);
-    uint64_t plan = (2 * t->param_floats + 2 * t->state_floats) * sizeof(float) + csc_net_workspace_bytes(m.net, step, batch) +
-                    step->thread_bytes * (uint64_t)csc_pool_threads(pool);
+    uint64_t plan = (2 * t->param_floats + 2 * t->state_floats) * sizeof(float) + csc_net_workspace_bytes(m.net, step, batch) - step->lane_bytes +
+                    (step->thread_bytes + step->lane_bytes) * (uint64_t)csc_pool_threads(pool);
     printf("%llu %ld %d\n", (unsigned long long)plan, grown, cached);
     fflush(stdout);
     _exit(0);

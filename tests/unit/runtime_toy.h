@@ -124,9 +124,9 @@ static const char toy_json[] =
     " \"entries\": [{\"name\": \"forward\", \"inputs\": [{\"name\": \"X\", \"kind\": \"real\", \"shape\": [1, 8, 8]}],"
     " \"outputs\": [{\"name\": \"logits\", \"shape\": [10], \"per_sample\": true}]}]}";
 static const csc_entry toy_entries[] = {
-    {"step", 2, 2, 0, sizeof(ToyWork), 64, toy_step},   {"eval", 2, 2, 0, sizeof(ToyWork), 64, toy_eval},
-    {"probe", 2, 2, 0, 0, 0, toy_probe},                {"init", 0, 1, 0, 0, 0, toy_init},
-    {"synth", 1, 1, 0, 0, 0, toy_synth},                {"forward", 1, 1, 0, 0, 0, toy_forward},
+    {"step", 2, 2, 0, sizeof(ToyWork), 64, 0, toy_step},   {"eval", 2, 2, 0, sizeof(ToyWork), 64, 0, toy_eval},
+    {"probe", 2, 2, 0, 0, 0, 0, toy_probe},                {"init", 0, 1, 0, 0, 0, 0, toy_init},
+    {"synth", 1, 1, 0, 0, 0, 0, toy_synth},                {"forward", 1, 1, 0, 0, 0, 0, toy_forward},
 };
 static const csc_model toy_model = {
     .version = 1, .size = sizeof(csc_model), .info = toy_json, .param_floats = TOY_FLOATS, .state_floats = 16,
