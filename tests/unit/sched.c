@@ -223,12 +223,14 @@ TEST(groups) {
             int64_t n = shape_size(r.want[i].shape) * batch;
             first[i] = arena_copy(a, r.out[i], (size_t)n * sizeof(float));
         }
-        r.call.pool = floats(a, e->thread_bytes / 4 + 16);
+        r.call.pool = floats(a, e->thread_bytes / 4 + e->lane_floats + 16);
         r.call.parallel_for = backwards;
-        run_compiled(&r, s, 8, "groups, the other way round", (uint64_t)batch);
-        for (size_t i = 0; i < r.t.graph->outs.len; i++) {
-            int64_t n = shape_size(r.want[i].shape) * batch;
-            CHECK(memcmp(first[i], r.out[i], (size_t)n * sizeof(float)) == 0);
+        for (r.call.threads = 0; r.call.threads < 4; r.call.threads++) { /* from 1 on: lanes, each on a thread; with fewer lanes than threads: not */
+            run_compiled(&r, s, 8, "groups, the other way round", (uint64_t)batch);
+            for (size_t i = 0; i < r.t.graph->outs.len; i++) {
+                int64_t n = shape_size(r.want[i].shape) * batch;
+                CHECK(memcmp(first[i], r.out[i], (size_t)n * sizeof(float)) == 0);
+            }
         }
         cx_free(r.cx);
         arena_free(a);
@@ -275,9 +277,9 @@ TEST(groups_between_statistics) {
         CHECK(loop_eval(a, s->module, 0, &r.call, &why));
         compare(&r, "loop_eval", "statistics", (uint64_t)batch);
         run_compiled(&r, s, 8, "statistics", (uint64_t)batch);
-        r.call.pool = floats(a, s->module->entries.at[0].thread_bytes / 4 + 16);
+        r.call.pool = floats(a, s->module->entries.at[0].thread_bytes / 4 + s->module->entries.at[0].lane_floats + 16);
         r.call.parallel_for = backwards;
-        run_compiled(&r, s, 8, "statistics, the other way round", (uint64_t)batch);
+        for (r.call.threads = 0; r.call.threads < 3; r.call.threads++) run_compiled(&r, s, 8, "statistics, the other way round", (uint64_t)batch);
         cx_free(r.cx);
         arena_free(a);
     }
