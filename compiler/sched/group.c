@@ -174,21 +174,22 @@ static double flops_of(const Graph *g, const Node *n) {
 }
 
 /* How many samples: as few as keep what each group costs by itself (launches, gradients that are read and
-   written again) near a twentieth of the work; a power of two, so that with the blocks of a sample there are
-   at least 8 grid points. */
-enum { GROUP_LEAST = 4, GROUP_MOST = 32, LANES_MOST = 8 };
+   written again) near a tenth of the work by this estimate, which is a small part of that in time; a power of two, so that with the blocks
+   of a sample there are at least 8 grid points. */
+enum { GROUP_MOST = 32, LANES_MOST = 8 };
 static int64_t choose_size(Groups *q, int32_t part) {
     double each = 0, once = 0;
+    bool sums = false;
     for (NodeId i = q->begin[part]; i < q->begin[part + 1]; i++) {
         const Node *n = graph_at(q->graph, i);
         if (n->op == OP_constant || n->op == OP_expand || n->op == OP_slice || n->op == OP_concat) continue;
         each += flops_of(q->graph, n) / 40;
         once += 2000;
-        if (q->sum[i] != NO_NODE) once += 4.0 * (double)shape_size(n->shape);
+        if (q->sum[i] != NO_NODE) once += 4.0 * (double)shape_size(n->shape), sums = true;
     }
-    int64_t n = GROUP_LEAST;
+    int64_t n = sums ? 2 : 1;
     q->each_cost = each, q->once = once;
-    while (n < GROUP_MOST && (double)n * each * 0.05 < once) n *= 2;
+    while (n < GROUP_MOST && (double)n * each * 0.1 < once) n *= 2;
     return n;
 }
 
@@ -376,9 +377,9 @@ void group_mark_whole(Gx *x, const Groups *q, const NodeId *root, const bool *ag
 /* Sums of several lanes lie one after the other. */
 static View sums_of_lanes(Ent *e, const Node *n, int lanes) {
     int64_t floats = (shape_size(n->shape) + 15) / 16 * 16;
-    View v = view_new_row_major(e, shape_of(2, lanes, floats), false, n->name, n->span), one = view_row_major(v.buf, n->shape, false);
+    View v = view_new_row_major(e, shape_of(2, lanes, floats), false, n->name, n->span);
     lower_fill(e, 0, &v);
-    return one;
+    return view_row_major(v.buf, n->shape, false);
 }
 
 static int64_t apart(const View *v) { return (shape_size(v->shape) + 15) / 16 * 16; }
