@@ -310,6 +310,7 @@ bool tile_unit_steps(const Taps *t);
 typedef struct TileWork { /* what is to be computed, and which packing of the weights can be saved */
     int64_t out_ch, rows, cols, entries, run;
     bool no_dots, dots_free, vectors_free;
+    int row_taps; /* rows of taps, where the next row of the result meets each row of the input under the tap before; 0: it does not */
 } TileWork;
 Shape2 tile_choose(const SchedTarget *t, const TileWork *w);
 Shape2 tune_tile(Sched *s, const TileWork *w); /* the measured one, else tile_choose; tune.c */

@@ -4,7 +4,7 @@
 #include "sched/map.h"
 #include <math.h>
 
-enum { BLOCK_WORK = 8192, BLOCKS_MAX = 64 };
+enum { BLOCK_WORK = 8192, BLOCKS_MAX = 64, TURN_PART = 64 };
 
 Dom dom_of(Shape s, bool batched) {
     Dom d = {.rank = s.rank, .batched = batched};
@@ -308,26 +308,36 @@ static void one(Walk *w, Ex *root, int width, const Lx *count) {
     kb_store(k, w->out_ptr, map_result_at(w), v, count);
 }
 
-static void innermost(Walk *w, Ex *root, const Lx *lo, const Lx *hi) {
+static void innermost(Walk *w, Ex *root, const Lx *base, const Lx *lo, const Lx *hi) { /* entries base + lo .. base + hi - 1 of the last axis */
     Kb *k = w->k;
     Arena *a = w->a;
     int m = w->nmap - 1;
     if (w->vec != m) {
-        w->var[m] = kb_for(k, lo, hi, 1);
+        w->var[m] = ADD(base, kb_for(k, lo, hi, 1));
         one(w, root, 1, NULL);
         kb_end(k);
         return;
     }
     int64_t L = w->lanes;
     const Lx *rest = MOD(SUB(hi, lo), INT(L)), *main = SUB(hi, rest);
-    w->var[m] = kb_for(k, lo, main, L);
+    w->var[m] = ADD(base, kb_for(k, lo, main, L));
     one(w, root, (int)L, NULL);
     kb_end(k);
     if (rest->kind == LX_INT && rest->i == 0) return;
     if (rest->kind != LX_INT) kb_if(k, ILT(INT(0), rest));
-    w->var[m] = main;
+    w->var[m] = ADD(base, main);
     one(w, root, (int)L, rest);
     if (rest->kind != LX_INT) kb_end(k);
+}
+
+/* Does the last axis of the result run across what is read, and the one before it along it? Then each line of
+ * memory is used for all of the latter before the next ones are read. */
+static bool turns(const Walk *w) {
+    int m = w->nmap - 1;
+    bool across = m > 0 && w->vec == m && w->fold == FOLD_NONE && w->axis[m].dim > TURN_PART;
+    for (int l = 0; across && l < w->nleaf; l++)
+        if (w->axis[m].leaf[l] > 1 && w->axis[m - 1].leaf[l] == 1) return true;
+    return false;
 }
 
 int64_t map_work(const Walk *w) {
@@ -375,10 +385,14 @@ static void run(Walk *w, Ex *root, const View *out, const char *what, int64_t wo
             lo = MUL(lo, INT(w->lanes));
             hi = IMIN(MUL(hi, INT(w->lanes)), INT(first));
         }
-        for (int i = 0; i < w->nmap - 1; i++)
-            w->var[i] = kb_for(k, i ? INT(0) : lo, i ? INT(w->axis[i].dim) : hi, 1);
-        innermost(w, root, single ? lo : INT(0), single ? hi : INT(w->axis[w->nmap - 1].dim));
-        for (int i = 0; i < w->nmap - 1; i++) kb_end(k);
+        int64_t n = w->axis[w->nmap - 1].dim, part = turns(w) ? TURN_PART : n;
+        for (int64_t from = 0; from < n; from += n / part * part, part = n - from) { /* all whole parts, then the rest */
+            const Lx *base = part < n && from == 0 ? kb_for(k, INT(0), INT(n / part * part), part) : INT(from);
+            for (int i = 0; i < w->nmap - 1; i++)
+                w->var[i] = kb_for(k, i ? INT(0) : lo, i ? INT(w->axis[i].dim) : hi, 1);
+            innermost(w, root, base, single ? lo : INT(0), single ? hi : INT(part));
+            for (int i = 0; i < w->nmap - 1 + (base->kind != LX_INT); i++) kb_end(k);
+        }
     }
     kb_launch(k, grid);
 }

@@ -3,6 +3,7 @@
 #include "sched/internal.h"
 
 enum { TAIL_MOST = 8 }; /* channels */
+enum { SHARED_MOST = 4 }; /* rows of a tile that share what they load: each has two more inner loops */
 enum { SCRATCH_MOST = 512 * 1024, FIRST_LEVEL = 32 * 1024, SECOND_LEVEL = 1024 * 1024 }; /* bytes */
 enum { ENDING_LOOP = 4 }; /* loads and operations behind each sum: from so many on they are a loop, not most of the code */
 
@@ -10,21 +11,39 @@ enum { ENDING_LOOP = 4 }; /* loads and operations behind each sum: from so many 
 static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static double most(double x, double y) { return x > y ? x : y; }
 
+/* Rows of the result that meet row u of the input under one of n rows of taps, as [*lo, *hi). */
+static void meeting_rows(int u, int n, int rows, int *lo, int *hi) {
+    *lo = u >= n ? u - n + 1 : 0;
+    *hi = u < rows ? u + 1 : rows;
+}
+
+static double step_cycles(int kv, int r, int q, bool shared) {
+    return most(most(kv * r * q / 2.0, (shared ? kv * r + q : kv + r * q) / 2.0), 4) + 0.7;
+}
+
 /* Cycles by a simple model: two FMAs and two loads a cycle, a latency of four; the last tile of a row
- * overlaps its neighbour. With one vector each FMA loads its number, and the load ports are full; weights
- * that do not fit the first cache are fetched again for each tile; several rows lie apart, and skip fewer
- * rows of taps at the edges. (Measured: 2 x 1 x 8 1.14 to 1.2 times as fast as 1 x 1 x 16, 1.02 to 1.1 times as 2 x 2 x 4.) */
-static void consider(Shape2 *best, const SchedTarget *t, bool dots, int kv, int r, int q, int64_t blocks,
-                     int64_t rows, int64_t cols, double steps) {
-    int p = r * q;
-    if (kv * p + kv + 1 > t->registers || q > cols || r > rows || kv > blocks) return;
-    double step = most(most(kv * p / 2.0, (kv + p) / 2.0), 4) + 0.7;
-    if (kv == 1) step *= 1.15;
-    if (steps * kv * t->lanes * 4 > FIRST_LEVEL) step += 0.5 * kv;
+ * overlaps its neighbour. With one vector each FMA loads its number, and the load ports are full, unless rows
+ * share what they load; weights that do not fit the first cache are fetched again for each tile; several rows lie apart, and skip fewer
+ * rows of taps at the edges. (Measured: 2 x 1 x 8 1.14 to 1.2 times as fast as 1 x 1 x 16, 1.02 to 1.1 times as 2 x 2 x 4. Of dots 3 x 1 x 8 is 1.0 to
+ * 1.1 times as fast as 1 x 3 x 8 with shared rows, that and 1 x 2 x 13 1.2 times as fast as 1 x 1 x 26.) */
+static void consider(Shape2 *best, const SchedTarget *t, const TileWork *w, bool dots, int kv, int r, int q, int64_t blocks) {
+    int p = r * q, n = w->row_taps;
+    bool shared = dots && r > 1 && n > 1;
+    if (kv * p + (shared ? kv * r + 3 : kv + 1) > t->registers || q > w->cols || r > w->rows || kv > blocks) return;
+    if (shared && r > SHARED_MOST) return;
+    double steps = (double)(w->entries * (dots ? ceil_div(w->run, t->lanes) : w->run)), cycles = 0;
+    double fetch = steps * kv * t->lanes * 4 > FIRST_LEVEL ? 0.5 * kv : 0;
+    if (shared)
+        for (int u = 0; u < n + r - 1; u++) {
+            int lo, hi;
+            meeting_rows(u, n, r, &lo, &hi);
+            cycles += steps / n * (step_cycles(kv, hi - lo, q, true) + fetch);
+        }
+    else
+        cycles = steps * (step_cycles(kv, r, q, false) * (kv == 1 ? 1.15 : 1) + fetch);
     double end = 12 + kv * p * (dots ? 8 : 1.5);
-    double cost =
-        (double)(ceil_div(blocks, kv) * ceil_div(rows, r) * ceil_div(cols, q)) * (steps * step + end);
-    cost *= 1 + 0.015 * (r - 1);
+    double cost = (double)(ceil_div(blocks, kv) * ceil_div(w->rows, r) * ceil_div(w->cols, q)) * (cycles + end);
+    cost *= shared ? 1.1 : 1 + 0.015 * (r - 1);
     if (best->kv == 0 || cost < best->cost * 0.995) *best = (Shape2){kv, r, q, dots, cost};
 }
 
@@ -37,11 +56,8 @@ Shape2 tile_choose(const SchedTarget *t, const TileWork *w) {
     for (int r = 1; r <= 28; r++)
         for (int q = 1; q * r <= 28; q++)
             for (int kv = 1; kv <= 4; kv++) {
-                consider(&best[0], t, false, kv, r, q, vectors, w->rows, w->cols,
-                         (double)(w->entries * w->run));
-                if (dots)
-                    consider(&best[1], t, true, kv, r, q, w->out_ch, w->rows, w->cols,
-                             (double)(w->entries * ceil_div(w->run, L)));
+                consider(&best[0], t, w, false, kv, r, q, vectors);
+                if (dots) consider(&best[1], t, w, true, kv, r, q, w->out_ch);
             }
     if (!w->vectors_free) best[0].cost += packing;
     if (!w->dots_free) best[1].cost += packing;
@@ -51,9 +67,10 @@ Shape2 tile_choose(const SchedTarget *t, const TileWork *w) {
 /* For few channels that are left beyond whole vectors: lanes along the sum, and rows as the other tile has them. */
 static Shape2 choose_tail(const SchedTarget *t, const TileWork *w, int64_t tail, int rows) {
     Shape2 best = {0};
+    TileWork rest = *w;
+    rest.row_taps = 0;
     for (int q = 1; q * rows <= 28; q++)
-        for (int kv = 1; kv <= 4; kv++)
-            consider(&best, t, true, kv, rows, q, tail, w->rows, w->cols, (double)(w->entries * ceil_div(w->run, t->lanes)));
+        for (int kv = 1; kv <= 4; kv++) consider(&best, t, &rest, true, kv, rows, q, tail);
     return best;
 }
 
@@ -69,6 +86,8 @@ typedef struct Tile {
     struct Tile *tail; /* makes the channels beyond them; or NULL */
     bool direct; /* x is read where it lies; else from a padded copy of the block's rows */
     bool merged; /* the taps of a row are one run */
+    bool shared; /* rows of the input pass one by one, and each feeds all rows of the result that it meets */
+    int64_t ring; /* shared, from a copy: so many rows of it are there at a time */
     int64_t run; /* floats of one entry of the table */
     int32_t entries, per_row;
     int64_t xrow, xpix, xch;   /* strides of what is read */
@@ -151,16 +170,74 @@ static void tap_range(Tile *q, const Lx *oy, const Lx **lo, const Lx **hi) {
 static int64_t vectors_of(const Tile *q) { return q->s.dots ? q->K : ceil_div(q->K, q->L); }
 static int64_t channel_tiles(const Tile *q) { return ceil_div(vectors_of(q), q->s.kv); }
 
+static const Lx *first_vector(Tile *q, const Lx *kt) { /* of a tile of channels (dots: output) */
+    Arena *a = q->a;
+    return IMIN(MUL(kt, INT(q->s.kv)), INT(vectors_of(q) - q->s.kv));
+}
+
+static void clear_sums(Tile *q) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    const Lx *i = kb_unroll(k, q->s.kv * q->s.rows * q->s.cols);
+    kb_set(k, q->acc, i, lx_float(a, 0, (int)q->L));
+    kb_end(k);
+}
+
+/* The sums of the tile at (oy, ox), channels from vector kb on, to where they go. */
+static void emit_ending(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    const Taps *tx = &q->t->taps[1];
+    int kv = q->s.kv, R = q->s.rows, Q = q->s.cols, L = (int)q->L;
+    bool waits = q->sums >= 0;
+    if (waits) {
+        const Lx *n = kb_unroll(k, kv * R * Q);
+        kb_store(k, q->sums, MUL(n, INT(L)), lx_reg(a, q->acc, n, L), NULL);
+        kb_end(k);
+    }
+    const Lx *r = waits ? kb_for(k, INT(0), INT(R), 1) : kb_unroll(k, R), *p = waits ? kb_for(k, INT(0), INT(Q), 1) : kb_unroll(k, Q);
+    const Lx *v = kb_unroll(k, kv), *which = ADD(MUL(ADD(MUL(r, INT(Q)), p), INT(kv)), v), *count = NULL;
+    const Lx *acc = waits ? lx_load(a, q->sums, MUL(which, INT(L)), L, NULL) : lx_reg(a, q->acc, which, L);
+    int width = q->s.dots ? 1 : L;
+    const Lx *ch = ADD(kb, v);
+    if (q->s.dots)
+        acc = lx_f1(a, LX_HSUM, acc);
+    else {
+        ch = MUL(ch, INT(L));
+        if (q->K % L) count = SUB(INT(q->K), ch);
+    }
+    ch = ADD(INT(q->first), ch);
+    const Lx *at[3] = {ch, ADD(oy, r), ADD(ox, p)}, *sample = q->sample;
+    if (q->t->columns == 1) {
+        sample = at[2];
+        at[1] = q->tap ? MUL(DIV(q->tap, INT(tx->n)), INT(q->t->spread[0])) : INT(0);
+        at[2] = q->tap ? MUL(MOD(q->tap, INT(tx->n)), INT(q->t->spread[1])) : INT(0);
+    }
+    const View *out = &q->t->out;
+    Finish f = {.k = k,
+                .sample = sample,
+                .acc = q->t->acc,
+                .value = acc,
+                .axes = 3,
+                .lanes = 0,
+                .at = at,
+                .width = width,
+                .count = count};
+    const Lx *value = q->t->epilogue ? finish(&f, q->t->epilogue) : acc;
+    const Lx *to = q->t->columns > 1 ? INT(0) : NULL;
+    for (int d = 0; to && d < 3; d++) to = ADD(to, MUL(at[d], INT(out->stride[d])));
+    kb_store_strided(k, q->po, to ? to : kb_at(k, out, sample, at), out->stride[0], value, count);
+    for (int n = 0; n < 3; n++) kb_end(k);
+}
+
 /* acc[(row * cols + column) * kv + v]; oy, ox: of the tile; kt: the tile of channels. */
 static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
     Kb *k = q->k;
     Arena *a = q->a;
-    const Lx *kb = IMIN(MUL(kt, INT(q->s.kv)), INT(vectors_of(q) - q->s.kv)); /* its first vector (dots: output) */
+    const Lx *kb = first_vector(q, kt);
     int kv = q->s.kv, R = q->s.rows, Q = q->s.cols, L = (int)q->L;
     const Taps *ty = &q->t->taps[0], *tx = &q->t->taps[1];
-    const Lx *i = kb_unroll(k, kv * R * Q);
-    kb_set(k, q->acc, i, lx_float(a, 0, L));
-    kb_end(k);
+    clear_sums(q);
     const Lx *y0 = MUL(oy, INT(ty->stride)), *x0 = MUL(ox, INT(q->xstep));
     const Lx *start;
     if (q->direct) {
@@ -201,45 +278,64 @@ static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
         for (int n = 0; n < 3 + !part; n++) kb_end(k);
     }
     kb_end(k);
-    bool waits = q->sums >= 0;
-    if (waits) {
-        const Lx *n = kb_unroll(k, kv * R * Q);
-        kb_store(k, q->sums, MUL(n, INT(L)), lx_reg(a, q->acc, n, L), NULL);
+    emit_ending(q, kb, oy, ox);
+}
+
+/* What is read at xb, under the entry at wb and those of the rows of taps after it, into rows lo .. hi-1 of the tile, the last of them first. */
+static void emit_shared_run(Tile *q, const Lx *xb, const Lx *wb, int lo, int hi) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    int kv = q->s.kv, Q = q->s.cols, L = (int)q->L;
+    int64_t main = q->run / L * L, row = q->per_row * q->went; /* of weights */
+    for (int part = 0; part < 2; part++) {
+        const Lx *count = part ? INT(q->run - main) : NULL, *c = INT(main);
+        if (part ? main == q->run : main == 0) continue;
+        if (!part) c = kb_for(k, INT(0), INT(main), L);
+        const Lx *r = kb_unroll(k, hi - lo), *v = kb_unroll(k, kv);
+        const Lx *wat = ADD(ADD(ADD(wb, c), MUL(v, INT(q->wvec))), MUL(SUB(INT(hi - lo - 1), r), INT(row)));
+        kb_set(k, q->wreg, ADD(MUL(r, INT(kv)), v), lx_load(a, q->pw, wat, L, count));
+        kb_end(k);
+        kb_end(k);
+        const Lx *p = kb_unroll(k, Q);
+        kb_set(k, q->xreg, NULL, lx_load(a, q->px, ADD(ADD(xb, MUL(c, INT(q->xch))), MUL(p, INT(q->xstep))), L, count));
+        r = kb_unroll(k, hi - lo), v = kb_unroll(k, kv);
+        const Lx *at = ADD(MUL(ADD(MUL(ADD(INT(lo), r), INT(Q)), p), INT(kv)), v);
+        kb_set(k, q->acc, at,
+               lx_f3(a, LX_FMA, lx_reg(a, q->wreg, ADD(MUL(r, INT(kv)), v), L), lx_reg(a, q->xreg, NULL, L), lx_reg(a, q->acc, at, L)));
+        for (int n = 0; n < 3 + !part; n++) kb_end(k);
+    }
+}
+
+/* The same sums in the same order, rows of the input outermost: what is loaded of a row feeds each row of the tile that it meets, under one row of
+ * taps after the other. */
+static void emit_shared(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    const Taps *ty = &q->t->taps[0], *tx = &q->t->taps[1];
+    int R = q->s.rows, rows = ty->n + R - 1;
+    const Lx *kb = first_vector(q, kt), *top = kb_let(k, ADD(oy, INT(ty->off[0]))), *x0 = MUL(ox, INT(q->xstep));
+    bool near = inside(ty, q->H, q->OH);
+    clear_sums(q);
+    for (int u = 0, next; u < rows; u = next) { /* rows of the input that meet the same rows of the tile */
+        int lo, hi, l, h;
+        meeting_rows(u, ty->n, R, &lo, &hi);
+        for (next = u + 1; next < rows; next++) {
+            meeting_rows(next, ty->n, R, &l, &h);
+            if (l != lo || h != hi) break;
+        }
+        const Lx *from = near ? INT(u) : IMAX(INT(u), SUB(INT(0), top)), *to = near ? INT(next) : IMIN(INT(next), SUB(INT(q->H), top));
+        const Lx *row = kb_for(k, from, to, 1), *at = ADD(top, row), *x = x0;
+        if (q->direct) {
+            x = ADD(ADD(x, INT(tx->off[0] * q->xpix)), MUL(at, INT(q->xrow)));
+            if (q->sample) x = ADD(x, MUL(q->sample, INT(q->t->x.sample)));
+        } else
+            x = ADD(x, MUL(MOD(SUB(at, q->first_row), INT(q->ring)), INT(q->xrow)));
+        const Lx *j = kb_for(k, INT(0), INT(q->per_row), 1), *entry = ADD(MUL(SUB(row, INT(hi - 1)), INT(q->per_row)), j);
+        emit_shared_run(q, kb_let(k, ADD(x, lx_itab(a, q->tab, j))), kb_let(k, ADD(MUL(kb, INT(q->wvec)), MUL(entry, INT(q->went)))), lo, hi);
+        kb_end(k);
         kb_end(k);
     }
-    const Lx *r = waits ? kb_for(k, INT(0), INT(R), 1) : kb_unroll(k, R), *p = waits ? kb_for(k, INT(0), INT(Q), 1) : kb_unroll(k, Q);
-    const Lx *v = kb_unroll(k, kv), *which = ADD(MUL(ADD(MUL(r, INT(Q)), p), INT(kv)), v), *count = NULL;
-    const Lx *acc = waits ? lx_load(a, q->sums, MUL(which, INT(L)), L, NULL) : lx_reg(a, q->acc, which, L);
-    int width = q->s.dots ? 1 : L;
-    const Lx *ch = ADD(kb, v);
-    if (q->s.dots)
-        acc = lx_f1(a, LX_HSUM, acc);
-    else {
-        ch = MUL(ch, INT(L));
-        if (q->K % L) count = SUB(INT(q->K), ch);
-    }
-    ch = ADD(INT(q->first), ch);
-    const Lx *at[3] = {ch, ADD(oy, r), ADD(ox, p)}, *sample = q->sample;
-    if (q->t->columns == 1) {
-        sample = at[2];
-        at[1] = q->tap ? MUL(DIV(q->tap, INT(tx->n)), INT(q->t->spread[0])) : INT(0);
-        at[2] = q->tap ? MUL(MOD(q->tap, INT(tx->n)), INT(q->t->spread[1])) : INT(0);
-    }
-    const View *out = &q->t->out;
-    Finish f = {.k = k,
-                .sample = sample,
-                .acc = q->t->acc,
-                .value = acc,
-                .axes = 3,
-                .lanes = 0,
-                .at = at,
-                .width = width,
-                .count = count};
-    const Lx *value = q->t->epilogue ? finish(&f, q->t->epilogue) : acc;
-    const Lx *to = q->t->columns > 1 ? INT(0) : NULL;
-    for (int d = 0; to && d < 3; d++) to = ADD(to, MUL(at[d], INT(out->stride[d])));
-    kb_store_strided(k, q->po, to ? to : kb_at(k, out, sample, at), out->stride[0], value, count);
-    for (int n = 0; n < 3; n++) kb_end(k);
+    emit_ending(q, kb, oy, ox);
 }
 
 static int64_t columns_at_once(const Ent *e, int64_t each) {
@@ -298,8 +394,11 @@ static void geometry(Tile *q) {
                   .no_dots = q->xch != 1,
                   .dots_free = one && t->w.stride[1] == 1,
                   .vectors_free = one && t->w.stride[0] == 1};
+    if (!t->columns && ty->stride == 1 && spacing(ty) == 1 && q->K * q->C * ty->n * tx->n * 4 <= SECOND_LEVEL) w.row_taps = ty->n;
     split_tail(q, &w);
     q->s = tune_tile(q->e->s, &w);
+    q->shared = q->s.dots && q->s.rows > 1 && q->s.rows <= SHARED_MOST && w.row_taps > 1;
+    if (q->shared && !q->direct) q->ring = ty->n + q->s.rows - 1;
     q->wtail = false;
     if (one && (q->s.dots ? w.dots_free : w.vectors_free)) {
         q->weights = t->w;
@@ -370,6 +469,39 @@ static void emit_map(Tile *q, const Lx *kt, const Lx *lo, const Lx *hi) {
     kb_end(k);
 }
 
+/* The tiles of a block of rows; the copy of the input goes along with them, a ring of as many rows as a row of tiles reads. */
+static void emit_shared_rows(Tile *q, const Lx *lo, const Lx *hi) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    const Taps *ty = &q->t->taps[0];
+    int from = q->px;
+    int32_t copied = 0;
+    if (!q->direct) {
+        q->first_row = kb_let(k, ADD(IMIN(MUL(lo, INT(q->s.rows)), INT(q->OH - q->s.rows)), INT(ty->off[0])));
+        q->px = q->scratch;
+        kb_setvar(k, copied = kb_var(k), q->first_row);
+    }
+    const Lx *rt = kb_for(k, lo, hi, 1), *oy = IMIN(MUL(rt, INT(q->s.rows)), INT(q->OH - q->s.rows));
+    if (!q->direct) {
+        const Lx *end = ADD(oy, INT(ty->off[0] + ty->n + q->s.rows - 1)), *row = kb_for(k, IVAR(copied), end, 1);
+        PadCopy c = {.x = q->t->x,
+                     .from = from,
+                     .to = q->scratch,
+                     .at = MUL(MOD(SUB(row, q->first_row), INT(q->ring)), INT(q->xrow)),
+                     .sample = q->sample,
+                     .first_row = row,
+                     .rows = INT(1),
+                     .left = q->t->taps[1].off[0],
+                     .wide = q->wide};
+        tile_copy_padded(k, &c);
+        kb_end(k);
+        kb_setvar(k, copied, end);
+    }
+    const Lx *kt = kb_for(k, INT(0), INT(channel_tiles(q)), 1), *ct = kb_for(k, INT(0), INT(ceil_div(q->OW, q->s.cols)), 1);
+    emit_shared(q, kt, oy, IMIN(MUL(ct, INT(q->s.cols)), INT(q->OW - q->s.cols)));
+    for (int n = 0; n < 3; n++) kb_end(k);
+}
+
 /* A grid point: a block of rows of tiles of one sample. */
 static void emit_rows(Tile *q, int64_t tiles, int64_t least) {
     const TileConv *t = q->t;
@@ -383,12 +515,16 @@ static void emit_rows(Tile *q, int64_t tiles, int64_t least) {
     const Lx *next = ADD(block, INT(1)), *units = INT(q->OH % q->s.rows ? tiles - 1 : tiles);
     const Lx *lo = DIV(MUL(block, units), blocks),
              *hi = lx_iselect(a, IEQ(next, blocks), INT(tiles), DIV(MUL(next, units), blocks));
-    if (!q->direct) {
+    if (!q->direct && !q->shared) {
         copy_input(q, lo, hi);
         q->px = q->scratch;
     }
-    emit_map(q, kb_for(k, INT(0), INT(channel_tiles(q)), 1), lo, hi);
-    kb_end(k);
+    if (q->shared)
+        emit_shared_rows(q, lo, hi);
+    else {
+        emit_map(q, kb_for(k, INT(0), INT(channel_tiles(q)), 1), lo, hi);
+        kb_end(k);
+    }
     if (q->tail) {
         q->tail->px = q->px, q->tail->sample = q->sample, q->tail->first_row = q->first_row;
         emit_map(q->tail, kb_for(k, INT(0), INT(channel_tiles(q->tail)), 1), lo, hi);
@@ -458,7 +594,7 @@ static void open_registers(Tile *q) {
     bool waits = q->t->epilogue && q->s.rows * q->s.cols >= 4 && finish_parts(q->t->epilogue) >= ENDING_LOOP;
     q->sums = waits ? kb_scratch(k, sums * q->L) : -1;
     q->acc = kb_reg(k, (int)q->L, sums);
-    q->wreg = kb_reg(k, (int)q->L, q->s.kv);
+    q->wreg = kb_reg(k, (int)q->L, q->s.kv * (q->shared ? q->s.rows : 1));
     q->xreg = kb_reg(k, (int)q->L, 1);
 }
 
@@ -474,15 +610,15 @@ void tile_conv(Ent *e, const TileConv *t) {
     /* A grid point is a block of rows of tiles of one sample; large maps have several so that the copy stays
      * near. */
     int64_t tiles = ceil_div(q->OH, q->s.rows), least = 1;
-    while (!q->direct && least < tiles &&
+    while (!q->direct && !q->shared && least < tiles &&
            copy_rows(q, ceil_div(tiles, least) + 1) * q->xrow * 4 > SCRATCH_MOST)
         least++;
     int64_t most_tiles = ceil_div(tiles, least) + (least > 1);
 
     Kb *k = q->k = kb_new(e, t->what, 1);
-    k->detail = arena_printf(a, "%s: %d to %d channels, %dx%d taps on %dx%d, tile %d%s x %d x %d%s%s", t->what, (int)q->C, (int)t->out.shape.dim[0],
+    k->detail = arena_printf(a, "%s: %d to %d channels, %dx%d taps on %dx%d, tile %d%s x %d x %d%s%s%s", t->what, (int)q->C, (int)t->out.shape.dim[0],
                              t->taps[0].n, t->taps[1].n, (int)q->OH, (int)q->OW, q->s.kv, q->s.dots ? " dots" : "", q->s.rows, q->s.cols,
-                             q->tail ? " and sums for the rest" : "", q->direct ? "" : ", padded copy");
+                             q->shared ? ", rows share what they load" : "", q->tail ? " and sums for the rest" : "", q->direct ? "" : ", padded copy");
     q->px = kb_ptr(k, &t->x, false);
     q->pw = kb_ptr(k, &q->weights, false);
     q->po = kb_ptr(k, &t->out, true);
@@ -493,7 +629,7 @@ void tile_conv(Ent *e, const TileConv *t) {
         rest->k = k, rest->po = q->po, rest->tab = q->tab;
         rest->pw = kb_ptr(k, &rest->weights, false);
     }
-    if (!q->direct) q->scratch = kb_scratch(k, copy_rows(q, most_tiles) * q->xrow);
+    if (!q->direct) q->scratch = kb_scratch(k, (q->shared ? q->ring : copy_rows(q, most_tiles)) * q->xrow);
     open_registers(q);
     if (q->tail) open_registers(q->tail);
 

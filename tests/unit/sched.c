@@ -158,6 +158,43 @@ TEST(measured_tiles) { /* what cscc autotune may find is as right as what the mo
         }
 }
 
+static int kernels_that(const SchedResult *s, const char *text) {
+    int n = 0;
+    for (size_t i = 0; i < s->module->kernels.len; i++) n += strstr(s->module->kernels.at[i].remark, text) != NULL;
+    return n;
+}
+
+/* Few channels of the result, large kernels: rows of the input feed several rows of the tile. Rows that tiles do not divide, more tiles than one
+   in a row, more blocks than one of a sample, no padding, padding on one side, taps apart. */
+TEST(shared_rows) {
+    static const struct {
+        Product p;
+        OpKind op;
+    } rows[] = {{{1, 24, 13, 29, 5, 1, 1, 2, 2}, OP_conv_adj}, {{1, 16, 9, 34, 7, 1, 1, 3, 3}, OP_conv_adj}, {{40, 1, 12, 33, 5, 1, 1, 0, 0}, OP_conv},
+                {{35, 1, 10, 31, 4, 1, 1, 2, 1}, OP_conv},     {{1, 20, 3, 40, 5, 1, 1, 2, 2}, OP_conv_adj}, {{33, 1, 16, 30, 3, 1, 2, 2, 2}, OP_conv}};
+    int shared = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int lanes = 4; lanes <= 16; lanes *= 2)
+            for (int64_t batch = 1; batch <= 5; batch += 4) {
+                Arena *a = arena_new();
+                Rng dice = {i + (uint64_t)lanes};
+                Rig r;
+                rig_open(&r, product_graph(a, &dice, &rows[i].p, rows[i].op, true, batch));
+                r.choice = batch == 1 ? 1 : 2; /* two rows; four */
+                rig_set_batch(&r, batch);
+                rig_fill(&r);
+                SchedResult *s = schedule(&r, lanes, 0);
+                shared += kernels_that(s, "rows share");
+                const char *why = "";
+                if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, rows %zu: %s", i, why);
+                compare(&r, "loop_eval", "shared rows", i);
+                if (batch == 1 && lanes > 4) run_compiled(&r, s, lanes, "shared rows", i);
+                cx_free(r.cx);
+                arena_free(a);
+            }
+    if (shared < 27) FAIL("rows are shared in %d of 36", shared);
+}
+
 TEST(dense_products) {
     static const int64_t sizes[][3] = {{5, 7, 0},  {10, 160, 0}, {33, 130, 0},
                                        {19, 3, 4}, {140, 9, 3},  {1, 200, 0}};
@@ -287,7 +324,7 @@ TEST(groups_between_statistics) {
 
 int main(int argc, char **argv) {
     static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
-                                 T(products), T(wide_gradients), T(measured_tiles),     T(dense_products),  T(large_sums),
+                                 T(products), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows),
                                  T(groups),         T(groups_between_statistics)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
