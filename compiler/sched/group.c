@@ -173,6 +173,27 @@ static double flops_of(const Graph *g, const Node *n) {
     return all;
 }
 
+/* Cycles to read the weights of a product once: from the second cache or from beyond. Where a sample has few positions, samples are the
+   columns of a tile, and few of them make it wait for its weights. */
+static double weights_cost(const Graph *g, const Node *n) {
+    enum { NEAR = 256 * 1024, COLUMNS = 16 };
+    bool dense = n->op == OP_dense;
+    if ((n->op != OP_conv && n->op != OP_conv_adj && !dense) || graph_batched(g, n->in[!dense])) return 0;
+    double weights = (double)shape_size(graph_shape(g, n->in[!dense]));
+    Shape in = graph_shape(g, n->in[0]);
+    bool few = dense || in.dim[1] * in.dim[2] < COLUMNS || n->shape.dim[1] * n->shape.dim[2] < COLUMNS;
+    return weights > NEAR || few ? weights : weights / 8;
+}
+
+static bool costs_nothing(const Node *n) { return n->op == OP_constant || n->op == OP_expand || n->op == OP_slice || n->op == OP_concat; }
+
+static double cost_of_group(const Graph *g, const Node *n) { /* launches, and what they read that is no sample's */
+    if (n->op != OP_loop) return costs_nothing(n) ? 0 : 2000 + weights_cost(g, n);
+    double all = 0;
+    for (size_t i = 0; i < n->a.loop->body->nodes.len; i++) all += cost_of_group(n->a.loop->body, &n->a.loop->body->nodes.at[i]);
+    return all * (double)n->a.loop->turns;
+}
+
 /* How many samples: as few as keep what each group costs by itself (launches, gradients that are read and
    written again) near a tenth of the work by this estimate, which is a small part of that in time; a power of two, so that with the blocks
    of a sample there are at least 8 grid points. */
@@ -182,9 +203,9 @@ static int64_t choose_size(Groups *q, int32_t part) {
     bool sums = false;
     for (NodeId i = q->begin[part]; i < q->begin[part + 1]; i++) {
         const Node *n = graph_at(q->graph, i);
-        if (n->op == OP_constant || n->op == OP_expand || n->op == OP_slice || n->op == OP_concat) continue;
+        if (costs_nothing(n)) continue;
         each += flops_of(q->graph, n) / 40;
-        once += 2000;
+        once += cost_of_group(q->graph, n);
         if (q->sum[i] != NO_NODE) once += 4.0 * (double)shape_size(n->shape), sums = true;
     }
     int64_t n = sums ? 2 : 1;
@@ -306,11 +327,12 @@ static bool leaves_part(const Groups *q, int32_t part) {
 
 /* Into how many lanes: each has its own sums, which are added when all have run. So the number belongs to the model, not to the machine;
    it is small where the sums (gradients of the weights) are large. Where there are no sums, each group is a lane. */
-static int choose_lanes(const Groups *q, int32_t part) {
+static int choose_lanes(Arena *a, const Groups *q, int32_t part) {
     enum { EIGHT = 32 * 1024, FOUR = 512 * 1024, TWO = 4 * 1024 * 1024 }; /* floats of the sums */
     int64_t floats = 0;
+    bool *seen = ARENA_ARRAY(a, bool, q->graph->nodes.len);
     for (NodeId i = q->begin[part]; i < q->begin[part + 1]; i++)
-        if (q->sum[i] != NO_NODE) floats += shape_size(graph_shape(q->graph, i));
+        if (q->sum[i] != NO_NODE && !seen[q->sum[i]]) floats += shape_size(graph_shape(q->graph, i)), seen[q->sum[i]] = true;
     if (leaves_part(q, part) || floats > TWO) return 1;
     return !floats ? 0 : floats > FOUR ? 2 : floats > EIGHT ? 4 : LANES_MOST;
 }
@@ -338,7 +360,7 @@ Groups *groups_of(Arena *a, const Graph *g, int64_t wanted) {
     join_sums(q, a);
     q->size = ARENA_ARRAY(a, int64_t, q->nparts + 1);
     q->lanes = ARENA_ARRAY(a, int, q->nparts + 1);
-    for (int32_t p = 1; p < q->nparts; p += 2) q->size[p] = wanted ? wanted : choose_size(q, p), q->lanes[p] = choose_lanes(q, p);
+    for (int32_t p = 1; p < q->nparts; p += 2) q->size[p] = wanted ? wanted : choose_size(q, p), q->lanes[p] = choose_lanes(a, q, p);
     return q;
 }
 
