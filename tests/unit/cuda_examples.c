@@ -65,8 +65,17 @@ TEST(bits_of_digits_in_bf16) { same_bits(SCHED_BF16, "digits", "--set unfold=0",
 TEST(bits_of_crate_in_tf32) { same_bits(SCHED_TF32, "crate", "--set depth=1 --set width=8 --set heads=2 --set p=14 --set updates=1", "fs", 2, 2e-5); }
 #define PROGRAM(name, program, args, which, batch, tolerance) TEST(name) { agrees(SCHED_FLOAT32, program, args, which, batch, tolerance); }
 GPU_PROGRAMS(PROGRAM)
-/* The evaluator rounds where kernels round; an operand that is cut the other way here and there is all that is left. */
-#define SHORT_PROGRAM(name, program, args, which, batch, tolerance) TEST(bf16_##name) { agrees(SCHED_BF16, program, args, which, batch, 5e-3); }
+/* The evaluator rounds where kernels round. What is left is chance: an operand in the middle between two short floats is cut up here and down
+   there, for its last bit in float32, and what follows makes more of it, most of all where entries cross a threshold and are counted. In these
+   programs, at these sizes, that does not happen. */
+static double in_short(const char *name) {
+    static const char *const calm[] = {"digits", "digits_unfolded_0", "ml_ista_mnist", "res_csc_plain", "lista_cp", "lista", "lista_cpss", "alista", "omp", "crate", "lenet",
+                                       "super_resolution", "scale_groups", "sparse_wavelets", "scn", "resnet"};
+    for (size_t i = 0; i < sizeof calm / sizeof *calm; i++)
+        if (!strcmp(calm[i], name)) return 1e-4;
+    return 2e-2;
+}
+#define SHORT_PROGRAM(name, program, args, which, batch, tolerance) TEST(bf16_##name) { agrees(SCHED_BF16, program, args, which, batch, in_short(#name)); }
 GPU_PROGRAMS(SHORT_PROGRAM)
 
 int main(int argc, char **argv) {
