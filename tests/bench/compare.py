@@ -292,13 +292,15 @@ def measure(row, seconds):
             if best is None or t < best[0]:
                 best = (t, peer)
         peer = best[1]
-        mine, theirs, peaks = [], [], []
+        mine, theirs, peaks, scaling = [], [], [], []
         while len(mine) < most_pairs and (len(mine) < LEAST_PAIRS or time.perf_counter() < end):
             mine.append(ours.ask(calls))
             theirs.append(peer.time(calls, row["threads"]))
             peaks.append(ours.peak() if row["threads"] == 1 else peak_of(row["threads"]))
+            if row["threads"] > 1:
+                scaling.append(peaks[-1] / peak_of(1))
         out.update(spread(mine, theirs), peer=peer.how, ours=1e3 * row["batch"] / statistics.median(mine), theirs=1e3 * row["batch"] / statistics.median(theirs),
-                   peak=statistics.median(peaks))
+                   peak=statistics.median(peaks), scaling=statistics.median(scaling) if scaling else None)
         out["share"] = out["ours"] * gflop / out["peak"] if out["peak"] else 0
         if row["group"] == "training" and row["threads"] == 1:
             grown = clean.memory_of(folder, row["entry"], row["options"], row["net"], peer.how, row["batch"])
