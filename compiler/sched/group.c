@@ -477,12 +477,14 @@ void group_open(Gx *x, const Groups *q, int32_t part) {
         set_var(e, e->first_var, MUL(IVAR(lane), size));
     set_var(e, LP_VAR_BATCH, IMIN(size, SUB(end, IVAR(e->first_var))));
     set_var(e, LP_VAR_FIRST_SAMPLE, ADD(IVAR(e->first_sample), IVAR(e->first_var)));
-    set_blocks(e, IVAR(alone));
+    e->alone = IVAR(alone);
+    set_blocks(e, e->alone);
 }
 
 void group_close(Gx *x, const Groups *q, int32_t part) {
     Ent *e = x->e;
     int32_t begin = e->loops.at[e->loops.len - 1].begin;
+    e->alone = NULL;
     if (q->lanes[part]) code_end(&e->code);
     code_end(&e->code);
     plan_lanes(e, begin);

@@ -86,6 +86,7 @@ typedef struct Ent { /* one entry being written */
     int64_t group; /* samples that are computed at a time; 0: all of the batch */
     bool grouped;  /* inputs and outputs are those of the group that begins at first_var */
     int32_t whole_var, first_var, first_sample; /* samples of the batch; the first of the group; the call's */
+    const Lx *alone;    /* nonzero: all that is launched now runs on one thread; NULL: not known */
     int32_t blocks_var; /* into how many blocks a sample's work is cut: more than 1 when the batch is small */
     int64_t thread_bytes;
     Vec(struct Pack) packs;

@@ -9,7 +9,8 @@
 
 enum { POINTS_WANTED = 12, PADDED_MOST = 4 * 1024 * 1024, SLOTS = 8, SLOT_MOST = 64 * 1024 };
 enum { POSITIONS_WANTED = 128, NEAR_MOST = 512 * 1024 }; /* of a tile's visit; bytes of its images */
-enum { PACK_TAPS = 4, PACK_CHANNELS = 256, RUN_MOST = 16, TURN_MOST = 16 * 1024 }; /* floats of a tile */
+enum { PACK_TAPS = 4, PACK_CHANNELS = 256, RUN_MOST = 16 };
+enum { TURN_MOST = 16 * 1024, SUMS_MOST = 8 * 1024 }; /* floats of a tile; of a grid point's sums where no other thread runs */
 
 typedef struct Side { /* what a tile reads at a position */
     View v;
@@ -333,6 +334,12 @@ typedef struct Cut { /* into how many shares of each kind the tiles go */
     int64_t v, p, rows;
 } Cut;
 
+/* Where nobody else would run them, few grid points: each reads both maps again. Their sums stay in the first cache. */
+static const Lx *by_threads(Ent *e, int64_t alone, int64_t many) {
+    Arena *a = e->a;
+    return alone == many ? INT(many) : lx_iselect(a, e->alone, INT(alone), INT(many));
+}
+
 static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
     Arena *a = e->a;
     const View *x = &t->x, *y = &t->y, *out = &t->out;
@@ -359,13 +366,17 @@ static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
     g->once = batched && e->group && g->visit == e->group && g->strip == g->OH && slots == 1;
     int64_t nvb = ceil_div(ceil_div(g->nvec, g->L), g->kv), npb = ceil_div(g->none, g->p), tile = (int64_t)g->kv * g->p * g->L;
     g->rows = taps[0].n, g->cols = g->run ? 1 : taps[1].n;
-    Cut cut = {nvb, ceil_div(POINTS_WANTED, nvb), 1};
+    Cut cut = {nvb, ceil_div(POINTS_WANTED, nvb), 1}, few = {1, 1, 1};
     if (slots > 1) cut.p = 1;
     if (cut.p > npb) cut.p = npb;
-    if (slots == 1 && nvb * cut.p < POINTS_WANTED / 2) cut.rows = g->rows;
+    if (slots == 1 && !e->alone && nvb * cut.p < POINTS_WANTED / 2) cut.rows = g->rows;
+    int64_t shares = g->once ? 1 : ceil_div(nvb * npb * g->rows * g->cols * tile, SUMS_MOST);
+    few.v = shares < nvb ? shares : nvb, few.p = ceil_div(shares, few.v);
+    if (few.p > cut.p) few.p = cut.p;
+    if (!e->alone || slots > 1) few = cut;
 
     Kb *k = g->k = kb_new(e, "conv_grad", 3);
-    k->ints[0] = INT(cut.v), k->ints[1] = INT(cut.p), k->ints[2] = INT(cut.rows);
+    k->ints[0] = by_threads(e, few.v, cut.v), k->ints[1] = by_threads(e, few.p, cut.p), k->ints[2] = by_threads(e, few.rows, cut.rows);
     k->detail = arena_printf(a, "conv_grad: %d x %d channels, %dx%d taps on %dx%d, tile %d%s x %d%s", (int)y->shape.dim[0],
                              (int)x->shape.dim[0], taps[0].n, taps[1].n, (int)g->OH, (int)g->OW, g->kv, g->vec.taps ? " of x" : "", g->p,
                              g->run      ? ", runs of taps"
@@ -380,13 +391,13 @@ static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
                             .stride = {1}},
                     true);
     TileGrad flat;
-    bool turn = cut.rows == 1 && flatten(g, t, &flat);
+    bool turn = few.rows == 1 && flatten(g, t, &flat);
     if (turn) t = &flat;
     if (t->epilogue) finish_pointers(k, t->epilogue);
     g->tabs[0] = range_table(g, 0, x->shape.dim[1], g->OH);
     g->tabs[1] = range_table(g, 1, x->shape.dim[2], g->OW);
-    int64_t vs = ceil_div(nvb, cut.v), ps = ceil_div(npb, cut.p);
-    int64_t sums = (g->once ? 1 : vs * ps) * ceil_div(g->rows, cut.rows) * g->cols * tile;
+    int64_t vs = ceil_div(nvb, few.v), ps = ceil_div(npb, few.p);
+    int64_t sums = (g->once ? 1 : vs * ps) * ceil_div(g->rows, few.rows) * g->cols * tile;
     g->scratch = kb_scratch(k, sums);
     int64_t plane = g->wide * g->high * x->shape.dim[0];
     if (g->run) g->padded = kb_scratch(k, g->visit * plane);
@@ -455,7 +466,7 @@ static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
     else
         write_out(g, t, po, &s, vb, pb);
     for (int n = 0; n < 2 + (g->once ? batched + (g->top != NULL) : 0); n++) kb_end(k);
-    kb_launch(k, INT(cut.v * cut.p * cut.rows * slots));
+    kb_launch(k, MUL(MUL(MUL(k->ints[0], k->ints[1]), k->ints[2]), INT(slots)));
     return true;
 }
 
