@@ -99,7 +99,7 @@ static const SchedTile *find(const SchedTile *list, size_t n, const SchedTile *w
 
 /* Samples at a time as in the program, where its tiles say so: the group whose products are met there. */
 static SchedResult *schedule(Tuning *t, const Lone *l) {
-    static const int32_t groups[] = {0, 4, 8, 16, 32};
+    static const int32_t groups[] = {0, 1, 2, 4, 8, 16, 32};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
         t->target.group = groups[i];
         SchedResult *s = sched_program(t->cx, t->cx->keep, &l->program, &l->entry, 1, &t->target);

@@ -169,7 +169,8 @@ void emit_lanes(Emit *e, const Ls *s) {
     store_env(e, ENV_CALL, LLVMBuildSelect(e->b, together, e->alone, e->call, ""));
     Val at = emit_address(e, e->scratch, emit_i64(e, -e->e->lane_floats));
     store_env(e, ENV_LANE, LLVMBuildSelect(e->b, together, LLVMConstNull(e->ptr), at, ""));
-    store_env(e, ENV_ALONE, LLVMBuildZExt(e->b, together, e->i64, ""));
+    Val alone = LLVMBuildOr(e->b, together, LLVMBuildNot(e->b, pool, ""), "");
+    store_env(e, ENV_ALONE, LLVMBuildZExt(e->b, alone, e->i64, ""));
     for (int32_t i = 0; i < e->nvar; i++)
         if (slots[i]) store_env(e, ENV_VARS + i, slots[i]);
     Val task = lane_function(e, s, slots), bytes = emit_i64(e, e->e->thread_bytes + 4 * e->e->lane_floats);

@@ -246,8 +246,13 @@ def spread(mine, theirs):
     return dict(ratio=statistics.median(ratio), lo=ratio[len(ratio) // 4], hi=ratio[len(ratio) - 1 - len(ratio) // 4], pairs=len(ratio))
 
 
+def memory_of(ours, entry):  # megabytes, less gradients; parameters were there before
+    return max(ours.first["grown_bytes"] - (ours.first["param_bytes"] if entry == "step" else 0), 0) * 1e-6
+
+
 def measure(row, seconds):
     end = time.perf_counter() + seconds
+    whole = row["batch"]
     use_threads(row["threads"])
     folder = prepare(row["program"], row["options"], row["entry"], row["batch"])
     gflop, _ = call_of(folder)
@@ -267,8 +272,7 @@ def measure(row, seconds):
     try:
         each = ours.first["median_ms"] * 1e-3
         calls = max(1, min(9, int(0.15 / max(each, 1e-6))))
-        memory = (ours.first["grown_bytes"] - (ours.first["param_bytes"] if row["entry"] == "step" else 0)) * 1e-6  # gradients; parameters were there before
-        out.update(memory=max(memory, 0))
+        out.update(memory=memory_of(ours, row["entry"]))
         if net is None:
             t = [ours.ask(calls) for _ in range(LEAST_PAIRS)]
             return dict(out, ours=1e3 * row["batch"] / statistics.median(t), missing="no PyTorch")
@@ -303,8 +307,12 @@ def measure(row, seconds):
                    peak=statistics.median(peaks), scaling=statistics.median(scaling) if scaling else None)
         out["share"] = out["ours"] * gflop / out["peak"] if out["peak"] else 0
         if row["group"] == "training" and row["threads"] == 1:
-            grown = clean.memory_of(folder, row["entry"], row["options"], row["net"], peer.how, row["batch"])
+            grown = clean.memory_of(folder, row["entry"], row["options"], row["net"], peer.how, whole)
             out["their_memory"] = None if grown is None else max(grown, 0) * 1e-6
+            if whole != row["batch"]:  # memory at the batch that the target names, whatever is timed
+                ours.close()
+                ours = Ours(folder, row["entry"], whole, 1)
+                out.update(memory=memory_of(ours, row["entry"]), memory_batch=whole)
         return out
     finally:
         ours.close()

@@ -131,7 +131,7 @@ int main(int argc, char **argv) {
     for (uint32_t i = 0; i < e->nout; i++) out[i] = block(sizes[i] * 4);
     csc_call call = {.size = sizeof call, .batch = (uint32_t)batch, .in = (const float *const *)in, .out = out, .params = params, .grads = grads,
                      .state = states, .state_out = states, .tunables = m->tunable_defaults, .pool = pool,
-                     .parallel_for = pool ? csc_pool_parallel_for : NULL};
+                     .parallel_for = pool ? csc_pool_parallel_for : NULL, .threads = pool ? (uint32_t)threads : 0};
     call.workspace = block(e->fixed_bytes + batch * e->batch_bytes + e->thread_bytes);
     clockid_t clock = threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
     double t[4000], end = seconds(CLOCK_MONOTONIC) + atof(argv[4]);

@@ -14,7 +14,8 @@ def memory(r):
         return "|"
     if not r.get("their_memory"):
         return "%.0f MB |" % r["memory"]
-    return "%.0f MB, %.0f MB | 1/%.1f" % (r["memory"], r["their_memory"], r["their_memory"] / max(r["memory"], 0.1))
+    at = ", batch %d" % r["memory_batch"] if r.get("memory_batch") else ""
+    return "%.0f MB, %.0f MB%s | 1/%.1f" % (r["memory"], r["their_memory"], at, r["their_memory"] / max(r["memory"], 0.1))
 
 
 def rate(v):
