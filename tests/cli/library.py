@@ -4,9 +4,9 @@ import ctypes as C, json, random, struct, sys
 class Call(C.Structure):
     _fields_ = [("size", C.c_uint32), ("batch", C.c_uint32), ("inputs", C.POINTER(C.POINTER(C.c_float))), ("out", C.POINTER(C.POINTER(C.c_float))),
                 ("params", C.c_void_p), ("grads", C.c_void_p), ("state", C.c_void_p), ("state_out", C.c_void_p), ("tunables", C.c_void_p), ("workspace", C.c_void_p),
-                ("seed", C.c_uint64), ("step", C.c_uint64), ("first_sample", C.c_uint64), ("pool", C.c_void_p), ("parallel_for", C.c_void_p)]
+                ("seed", C.c_uint64), ("step", C.c_uint64), ("first_sample", C.c_uint64), ("pool", C.c_void_p), ("parallel_for", C.c_void_p), ("threads", C.c_uint32)]
 class Entry(C.Structure):
-    _fields_ = [("name", C.c_char_p), ("nin", C.c_uint32), ("nout", C.c_uint32), ("fixed", C.c_uint64), ("per", C.c_uint64), ("thread", C.c_uint64),
+    _fields_ = [("name", C.c_char_p), ("nin", C.c_uint32), ("nout", C.c_uint32), ("fixed", C.c_uint64), ("per", C.c_uint64), ("thread", C.c_uint64), ("lane", C.c_uint64),
                 ("run", C.CFUNCTYPE(C.c_int, C.POINTER(Call)))]
 class Model(C.Structure):
     _fields_ = [("version", C.c_uint32), ("size", C.c_uint32), ("info", C.c_char_p), ("param_floats", C.c_uint64), ("state_floats", C.c_uint64),
