@@ -109,6 +109,17 @@ static int32_t most_args(const LpModule *m) {
 
 static Val args_block(Emit *e) { return LLVMBuildAlloca(e->b, LLVMArrayType2(e->i64, (uint64_t)most_args(e->m)), "args"); }
 
+/* A function that runs statements: long, run once a call, so quick to compile counts. */
+static void open_function(Emit *e, const char *name, LLVMTypeRef type) {
+    e->fn = emit_function(e, name, type, REACH_FILE);
+    emit_attribute(e, e->fn, "optnone");
+    emit_attribute(e, e->fn, "noinline");
+    e->launches = 0;
+    memset(e->spaces, 0, sizeof e->spaces);
+    e->lists[0] = ARENA_ARRAY(e->a, Val, e->e->nin);
+    e->lists[1] = ARENA_ARRAY(e->a, Val, e->e->nout);
+}
+
 /* ---- lanes ---- */
 static Val store_env(Emit *e, int32_t slot, Val v) {
     Val byte = emit_i64(e, 8 * (int64_t)slot);
@@ -121,15 +132,9 @@ enum { ENV_CALL, ENV_LANE, ENV_ALONE, ENV_VARS }; /* eight bytes each */
 static Val lane_function(Emit *e, const Ls *s, Val env_slots[]) {
     LLVMBasicBlockRef back = LLVMGetInsertBlock(e->b);
     Emit outer = *e;
-    e->fn = emit_function(e, arena_printf(e->a, "lane_%s", e->e->name ? e->e->name : ""), e->task, REACH_FILE);
-    emit_attribute(e, e->fn, "optnone");
-    emit_attribute(e, e->fn, "noinline");
+    open_function(e, arena_printf(e->a, "lane_%s", e->e->name ? e->e->name : ""), e->task);
     Val env = LLVMGetParam(e->fn, 0), scratch = LLVMGetParam(e->fn, 2);
     e->alone = e->env = NULL;
-    e->launches = 0;
-    memset(e->spaces, 0, sizeof e->spaces);
-    e->lists[0] = ARENA_ARRAY(e->a, Val, e->e->nin);
-    e->lists[1] = ARENA_ARRAY(e->a, Val, e->e->nout);
     e->start = emit_block(e, "");
     LLVMBasicBlockRef body = emit_block(e, "");
     LLVMPositionBuilderAtEnd(e->b, e->start);
@@ -192,21 +197,13 @@ static void open_lanes(Emit *e, int32_t nvar) {
     e->env = LLVMBuildAlloca(e->b, LLVMArrayType2(e->i64, (uint64_t)(ENV_VARS + nvar)), "env");
 }
 
-
 Val emit_entry(Emit *e, const LpEntry *entry) {
     if (!e->launch) e->launch = launch_function(e);
-    const char *name = arena_printf(e->a, "entry_%s", entry->name ? entry->name : "");
-    e->fn = emit_function(e, name, LLVMFunctionType(e->i32, &e->ptr, 1, 0), REACH_FILE);
-    emit_attribute(e, e->fn, "optnone"); /* long, run once a call: quick to compile counts */
-    emit_attribute(e, e->fn, "noinline");
     e->k = NULL;
     e->e = entry;
+    open_function(e, arena_printf(e->a, "entry_%s", entry->name ? entry->name : ""), LLVMFunctionType(e->i32, &e->ptr, 1, 0));
     e->call = LLVMGetParam(e->fn, 0);
     e->alone = e->env = e->lane = NULL;
-    e->launches = 0;
-    memset(e->spaces, 0, sizeof e->spaces);
-    e->lists[0] = ARENA_ARRAY(e->a, Val, entry->nin);
-    e->lists[1] = ARENA_ARRAY(e->a, Val, entry->nout);
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, ""));
     emit_open_slots(e, entry->nvar);
     e->args = args_block(e);

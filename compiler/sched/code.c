@@ -30,6 +30,12 @@ Ls *code_for(Arena *a, Code *c, int32_t var, const Lx *lo, const Lx *hi, const L
     return open(c, s);
 }
 
+Ls *code_setvar(Arena *a, Code *c, int32_t var, const Lx *value) {
+    Ls *s = code_add(a, c, LS_SETVAR);
+    s->var = var, s->cond = value;
+    return s;
+}
+
 Ls *code_if(Arena *a, Code *c, const Lx *cond) {
     Ls *s = code_add(a, c, LS_IF);
     s->cond = cond;

@@ -464,9 +464,7 @@ static void describe(Ent *e, const Entry *y, const Result *r, int32_t nout) {
 
 void set_blocks(Ent *e, const Lx *alone) {
     Arena *a = e->a;
-    Ls *s = code_add(a, &e->code, LS_SETVAR);
-    s->var = e->blocks_var;
-    s->cond = lx_iselect(a, alone, INT(1), IMAX(INT(1), DIV(INT(8), IVAR(LP_VAR_BATCH))));
+    code_setvar(a, &e->code, e->blocks_var, lx_iselect(a, alone, INT(1), IMAX(INT(1), DIV(INT(8), IVAR(LP_VAR_BATCH)))));
 }
 
 static void lower_entry(Sched *s, const Entry *y) {
@@ -475,10 +473,8 @@ static void lower_entry(Sched *s, const Entry *y) {
     LpEntry out = {.name = y->name, .kind = (int32_t)y->kind, .stage = y->stage};
     *e = (Ent){.s = s, .a = a, .out = &out, .nvar = LP_VARS};
     e->blocks_var = e->nvar++, e->whole_var = e->nvar++, e->first_var = e->nvar++;
-    Ls *set = code_add(a, &e->code, LS_SETVAR);
-    set->var = e->whole_var, set->cond = IVAR(LP_VAR_BATCH);
-    set = code_add(a, &e->code, LS_SETVAR);
-    set->var = e->first_var, set->cond = INT(0);
+    code_setvar(a, &e->code, e->whole_var, IVAR(LP_VAR_BATCH));
+    code_setvar(a, &e->code, e->first_var, INT(0));
     set_blocks(e, INT(0));
 
     const Groups *q = groups_of(a, split_joined(a, y->graph), s->t.gpu ? -1 : s->t.group);

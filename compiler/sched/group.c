@@ -397,14 +397,13 @@ void group_mark_whole(Gx *x, const Groups *q, const NodeId *root, const bool *ag
 }
 
 /* Sums of several lanes lie one after the other. */
+static int64_t apart(Shape s) { return (shape_size(s) + 15) / 16 * 16; }
+
 static View sums_of_lanes(Ent *e, const Node *n, int lanes) {
-    int64_t floats = (shape_size(n->shape) + 15) / 16 * 16;
-    View v = view_new_row_major(e, shape_of(2, lanes, floats), false, n->name, n->span);
+    View v = view_new_row_major(e, shape_of(2, lanes, apart(n->shape)), false, n->name, n->span);
     lower_fill(e, 0, &v);
     return view_row_major(v.buf, n->shape, false);
 }
-
-static int64_t apart(const View *v) { return (shape_size(v->shape) + 15) / 16 * 16; }
 
 static void open_sums(Gx *x, const Groups *q, int32_t part, int32_t lane) {
     Ent *e = x->e;
@@ -418,7 +417,7 @@ static void open_sums(Gx *x, const Groups *q, int32_t part, int32_t lane) {
         if (q->lanes[part] > 1) {
             x->before[sum] = *w;
             w->view = sums_of_lanes(e, graph_at(x->g, sum), q->lanes[part]);
-            w->view.plus = MUL(IVAR(lane), INT(apart(&w->view)));
+            w->view.plus = MUL(IVAR(lane), INT(apart(w->view.shape)));
             w->kind = VAL_STORED;
         } else if (w->kind != VAL_STORED) {
             View v = gx_result(x, sum);
@@ -428,29 +427,18 @@ static void open_sums(Gx *x, const Groups *q, int32_t part, int32_t lane) {
     }
 }
 
-/* ((0 + 4) + (2 + 6)) + ..: pairwise, in an order of its own. */
+/* In an order of its own, whichever lane was done first. */
 static void close_sum(Gx *x, NodeId sum, int lanes) {
     Ent *e = x->e;
-    Ex *part[LANES_MOST];
-    for (int i = 0; i < lanes; i++) {
-        View v = x->val[sum].view;
-        v.plus = NULL;
-        v.offset += i * apart(&v);
-        part[i] = ex_leaf(e, &v, NULL);
-    }
-    for (int n = lanes / 2; n; n /= 2)
-        for (int i = 0; i < n; i++) part[i] = ex_op(e, OP_add, part[i], part[i + n], NULL);
+    View first = x->val[sum].view;
+    first.plus = NULL;
+    Ex *all = ex_sum(e, first, apart(first.shape), lanes);
     x->val[sum] = x->before[sum];
-    if (x->val[sum].kind == VAL_STORED) part[0] = ex_op(e, OP_add, ex_leaf(e, &x->val[sum].view, NULL), part[0], NULL);
+    if (x->val[sum].kind == VAL_STORED) all = ex_op(e, OP_add, ex_leaf(e, &x->val[sum].view, NULL), all, NULL);
     View to = gx_result(x, sum);
     x->val[sum].has_target = true;
     Dom d = dom_of(to.shape, false);
-    lower_map(e, &d, FOLD_NONE, part[0], &to, to.stride, "sum of lanes");
-}
-
-static void set_var(Ent *e, int32_t var, const Lx *value) {
-    Ls *s = code_add(e->a, &e->code, LS_SETVAR);
-    s->var = var, s->cond = value;
+    lower_map(e, &d, FOLD_NONE, all, &to, to.stride, "sum of lanes");
 }
 
 void group_open(Gx *x, const Groups *q, int32_t part) {
@@ -461,8 +449,7 @@ void group_open(Gx *x, const Groups *q, int32_t part) {
     int32_t lane = e->nvar++, alone = e->nvar++;
     e->group = q->size[part];
     open_sums(x, q, part, lane);
-    Ls *start = code_add(a, &e->code, LS_SETVAR);
-    start->var = e->nvar++, start->cond = IVAR(LP_VAR_FIRST_SAMPLE);
+    Ls *start = code_setvar(a, &e->code, e->nvar++, IVAR(LP_VAR_FIRST_SAMPLE));
     e->first_sample = start->var;
     e->pos += 2; /* the position before the loop is for what is moved out of it */
     vec_push(a, &e->loops, ((Around){start, e->pos}));
@@ -472,11 +459,11 @@ void group_open(Gx *x, const Groups *q, int32_t part) {
         int32_t turn = e->nvar++;
         end = DIV(MUL(ADD(IVAR(lane), INT(1)), whole), n);
         code_for(a, &e->code, turn, DIV(MUL(IVAR(lane), whole), n), end, size);
-        set_var(e, e->first_var, IVAR(turn));
+        code_setvar(a, &e->code, e->first_var, IVAR(turn));
     } else
-        set_var(e, e->first_var, MUL(IVAR(lane), size));
-    set_var(e, LP_VAR_BATCH, IMIN(size, SUB(end, IVAR(e->first_var))));
-    set_var(e, LP_VAR_FIRST_SAMPLE, ADD(IVAR(e->first_sample), IVAR(e->first_var)));
+        code_setvar(a, &e->code, e->first_var, MUL(IVAR(lane), size));
+    code_setvar(a, &e->code, LP_VAR_BATCH, IMIN(size, SUB(end, IVAR(e->first_var))));
+    code_setvar(a, &e->code, LP_VAR_FIRST_SAMPLE, ADD(IVAR(e->first_sample), IVAR(e->first_var)));
     e->alone = IVAR(alone);
     set_blocks(e, e->alone);
 }

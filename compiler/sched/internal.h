@@ -116,6 +116,7 @@ typedef struct Ent { /* one entry being written */
 /* ---- code.c: statements ---- */
 Ls *code_add(Arena *a, Code *c, LsKind k);
 Ls *code_for(Arena *a, Code *c, int32_t var, const Lx *lo, const Lx *hi, const Lx *step);
+Ls *code_setvar(Arena *a, Code *c, int32_t var, const Lx *value);
 Ls *code_if(Arena *a, Code *c, const Lx *cond);
 Ls *code_lanes(Arena *a, Code *c, int32_t var, int32_t alone, const Lx *n);
 Ls *code_threads(Arena *a, Code *c);
@@ -235,6 +236,7 @@ Ex *ex_leaf(Ent *e, const View *v,
             const int *axis); /* axis[i]: the domain's axis that axis i of v is; NULL: the same */
 Ex *ex_op(Ent *e, OpKind op, Ex *x, Ex *y, Ex *z);
 Ex *ex_const(Ent *e, double v);
+Ex *ex_sum(Ent *e, View first, int64_t apart, int n); /* of n (a power of two) tensors that many floats apart, pairwise: 0 + n/2, .. */
 
 /* out[map axes] = fold over the others of root; stride: of the result along the domain's axes. */
 void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const int64_t *stride,

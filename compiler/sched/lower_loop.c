@@ -197,11 +197,6 @@ static const Lx *turns(Run *r) {
     return IMAX(INT(0), IMIN(IVAR(s->var), INT(r->l->turns)));
 }
 
-static void set_var(Ent *e, int32_t var, const Lx *v) {
-    Ls *s = code_add(e->a, &e->code, LS_SETVAR);
-    s->var = var, s->cond = v;
-}
-
 static void set_changing(Run *r, bool on) {
     Buf *b = r->e->bufs.at;
     for (uint32_t i = 0; i < r->l->ncarry; i++) b[r->carry[i].buf].changes = on;
@@ -245,13 +240,12 @@ void lower_loop(Gx *x, NodeId id) {
     r->args = ARENA_ARRAY(a, View, loop_args(l) + 2);
     r->open = e->s->t.gpu && (l->until || l->counted);
     r->side = e->nvar++;
-    set_var(e, r->side, INT(0));
+    code_setvar(a, &e->code, r->side, INT(0));
     start(r);
     const Lx *count = turns(r);
     View number = view_new(e, (Shape){0}, false, NULL, n->span);
     int32_t done = e->nvar++;
-    Ls *zero = code_add(a, &e->code, LS_SETVAR);
-    zero->var = done, zero->cond = INT(0);
+    Ls *zero = code_setvar(a, &e->code, done, INT(0));
     for (uint32_t i = 0; i < l->nemit; i++) buf_touch(e, r->emit[i].buf);
     View taken;
     if (r->open && l->counted) taken = gx_view(x, n->in[n->nin - 1]);
@@ -284,10 +278,10 @@ void lower_loop(Gx *x, NodeId id) {
     View end;
     if (l->until) end = stop_some(r);
     if (r->open && !l->reverse) gpu_turns_end(e, &r->turns, l->until ? &end : NULL);
-    set_var(e, r->side, SUB(INT(1), IVAR(r->side)));
+    code_setvar(a, &e->code, r->side, SUB(INT(1), IVAR(r->side)));
     if (r->open && !l->reverse) gpu_turns_leave(e, &r->turns, turn, count);
     if (l->until && !r->open) {
-        set_var(e, done, ADD(IVAR(done), INT(1)));
+        code_setvar(a, &e->code, done, ADD(IVAR(done), INT(1)));
         Ls *leave = code_add(a, &e->code, LS_BREAK_IF);
         leave->ptrs = plan_pointer(e, &end, ARENA_NEW(a, Lptr));
         buf_touch(e, end.buf);

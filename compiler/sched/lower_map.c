@@ -27,6 +27,14 @@ Ex *ex_op(Ent *e, OpKind op, Ex *p, Ex *q, Ex *r) {
     return x;
 }
 
+Ex *ex_sum(Ent *e, View first, int64_t apart, int n) {
+    Ex **part = ARENA_ARRAY(e->a, Ex *, n);
+    for (int i = 0; i < n; i++, first.offset += apart) part[i] = ex_leaf(e, &first, NULL);
+    for (n /= 2; n; n /= 2)
+        for (int i = 0; i < n; i++) part[i] = ex_op(e, OP_add, part[i], part[i + n], NULL);
+    return part[0];
+}
+
 Ex *ex_const(Ent *e, double v) {
     Ex *x = ARENA_NEW(e->a, Ex);
     x->op = OP_constant;

@@ -472,21 +472,14 @@ static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
 
 /* The shares of the samples, added pairwise, and what becomes of the sum. */
 static void add_slots(Ent *e, const TileGrad *t, const View *part) {
-    Ex *sum[SLOTS];
-    for (int i = 0; i < SLOTS; i++) {
-        View v = *part;
-        v.offset += i * shape_size(part->shape);
-        sum[i] = ex_leaf(e, &v, NULL);
-    }
-    for (int n = SLOTS / 2; n; n /= 2)
-        for (int i = 0; i < n; i++) sum[i] = ex_op(e, OP_add, sum[i], sum[i + n], NULL);
+    Ex *sum = ex_sum(e, *part, shape_size(part->shape), SLOTS);
     Dom d = dom_of(t->out.shape, false);
     if (t->epilogue) {
         Ex *store = t->acc->store;
-        *t->acc = *sum[0];
+        *t->acc = *sum;
         t->acc->store = store;
     }
-    lower_map(e, &d, FOLD_NONE, t->epilogue ? t->epilogue : sum[0], &t->out, t->out.stride, "conv_grad");
+    lower_map(e, &d, FOLD_NONE, t->epilogue ? t->epilogue : sum, &t->out, t->out.stride, "conv_grad");
 }
 
 bool tile_grad(Ent *e, const TileGrad *t) {

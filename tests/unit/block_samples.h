@@ -147,6 +147,16 @@ static const char block_odds[] =
     "{ launch 0 ((((v0 * 101) + 127) / 128); in.0[0], batch[0], out.0[0]; 3) }\n";
 
 /* A block that races, or not: two regions of a kernel of 32 threads, shared memory p1 of 64 floats. */
+/* Lanes of an entry: kernel 0 adds one. v4: the lane; v5: does it run alone? v6: another variable. */
+#define LANES(BODY)                                                                                                                           \
+    "blocks 0 0 0\n"                                                                                                                          \
+    "kernel \"inc\" ints 0 vars 2\n"                                                                                                          \
+    "  ptr p0 \"x\" extent 1\n  ptr p1 \"y\" writes extent 1\n"                                                                   \
+    "{ store(p1, 0, add(load:1(p0, 0), 1:1)) }\n"                                                                                             \
+    "entry \"eval\" kind 0 stage 0 nin 1 nout 1 vars 7 fixed 32 batch 0 lane 16 thread 0\n"                                                   \
+    "  in 64\n  out 64\n"                                                                                                                     \
+    "{ " BODY " }\n"
+
 #define BLOCK_RACE(BODY)                                                                                                                      \
     "blocks 0 0 0\n"                                                                                                                         \
     "kernel \"race\" ints 0 vars 4 threads 32\n"                                                                                             \

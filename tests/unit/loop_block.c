@@ -1,4 +1,4 @@
-/* Tests of block kernels: text, checker, evaluator and its race check. */
+/* Tests of block kernels and of lanes: text, checker, evaluator and its race check. */
 #include "loop/loop.h"
 #include "loop/scalar.h"
 #include "check.h"
@@ -30,7 +30,8 @@ static void fill(float *x, size_t n, uint32_t seed) {
 
 TEST(text_round_trip) {
     Cx *cx = cx_new();
-    const char *all[] = {block_sum, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide, block_odds};
+    const char *all[] = {block_sum, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide, block_odds,
+                         LANES("lanes v4 alone v5 .. (v0 + 2) { launch 0 (1; in.0[0, v4], lane[0]) }")};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         LpModule *m = module_of(cx, all[i]);
         char *s[2];
@@ -189,6 +190,30 @@ TEST(copies_are_waited_for) {
     cx_free(cx);
 }
 
+/* In any order, with variables and memory of their own. */
+TEST(lanes) {
+    Cx *cx = cx_new();
+    float x[64] = {0}, y[64] = {0};
+    for (int i = 0; i < 64; i++) x[i] = (float)i;
+    const char *why = run_text(cx, LANES("v6 = 5 lanes v4 alone v5 .. 3 { v6 = 9 launch 0 (1; in.0[0, v4], lane[0]) launch 0 (1; lane[0], out.0[0, v4]) } "
+                                         "launch 0 (1; in.0[0], out.0[0, v6])"), 1, (const float *[]){x}, y);
+    if (why) FAIL("%s", why);
+    CHECK(y[0] == 2 && y[1] == 3 && y[2] == 4 && y[3] == 0 && y[5] == 1);
+    CHECK(!run_text(cx, LANES("lanes v4 alone v5 .. 2 { if (v4 == 0) { launch 0 (1; in.0[0], lane[0]) } launch 0 (1; lane[0], out.0[0, v4]) }"), 1,
+                    (const float *[]){x}, y));
+    CHECK(y[0] == 2 && isnan(y[1])); /* nothing is left of another lane's */
+    expect(cx, LANES("lanes v4 alone v5 .. 2 { launch 0 (1; in.0[0], out.0[0]) }"), "that another lane writes");
+    expect(cx, LANES("lanes v4 alone v5 .. 2 { if (v4 == 0) { launch 0 (1; in.0[0], fixed[0]) } launch 0 (1; fixed[0], out.0[0, v4]) }"), "that another lane writes");
+    expect(cx, LANES("launch 0 (1; in.0[0], fixed[0]) lanes v4 alone v5 .. 2 { if (v4 == 0) { launch 0 (1; fixed[0], out.0[0]) } "
+                     "if (v4 == 1) { launch 0 (1; in.0[0], fixed[0]) } }"), "that another lane reads");
+    expect(cx, LANES("launch 0 (1; in.0[0], lane[0])"), "memory of a lane where none runs");
+    expect(cx, LANES("lanes v4 alone v5 .. 2 { launch 0 (1; in.0[0], fixed[16]) }"), "the end is at 16");
+    expect(cx, LANES("lanes v4 alone v5 .. 2 { lanes v6 alone v5 .. 2 { } }"), "lanes in lanes");
+    expect(cx, LANES("for v6 = 0 .. 3 { lanes v4 alone v5 .. 1 { break if 1 } }"), "leaves a loop where none is");
+    expect(cx, LANES("lanes v4 alone v5 .. 2 { v4 = 1 }"), "sets variable 4, which a loop around it sets");
+    cx_free(cx);
+}
+
 TEST(bad_blocks_are_refused) {
     Cx *cx = cx_new();
     expect(cx, BLOCK_RACE("r0 = 1:1"), "stands in threads only");
@@ -213,6 +238,6 @@ TEST(bad_blocks_are_refused) {
 
 int main(int argc, char **argv) {
     static const Case cases[] = {T(text_round_trip), T(sum_of_a_block), T(product_of_a_block), T(matrix_units), T(short_floats), T(odds_and_ends),
-                                 T(races_are_found), T(copies_are_waited_for), T(bad_blocks_are_refused)};
+                                 T(races_are_found), T(copies_are_waited_for), T(lanes), T(bad_blocks_are_refused)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
