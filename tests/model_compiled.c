@@ -74,6 +74,20 @@ Value *model_run(Arena *a, TestModel *m, const Entry *e, const char **why) {
                      .state = block_of(a, m, false), .state_out = state_out, .tunables = tunables, .seed = 5, .step = 2};
     call.workspace = floats(a, (int64_t)(code->fixed_bytes + code->batch_bytes * call.batch + code->thread_bytes) / 4 + 16);
     if (code->run(&call)) return *why = arena_printf(a, "%s refused the call", code->name), NULL;
+    if (code->prepare) { /* into a block of the caller's: the same bits */
+        float **again = ARENA_ARRAY(a, float *, nout + 1);
+        size_t *bytes = ARENA_ARRAY(a, size_t, nout + 1);
+        nout = 0;
+        for (size_t i = 0; i < g->outs.len; i++) {
+            if (g->outs.at[i].role == OUT_GRAD || g->outs.at[i].role == OUT_STATE) continue;
+            const Node *n = graph_at(g, g->outs.at[i].node);
+            bytes[nout] = (size_t)(shape_size(n->shape) * (n->batched ? m->batch : 1)) * sizeof(float), again[nout++] = floats(a, shape_size(n->shape) * m->batch);
+        }
+        call.prepared = floats(a, (int64_t)code->prepared_bytes / 4), call.out = again;
+        if (code->prepare(&call) || code->run(&call)) return *why = arena_printf(a, "%s refused the call with a block", code->name), NULL;
+        for (uint32_t i = 0; i < nout; i++)
+            if (memcmp(out[i], again[i], bytes[i])) return *why = arena_printf(a, "%s: output %u has other bits when it was prepared", code->name, i), NULL;
+    }
     Value *v = ARENA_ARRAY(a, Value, g->outs.len);
     uint32_t k = 0;
     for (size_t i = 0; i < g->outs.len; i++) {

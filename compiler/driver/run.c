@@ -210,6 +210,7 @@ static bool run_set(Run *r, const Sample *s) {
     const float **in = ARENA_ARRAY(keep, const float *, r->ninputs + 1);
     float **all = ARENA_ARRAY(keep, float *, p->outputs.len + 1), **out = ARENA_ARRAY(keep, float *, p->outputs.len + 1);
     for (size_t i = 0; i < p->outputs.len; i++) all[i] = arena_alloc(keep, (size_t)(s->count * shape_size(p->outputs.at[i].shape)) * sizeof(float));
+    csc_net_hold(x->m.net, true);
     for (int64_t at = 0; at < s->count; at += most) {
         int64_t n = s->count - at < most ? s->count - at : most;
         for (size_t i = 0; i < r->ninputs; i++) in[i] = s[i].at + at * shape_size(s[i].shape);

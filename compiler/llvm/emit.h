@@ -53,6 +53,8 @@ typedef struct Emit {
     Val call, args, scratch;   /* entry: csc_call, block of arguments, scratch when the calling thread works alone */
     Val alone, env;            /* entry: its csc_call without a pool; what a lane is told. NULL: it has no lanes */
     Val lane;                  /* lane: its memory. NULL: an entry outside of lanes */
+    Val prepared, unprepared;  /* entry: where SP_PREPARED is; whether the call gave no such block */
+    Val prepare;               /* entry: the function that fills it; NULL: there is none */
     Val spaces[SP_KINDS], *lists[2]; /* entry: where memory starts; inputs and outputs; NULL until asked for */
     LLVMBasicBlockRef start;   /* entry: the block where they are read */
     int32_t launches;
@@ -108,9 +110,13 @@ Val emit_zero(Emit *e, int32_t slot);
 
 /* kernel.c, entry.c, table.c */
 void emit_kernels(Emit *e);
-Val emit_entry(Emit *e, const LpEntry *entry);
+typedef struct EntryCode {
+    Val run, prepare; /* of csc_entry */
+} EntryCode;
+EntryCode emit_entry(Emit *e, const LpEntry *entry);
 void emit_launch(Emit *e, const Ls *s);
 void emit_lanes(Emit *e, const Ls *s);
+void emit_prepare(Emit *e, const Ls *s);
 Val emit_pointer_to(Emit *e, const Lptr *p);
 void emit_model(Emit *e, const LlvmModelInfo *info);
 #endif

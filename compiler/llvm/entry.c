@@ -55,6 +55,7 @@ static Val space_start(Emit *e, const Lptr *p) {
                                              [SP_STATE_OUT] = CALL(state_out), [SP_TUNABLE] = CALL(tunables)};
     if (p->space == SP_TABLE || p->space == SP_FTABLE) return e->tables[p->which];
     if (p->space == SP_LANE) return e->lane;
+    if (p->space == SP_PREPARED) return e->prepared;
     bool list = p->space == SP_IN || p->space == SP_OUT;
     Val *known = list ? &e->lists[p->space == SP_OUT][p->which] : &e->spaces[p->space];
     if (*known) return *known;
@@ -63,7 +64,7 @@ static Val space_start(Emit *e, const Lptr *p) {
     *known = call_field(e, e->ptr, field[p->space]);
     if (list) *known = emit_field(e, e->ptr, *known, 8 * (uint64_t)p->which, "");
     if (p->space == SP_BATCH) {
-        Val fixed = emit_i64(e, e->e->fixed_floats - e->e->lane_floats);
+        Val fixed = emit_i64(e, e->e->fixed_floats - e->e->prepared_floats - e->e->lane_floats);
         *known = LLVMBuildGEP2(e->b, e->f32, *known, &fixed, 1, "");
     }
     LLVMPositionBuilderAtEnd(e->b, back);
@@ -126,7 +127,7 @@ static Val store_env(Emit *e, int32_t slot, Val v) {
     return LLVMBuildStore(e->b, v, LLVMBuildInBoundsGEP2(e->b, e->i8, e->env, &byte, 1, ""));
 }
 
-enum { ENV_CALL, ENV_LANE, ENV_ALONE, ENV_VARS }; /* eight bytes each */
+enum { ENV_CALL, ENV_LANE, ENV_ALONE, ENV_PREPARED, ENV_VARS }; /* eight bytes each */
 
 /* void lane(env, number, scratch): a task of the pool, or called by the entry for one lane after the other. */
 static Val lane_function(Emit *e, const Ls *s, Val env_slots[]) {
@@ -145,6 +146,7 @@ static Val lane_function(Emit *e, const Ls *s, Val env_slots[]) {
     Val shared = emit_field(e, e->ptr, env, 8 * ENV_LANE, ""), own = emit_address(e, scratch, emit_i64(e, e->e->thread_bytes / 4));
     Val none = LLVMBuildICmp(e->b, LLVMIntEQ, shared, LLVMConstNull(e->ptr), "");
     e->lane = pure_here(e, LLVMBuildSelect(e->b, none, own, shared, "lane"));
+    if (e->prepared) e->prepared = pure_here(e, emit_field(e, e->ptr, env, 8 * ENV_PREPARED, "prepared"));
     e->whole = pure_here(e, LLVMBuildZExt(e->b, call_field(e, e->i32, CALL(batch)), e->i64, ""));
     for (int32_t i = 0; i < e->nvar; i++)
         if (env_slots[i]) e->slot[i] = pure_here(e, emit_field(e, e->i64, env, 8 * (uint64_t)(ENV_VARS + i), ""));
@@ -176,6 +178,7 @@ void emit_lanes(Emit *e, const Ls *s) {
     store_env(e, ENV_LANE, LLVMBuildSelect(e->b, together, LLVMConstNull(e->ptr), at, ""));
     Val alone = LLVMBuildOr(e->b, together, LLVMBuildNot(e->b, pool, ""), "");
     store_env(e, ENV_ALONE, LLVMBuildZExt(e->b, alone, e->i64, ""));
+    if (e->prepared) store_env(e, ENV_PREPARED, e->prepared);
     for (int32_t i = 0; i < e->nvar; i++)
         if (slots[i]) store_env(e, ENV_VARS + i, slots[i]);
     Val task = lane_function(e, s, slots), bytes = emit_i64(e, e->e->thread_bytes + 4 * e->e->lane_floats);
@@ -197,37 +200,114 @@ static void open_lanes(Emit *e, int32_t nvar) {
     e->env = LLVMBuildAlloca(e->b, LLVMArrayType2(e->i64, (uint64_t)(ENV_VARS + nvar)), "env");
 }
 
-Val emit_entry(Emit *e, const LpEntry *entry) {
-    if (!e->launch) e->launch = launch_function(e);
-    e->k = NULL;
-    e->e = entry;
-    open_function(e, arena_printf(e->a, "entry_%s", entry->name ? entry->name : ""), LLVMFunctionType(e->i32, &e->ptr, 1, 0));
+/* ---- what is prepared ---- */
+/* void prepare(call, prepared, scratch): called by the entry where the call gives no block, and by what csc_entry offers. */
+static Val prepare_function(Emit *e, const Ls *s) {
+    LLVMBasicBlockRef back = LLVMGetInsertBlock(e->b);
+    Emit outer = *e;
+    LLVMTypeRef in[] = {e->ptr, e->ptr, e->ptr};
+    open_function(e, arena_printf(e->a, "fill_%s", e->e->name ? e->e->name : ""), LLVMFunctionType(e->voidt, in, 3, 0));
+    e->call = LLVMGetParam(e->fn, 0), e->prepared = LLVMGetParam(e->fn, 1), e->scratch = LLVMGetParam(e->fn, 2);
+    e->start = emit_block(e, "");
+    LLVMBasicBlockRef body = emit_block(e, "");
+    LLVMPositionBuilderAtEnd(e->b, e->start);
+    emit_open_slots(e, e->e->nvar);
+    e->args = args_block(e);
+    LLVMBuildStore(e->b, emit_i64(e, 0), e->args); /* no kernel of these reads the batch */
+    LLVMBuildBr(e->b, body);
+    LLVMPositionBuilderAtEnd(e->b, body);
+    emit_list(e, s->body);
+    LLVMBuildRetVoid(e->b);
+    Val f = e->fn;
+    LxMap memo = e->memo; /* its turns go on */
+    *e = outer;
+    e->memo = memo;
+    LLVMPositionBuilderAtEnd(e->b, back);
+    return f;
+}
+
+static void call_prepare(Emit *e) {
+    LLVMTypeRef in[] = {e->ptr, e->ptr, e->ptr};
+    LLVMBuildCall2(e->b, LLVMFunctionType(e->voidt, in, 3, 0), e->prepare, (Val[]){e->call, e->prepared, e->scratch}, 3, "");
+}
+
+void emit_prepare(Emit *e, const Ls *s) {
+    e->prepare = prepare_function(e, s);
+    LLVMBasicBlockRef fill = emit_block(e, "fill"), next = emit_block(e, "");
+    LLVMBuildCondBr(e->b, e->unprepared, fill, next);
+    LLVMPositionBuilderAtEnd(e->b, fill);
+    call_prepare(e);
+    LLVMBuildBr(e->b, next);
+    LLVMPositionBuilderAtEnd(e->b, next);
+}
+
+/* Where the workspace's last parts are, by what the call gives. */
+static void find_ends(Emit *e) {
+    int64_t prepared = e->e->prepared_floats;
+    Val work = LLVMBuildMul(e->b, e->whole, emit_i64(e, e->e->batch_floats), "");
+    work = LLVMBuildAdd(e->b, work, emit_i64(e, e->e->fixed_floats - prepared), "");
+    Val given = prepared ? call_field(e, e->ptr, CALL(prepared)) : NULL;
+    if (given) {
+        e->unprepared = LLVMBuildICmp(e->b, LLVMIntEQ, given, LLVMConstNull(e->ptr), "");
+        work = LLVMBuildAdd(e->b, work, LLVMBuildSelect(e->b, e->unprepared, emit_i64(e, prepared), emit_i64(e, 0), ""), "");
+    }
+    e->scratch = emit_address(e, call_field(e, e->ptr, CALL(workspace)), work);
+    if (!given) return;
+    Val own = emit_address(e, e->scratch, emit_i64(e, -e->e->lane_floats - prepared));
+    e->prepared = pure_here(e, LLVMBuildSelect(e->b, e->unprepared, own, given, "prepared"));
+}
+
+/* The start of an entry: a call that makes no sense returns 1. The good one goes on in e->start, which is open. */
+static void open_entry(Emit *e, const char *name) {
+    open_function(e, name, LLVMFunctionType(e->i32, &e->ptr, 1, 0));
     e->call = LLVMGetParam(e->fn, 0);
-    e->alone = e->env = e->lane = NULL;
+    e->alone = e->env = e->lane = e->prepared = e->unprepared = NULL;
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, ""));
-    emit_open_slots(e, entry->nvar);
+    emit_open_slots(e, e->e->nvar);
     e->args = args_block(e);
     Val size = call_field(e, e->i32, CALL(size)), batch = call_field(e, e->i32, CALL(batch));
     Val small = LLVMBuildICmp(e->b, LLVMIntULT, size, LLVMConstInt(e->i32, sizeof(csc_call), 0), "");
     Val empty = LLVMBuildICmp(e->b, LLVMIntEQ, batch, LLVMConstInt(e->i32, 0, 0), "");
-    LLVMBasicBlockRef bad = emit_block(e, "bad"), good = emit_block(e, "good"), body = emit_block(e, "");
-    LLVMBuildCondBr(e->b, LLVMBuildOr(e->b, small, empty, ""), bad, good);
+    LLVMBasicBlockRef bad = emit_block(e, "bad");
+    e->start = emit_block(e, "good");
+    LLVMBuildCondBr(e->b, LLVMBuildOr(e->b, small, empty, ""), bad, e->start);
+    LLVMPositionBuilderAtEnd(e->b, bad);
+    LLVMBuildRet(e->b, LLVMConstInt(e->i32, 1, 0));
+    LLVMPositionBuilderAtEnd(e->b, e->start);
+    e->whole = e->slot[LP_VAR_BATCH] = pure_here(e, LLVMBuildZExt(e->b, batch, e->i64, ""));
+}
+
+/* int prepare(call) of csc_entry: 1 also where the call gives no block. */
+static Val prepare_entry(Emit *e) {
+    open_entry(e, arena_printf(e->a, "prepare_%s", e->e->name ? e->e->name : ""));
+    find_ends(e);
+    LLVMBasicBlockRef bad = emit_block(e, "none"), good = emit_block(e, "fill");
+    LLVMBuildCondBr(e->b, e->unprepared, bad, good);
     LLVMPositionBuilderAtEnd(e->b, bad);
     LLVMBuildRet(e->b, LLVMConstInt(e->i32, 1, 0));
     LLVMPositionBuilderAtEnd(e->b, good);
-    e->start = good;
+    call_prepare(e);
+    LLVMBuildRet(e->b, LLVMConstInt(e->i32, 0, 0));
+    return e->fn;
+}
+
+EntryCode emit_entry(Emit *e, const LpEntry *entry) {
+    if (!e->launch) e->launch = launch_function(e);
+    e->k = NULL;
+    e->e = entry;
+    e->prepare = NULL;
+    open_entry(e, arena_printf(e->a, "entry_%s", entry->name ? entry->name : ""));
     if (has_lanes(entry->body)) open_lanes(e, entry->nvar);
-    e->whole = e->slot[LP_VAR_BATCH] = pure_here(e, LLVMBuildZExt(e->b, batch, e->i64, ""));
     e->slot[LP_VAR_SEED] = pure_here(e, call_field(e, e->i64, CALL(seed)));
     e->slot[LP_VAR_STEP] = pure_here(e, call_field(e, e->i64, CALL(step)));
     e->slot[LP_VAR_FIRST_SAMPLE] = pure_here(e, call_field(e, e->i64, CALL(first_sample)));
-    Val work = LLVMBuildMul(e->b, e->whole, emit_i64(e, entry->batch_floats), "");
-    work = LLVMBuildAdd(e->b, work, emit_i64(e, entry->fixed_floats), "");
-    e->scratch = emit_address(e, call_field(e, e->ptr, CALL(workspace)), work);
+    find_ends(e);
+    LLVMBasicBlockRef body = emit_block(e, "");
     LLVMBuildStore(e->b, e->whole, e->args);
     LLVMBuildBr(e->b, body);
     LLVMPositionBuilderAtEnd(e->b, body);
     emit_list(e, entry->body);
     LLVMBuildRet(e->b, LLVMConstInt(e->i32, 0, 0));
-    return e->fn;
+    Val run = e->fn;
+    return (EntryCode){run, e->prepare ? prepare_entry(e) : LLVMConstNull(e->ptr)};
 }

@@ -34,9 +34,11 @@ static Val constant(Emit *e, const char *name, Val v) {
 }
 
 static Val entry_row(Emit *e, const LpEntry *t) { /* csc_entry */
+    EntryCode c = emit_entry(e, t);
     Val f[] = {text(e, t->name ? t->name : ""), u32(e, (uint64_t)t->nin), u32(e, (uint64_t)t->nout), u64(e, 4 * (uint64_t)t->fixed_floats),
-               u64(e, 4 * (uint64_t)t->batch_floats), u64(e, (uint64_t)t->thread_bytes), u64(e, 4 * (uint64_t)t->lane_floats), emit_entry(e, t)};
-    return LLVMConstStructInContext(e->cx, f, 8, 0);
+               u64(e, 4 * (uint64_t)t->batch_floats), u64(e, (uint64_t)t->thread_bytes), u64(e, 4 * (uint64_t)t->lane_floats), c.run,
+               u64(e, 4 * (uint64_t)t->prepared_floats), c.prepare};
+    return LLVMConstStructInContext(e->cx, f, 10, 0);
 }
 
 static void emit_query(Emit *e, const char *prefix, Val model) {

@@ -15,6 +15,7 @@ typedef struct Check {
     int64_t statements; /* of the kernel, unrolled */
     int loops;          /* around, not unrolled */
     bool lanes;         /* in an LS_LANES */
+    bool prepare;       /* in an LS_PREPARE */
     enum Level { PLAIN, BLOCK, THREAD, WARP } level; /* of code: a kernel without threads or an entry; a block, a thread, a warp's places */
     bool *of_thread;    /* variables that are set in regions */
     int most_lanes;
@@ -119,6 +120,7 @@ static void check_int(Check *c, const Lx *x) {
         if (x->i < 0 || x->i >= c->nvar) wrong(c, "no variable %lld", (long long)x->i);
         if (c->of_thread[x->i] && c->level != THREAD) wrong(c, "reads variable %lld, which threads set, outside of them", (long long)x->i);
         if (c->over[x->i]) wrong(c, "reads variable %lld after its loop", (long long)x->i);
+        if (c->prepare && x->i < LP_VARS) wrong(c, "what is prepared depends on the call (variable %lld)", (long long)x->i);
         return;
     case LX_ITAB:
         param(c, x->i, true);
@@ -169,7 +171,7 @@ static void check_lptr(Check *c, const Lptr *p, bool is_int, bool writes) {
     case SP_LANE:
         if (!c->lanes) wrong(c, "memory of a lane where none runs");
         break;
-    case SP_FIXED: case SP_BATCH: case SP_PARAM: case SP_GRAD: case SP_STATE: case SP_STATE_OUT: case SP_TUNABLE: break;
+    case SP_FIXED: case SP_BATCH: case SP_PREPARED: case SP_PARAM: case SP_GRAD: case SP_STATE: case SP_STATE_OUT: case SP_TUNABLE: break;
     case SP_KINDS: wrong(c, "no such space");
     }
     if (p->which < 0 || p->which >= n) wrong(c, "no number %d in space %d", (int)p->which, (int)p->space);
@@ -178,7 +180,9 @@ static void check_lptr(Check *c, const Lptr *p, bool is_int, bool writes) {
         const LpTable *t = &c->m->tables.at[p->which];
         if (t->is_int != is_int) wrong(c, "table %d is %s", (int)p->which, t->is_int ? "of integers" : "of floats");
     }
-    bool writable = p->space == SP_FIXED || p->space == SP_BATCH || p->space == SP_LANE || p->space == SP_OUT || p->space == SP_GRAD || p->space == SP_STATE_OUT;
+    bool of_call = p->space == SP_BATCH || p->space == SP_IN || p->space == SP_OUT || p->space == SP_GRAD || p->space == SP_STATE_OUT;
+    if (c->prepare && of_call) wrong(c, "what is prepared touches space %d", (int)p->space);
+    bool writable = p->space == SP_FIXED || p->space == SP_BATCH || (p->space == SP_PREPARED && c->prepare) || p->space == SP_LANE || p->space == SP_OUT || p->space == SP_GRAD || p->space == SP_STATE_OUT;
     if (writes && !writable) wrong(c, "a kernel writes to space %d", (int)p->space);
     if (p->plus) check_x(c, p->plus, 0);
 }
@@ -241,6 +245,14 @@ static void check_lanes(Check *c, const Ls *s) {
     c->over[s->var] = c->over[s->alone] = true;
 }
 
+static void check_prepare(Check *c, const Ls *s) {
+    if (c->k || s != c->e->body) wrong(c, "prepares anywhere but at the start of an entry");
+    if (!c->e->prepared_floats) wrong(c, "prepares nothing");
+    c->prepare = true;
+    check_list(c, s->body);
+    c->prepare = false;
+}
+
 static void check_launch(Check *c, const Ls *s) {
     if (c->k) wrong(c, "a kernel launches");
     if (s->kernel < 0 || (size_t)s->kernel >= c->m->kernels.len) wrong(c, "launches no kernel (%d)", (int)s->kernel);
@@ -248,6 +260,7 @@ static void check_launch(Check *c, const Ls *s) {
     check_x(c, s->grid, 0);
     for (int32_t i = 0; i < lp_launch_ptrs(k); i++) check_lptr(c, &s->ptrs[i], k->ptr[i].elem == LP_I32, k->ptr[i].writes);
     for (int32_t i = 0; i < k->nint; i++) check_x(c, s->ints[i], 0);
+    if (c->prepare && lp_reads_batch(k)) wrong(c, "what is prepared depends on the batch");
     if (lp_thread_bytes(k) > c->e->thread_bytes)
         wrong(c, "kernel %s needs %lld bytes of scratch", k->name ? k->name : "?", (long long)lp_thread_bytes(k));
 }
@@ -363,6 +376,7 @@ static void check_one(Check *c, const Ls *s) {
     case LS_STORE: case LS_STORE_STRIDED: check_store(c, s); return;
     case LS_LAUNCH: check_launch(c, s); return;
     case LS_LANES: check_lanes(c, s); return;
+    case LS_PREPARE: check_prepare(c, s); return;
     case LS_F2VAR:
         if (c->k || !s->ptrs) wrong(c, "reads a variable from memory in a kernel");
         check_lptr(c, s->ptrs, false, false);
@@ -433,8 +447,11 @@ static void check_entry(Check *c, const LpEntry *e) {
     if (e->nvar < LP_VARS) wrong(c, "%d variables", (int)e->nvar);
     if (e->fixed_floats < 0 || e->batch_floats < 0 || e->fixed_floats % 16 || e->batch_floats % 16)
         wrong(c, "a workspace of %lld + batch * %lld floats (multiples of 16 are needed)", (long long)e->fixed_floats, (long long)e->batch_floats);
-    if (e->lane_floats < 0 || e->lane_floats % 16 || e->lane_floats > e->fixed_floats)
-        wrong(c, "lanes of %lld floats in a workspace of %lld", (long long)e->lane_floats, (long long)e->fixed_floats);
+    int64_t parts = e->lane_floats + e->prepared_floats;
+    if (e->lane_floats < 0 || e->lane_floats % 16 || e->prepared_floats < 0 || e->prepared_floats % 16 || parts > e->fixed_floats)
+        wrong(c, "%lld floats of lanes and %lld prepared ones in a workspace of %lld", (long long)e->lane_floats, (long long)e->prepared_floats,
+              (long long)e->fixed_floats);
+    if (e->prepared_floats && (!e->body || e->body->kind != LS_PREPARE)) wrong(c, "nothing prepares its %lld floats", (long long)e->prepared_floats);
     open_vars(c, e->nvar);
     check_list(c, e->body);
     c->e = NULL;

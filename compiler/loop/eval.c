@@ -289,15 +289,18 @@ void eval_float(Ev *e, const Lx *x, float *r) {
 }
 
 /* ---- pointers of an entry ---- */
+static int64_t own_floats(const LpEntry *t) { return t->fixed_floats - t->prepared_floats - t->lane_floats; } /* SP_FIXED */
+
 static Mem point_to(Ev *e, const Lptr *p, Name name, LpElem elem) {
     int64_t batch = e->call->batch, at = p->offset;
     Mem m = {.name = name, .elem = elem};
     switch (p->space) {
-    case SP_FIXED: m.r = &e->work; m.hi = e->entry->fixed_floats - e->entry->lane_floats; break;
+    case SP_FIXED: m.r = &e->work; m.hi = own_floats(e->entry); break;
+    case SP_PREPARED: m.r = &e->prepared; break;
     case SP_LANE: m.r = &e->lane; break;
     case SP_BATCH:
         m.r = &e->work;
-        m.lo = e->entry->fixed_floats - e->entry->lane_floats;
+        m.lo = own_floats(e->entry);
         m.hi = m.lo + batch * e->entry->batch_floats;
         at = m.lo + p->offset * batch;
         break;
@@ -424,6 +427,17 @@ static void run_lanes(Ev *e, const Ls *s) {
     memcpy(e->var, outer, vars);
 }
 
+/* Its variables and what it left in the workspace are gone afterwards. */
+static void run_prepare(Ev *e, const Ls *s) {
+    if (e->call->prepared && !e->prepares) return;
+    int64_t *outer = arena_copy(e->a, e->var, sizeof *e->var * (size_t)e->entry->nvar);
+    e->prepared.writable = true;
+    eval_list(e, s->body);
+    e->prepared.writable = false;
+    memcpy(e->var, outer, sizeof *e->var * (size_t)e->entry->nvar);
+    for (int64_t i = 0; i < own_floats(e->entry); i++) ((float *)e->work.base)[i] = NAN;
+}
+
 static bool run_one(Ev *e, const Ls *s) {
     e->memo.turn++;
     switch (s->kind) {
@@ -445,6 +459,7 @@ static bool run_one(Ev *e, const Ls *s) {
     case LS_STORE: case LS_STORE_STRIDED: run_store(e, s); return false;
     case LS_LAUNCH: run_launch(e, s); return false;
     case LS_LANES: run_lanes(e, s); return false;
+    case LS_PREPARE: run_prepare(e, s); return false;
     case LS_F2VAR: e->var[s->var] = to_int(float_at(e, s->ptrs)); return false;
     case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT:
         eval_block_statement(e, s);
@@ -470,10 +485,12 @@ static Region region(Ev *e, const char *name, const void *base, int64_t len, boo
 static void open_regions(Ev *e) {
     const csc_call *c = e->call;
     const LpEntry *t = e->entry;
-    int64_t work = t->fixed_floats + (int64_t)c->batch * t->batch_floats;
+    int64_t work = t->fixed_floats + (int64_t)c->batch * t->batch_floats - (c->prepared ? t->prepared_floats : 0);
     e->work = region(e, "workspace", c->workspace, work, true);
     for (int64_t i = 0; i < work && c->workspace; i++) ((float *)c->workspace)[i] = NAN; /* it promises nothing */
     e->lane = region(e, "the lane's memory", arena_alloc(e->a, sizeof(float) * (size_t)(t->lane_floats + 16)), t->lane_floats, true);
+    void *prepared = c->prepared ? c->prepared : arena_alloc(e->a, sizeof(float) * (size_t)(t->prepared_floats + 16));
+    e->prepared = region(e, "what is prepared", prepared, t->prepared_floats, true);
     e->params = region(e, "parameters", c->params, e->m->param_floats, false);
     e->grads = region(e, "gradients", c->grads, e->m->param_floats, true);
     e->state = region(e, "state", c->state, e->m->state_floats, false);
@@ -488,7 +505,8 @@ static void open_regions(Ev *e) {
         const LpArg *arg = is_in ? (t->in ? &t->in[n] : NULL) : t->out ? &t->out[n] : NULL;
         int64_t len = arg ? arg->floats * (arg->batched ? (int64_t)c->batch : 1) : UNKNOWN;
         const char *name = arena_printf(e->a, "%s %d", is_in ? "input" : "output", (int)n);
-        *(is_in ? &e->in[n] : &e->out[n]) = region(e, name, is_in ? (const void *)c->in[n] : c->out[n], len, !is_in);
+        const void *at = e->prepares ? NULL : is_in ? (const void *)c->in[n] : c->out[n];
+        *(is_in ? &e->in[n] : &e->out[n]) = region(e, name, at, len, !is_in);
     }
     e->tables = ARENA_ARRAY(e->a, Region, e->m->tables.len);
     for (size_t i = 0; i < e->m->tables.len; i++) {
@@ -497,13 +515,14 @@ static void open_regions(Ev *e) {
     }
 }
 
-bool loop_eval(Arena *a, const LpModule *m, int entry, const struct csc_call *call, const char **why) {
+static bool run_call(Arena *a, const LpModule *m, int entry, const csc_call *call, bool prepares, const char **why) {
     if (!loop_check(a, m, why)) return false;
     Ev *e = ARENA_NEW(a, Ev);
     e->a = a;
     e->m = m;
     e->call = call;
     e->entry = &m->entries.at[entry];
+    e->prepares = prepares;
     e->blocks = arena_new();
     if (setjmp(e->leave)) {
         *why = e->why;
@@ -511,6 +530,7 @@ bool loop_eval(Arena *a, const LpModule *m, int entry, const struct csc_call *ca
         return false;
     }
     if (call->size < sizeof *call || call->batch < 1) eval_fail(e, "the call's size or batch is wrong");
+    if (prepares && !call->prepared) eval_fail(e, "no block to prepare");
     e->marks_per_float = 1;
     for (size_t i = 0; i < m->kernels.len; i++)
         for (int32_t p = 0; p < m->kernels.at[i].nptr; p++)
@@ -521,7 +541,17 @@ bool loop_eval(Arena *a, const LpModule *m, int entry, const struct csc_call *ca
     e->var[LP_VAR_SEED] = (int64_t)call->seed;
     e->var[LP_VAR_STEP] = (int64_t)call->step;
     e->var[LP_VAR_FIRST_SAMPLE] = (int64_t)call->first_sample;
-    eval_list(e, e->entry->body);
+    const Ls *body = e->entry->body;
+    if (!prepares) eval_list(e, body);
+    else if (body && body->kind == LS_PREPARE) run_prepare(e, body);
     arena_free(e->blocks);
     return true;
+}
+
+bool loop_eval(Arena *a, const LpModule *m, int entry, const struct csc_call *call, const char **why) {
+    return run_call(a, m, entry, call, false, why);
+}
+
+bool loop_eval_prepare(Arena *a, const LpModule *m, int entry, const struct csc_call *call, const char **why) {
+    return run_call(a, m, entry, call, true, why);
 }

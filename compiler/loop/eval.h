@@ -41,7 +41,8 @@ typedef struct Ev {
     const csc_call *call;
     const LpEntry *entry;
     const LpKernel *k; /* NULL: in the entry itself */
-    Region work, lane, params, grads, state, state_out, tunables, *in, *out, *tables;
+    bool prepares; /* only what LS_PREPARE does */
+    Region work, lane, prepared, params, grads, state, state_out, tunables, *in, *out, *tables;
     int marks_per_float; /* 2 where halves of floats are written */
     int64_t *var;
     EvReg *reg; /* of the point, or of the thread */

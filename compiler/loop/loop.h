@@ -103,14 +103,18 @@ typedef enum LsKind {
                   before the statement; those it sets are its own and gone with it. SP_LANE is its own too and holds anything at the start.
                   Memory that one lane writes no other touches. Variable `alone`: nonzero where all launches of the lane run on one thread
                   (it may choose how work is cut, never what comes out). Not in another LS_LANES */
+    LS_PREPARE, /* body, first in an entry: what is made of parameters, states and tunables alone. It writes SP_PREPARED and SP_FIXED, reads none of
+                   LP_VARS, and its variables are its own. Left out where the call passes a block that this body filled before. What comes after reads
+                   SP_PREPARED only, and nothing that the body left in SP_FIXED */
     LS_KINDS
 } LsKind;
 
 /* Memory that entries hand to kernels. Everything but IN and OUT is 64-byte aligned at offset 0. */
 typedef enum LpSpace {
     SP_FIXED,   /* workspace, same size for every batch: float `offset` of it */
-    SP_BATCH,   /* workspace, grows with the batch: float fixed_floats - lane_floats + offset * batch */
+    SP_BATCH,   /* workspace, grows with the batch: float fixed_floats - prepared_floats - lane_floats + offset * batch */
     SP_LANE,    /* workspace of a lane (LS_LANES) */
+    SP_PREPARED, /* what LS_PREPARE makes: the call's block, or of the workspace */
     SP_IN, SP_OUT, /* input, output `which` of the entry */
     SP_PARAM, SP_GRAD, SP_STATE, SP_STATE_OUT, SP_TUNABLE, /* blocks of the call; SP_STATE_OUT may be the same memory as SP_STATE */
     SP_TABLE,   /* LpModule.tables[which], int32; offset and plus count its entries. For parameters of LP_I32 */
@@ -215,6 +219,7 @@ typedef struct LpEntry {
     const Ls *body;
     int64_t fixed_floats, batch_floats; /* workspace: fixed + batch * batch_floats; multiples of 16 */
     int64_t lane_floats;  /* of the fixed ones, memory of a lane, at the end of all; lanes that run at the same time have some in their threads' scratch */
+    int64_t prepared_floats; /* of the fixed ones, before the lane's: SP_PREPARED where the call passes no block */
     int64_t thread_bytes;               /* scratch of a thread: at least lp_thread_bytes of each kernel launched */
 } LpEntry;
 
@@ -279,10 +284,12 @@ Ls *ls_wait(Arena *a, int under_way);
 Ls *ls_launch(Arena *a, int32_t kernel, const Lx *grid, const Lptr *ptrs, size_t nptrs, const Lx *const *ints, size_t nints); /* copies */
 Ls *ls_f2var(Arena *a, int32_t var, Lptr at);
 Ls *ls_lanes(Arena *a, int32_t var, int32_t alone, const Lx *n, const Ls *body);
+Ls *ls_prepare(Arena *a, const Ls *body);
 
 /* ---- the noun's tools ---- */
 int32_t lp_launch_ptrs(const LpKernel *k);  /* pointers that a launch passes */
 int64_t lp_thread_bytes(const LpKernel *k); /* scratch it needs: each rounded up to 64 */
+bool lp_reads_batch(const LpKernel *k);     /* its launches depend on how many samples there are */
 int64_t lp_shared_bytes(const LpKernel *k); /* shared memory of a block: each rounded up to 128 */
 
 bool loop_check(Arena *a, const LpModule *m, const char **why);
@@ -292,7 +299,9 @@ uint64_t loop_kernel_hash(const LpKernel *k);          /* names and remark left 
 bool loop_kernel_equal(const LpKernel *x, const LpKernel *y);
 
 /* Runs an entry in float32 on plain memory, one grid point after another, every access checked against the extent of what was passed.
-   False: *why says what was touched where, or what is wrong with the call. Thread scratch is its own (all NaN at each grid point). */
+   False: *why says what was touched where, or what is wrong with the call. Thread scratch is its own (all NaN at each grid point).
+   loop_eval_prepare: only what fills call->prepared. */
 struct csc_call;
 bool loop_eval(Arena *a, const LpModule *m, int entry, const struct csc_call *call, const char **why);
+bool loop_eval_prepare(Arena *a, const LpModule *m, int entry, const struct csc_call *call, const char **why);
 #endif

@@ -1,6 +1,7 @@
 /* Makes expressions and statements; integers fold as they are built. */
 #include "base/trouble.h"
 #include "loop/fold.h"
+#include "loop/lxmap.h"
 #include <string.h>
 
 static Lx *lx_new(Arena *a, LxKind k, int width) {
@@ -389,7 +390,43 @@ Ls *ls_lanes(Arena *a, int32_t var, int32_t alone, const Lx *n, const Ls *body) 
     return s;
 }
 
-/* ---- sizes ---- */
+Ls *ls_prepare(Arena *a, const Ls *body) {
+    Ls *s = ls_new(a, LS_PREPARE);
+    s->body = body;
+    return s;
+}
+
+/* ---- what a kernel needs ---- */
+static bool reads(const Lx *x, int32_t var, LxMap *seen, Arena *a) {
+    if (!x) return false;
+    LxCell *cell = lx_map_cell(a, seen, x);
+    if (cell->turn == seen->turn) return false;
+    cell->turn = seen->turn;
+    if (x->kind == LX_VAR) return x->i == var;
+    bool any = reads(x->a, var, seen, a) || reads(x->b, var, seen, a) || reads(x->c, var, seen, a);
+    for (int i = 0; !any && i < lx_list_len(x); i++) any = reads(x->list[i], var, seen, a);
+    return any;
+}
+
+static bool list_reads(const Ls *s, int32_t var, LxMap *seen, Arena *a) {
+    for (; s; s = s->next) {
+        const Lx *x[] = {s->lo, s->hi, s->cond, s->index, s->value, s->count, s->stride, s->reg_at};
+        for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+            if (reads(x[i], var, seen, a)) return true;
+        if (list_reads(s->body, var, seen, a) || list_reads(s->orelse, var, seen, a)) return true;
+    }
+    return false;
+}
+
+bool lp_reads_batch(const LpKernel *k) {
+    Arena *a = arena_new();
+    LxMap seen = {.turn = 1};
+    bool any = list_reads(k->body, lp_batch_var(k), &seen, a);
+    for (int32_t i = 0; !any && i < k->nptr; i++) any = reads(k->ptr[i].extent, lp_batch_var(k), &seen, a);
+    arena_free(a);
+    return any;
+}
+
 int32_t lp_launch_ptrs(const LpKernel *k) {
     int32_t n = 0;
     for (int32_t i = 0; i < k->nptr; i++) n += !k->ptr[i].thread && !k->ptr[i].shared;

@@ -219,6 +219,10 @@ static void print_one(Printer *p, const Ls *s, const LpModule *m) {
         print_x(p, s->hi);
         print_body(p, s->body, m);
         break;
+    case LS_PREPARE:
+        fputs("prepare", out);
+        print_body(p, s->body, m);
+        break;
     case LS_F2VAR:
         fprintf(out, "v%d = @", (int)s->var);
         print_lptr(p, s->ptrs);
@@ -347,8 +351,8 @@ static void print_entry(Printer *p, const LpModule *m, const LpEntry *e) {
     fputs("entry ", out);
     print_text(out, e->name);
     fprintf(out, " kind %d stage %d nin %d nout %d vars %d", (int)e->kind, (int)e->stage, (int)e->nin, (int)e->nout, (int)e->nvar);
-    fprintf(out, " fixed %" PRId64 " batch %" PRId64 " lane %" PRId64 " thread %" PRId64 "\n", e->fixed_floats, e->batch_floats, e->lane_floats,
-            e->thread_bytes);
+    fprintf(out, " fixed %" PRId64 " batch %" PRId64 " lane %" PRId64 " prepared %" PRId64 " thread %" PRId64 "\n", e->fixed_floats, e->batch_floats, e->lane_floats,
+            e->prepared_floats, e->thread_bytes);
     for (int32_t i = 0; e->in && i < e->nin; i++)
         fprintf(out, "  in %" PRId64 "%s\n", e->in[i].floats, e->in[i].batched ? " batched" : "");
     for (int32_t i = 0; e->out && i < e->nout; i++)

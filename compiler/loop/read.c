@@ -377,6 +377,7 @@ static Ls *statement(Reader *r) {
     }
     if (take(r, "for")) return for_loop(r);
     if (take(r, "lanes")) return lanes(r);
+    if (take(r, "prepare")) return ls_prepare(r->a, list(r));
     if (take(r, "if")) {
         const Lx *c = integer(r);
         const Ls *yes = list(r), *no = take(r, "else") ? list(r) : NULL;
@@ -509,6 +510,7 @@ static void entry(Reader *r) {
     need(r, "fixed"), e.fixed_floats = whole(r);
     need(r, "batch"), e.batch_floats = whole(r);
     need(r, "lane"), e.lane_floats = whole(r);
+    need(r, "prepared"), e.prepared_floats = whole(r);
     need(r, "thread"), e.thread_bytes = whole(r);
     e.in = args(r, "in", e.nin);
     e.out = args(r, "out", e.nout);

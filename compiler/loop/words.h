@@ -29,6 +29,6 @@ static const struct {
                   {"<", LX_ILT}, {"==", LX_IEQ}, {"&", LX_IAND}, {"|", LX_IOR}};
 enum { LOOP_SIGNS = sizeof loop_signs / sizeof *loop_signs };
 
-static const char *const loop_spaces[SP_KINDS] = {"fixed", "batch", "lane", "in", "out", "param", "grad", "state", "state_out", "tunable", "table",
+static const char *const loop_spaces[SP_KINDS] = {"fixed", "batch", "lane", "prepared", "in", "out", "param", "grad", "state", "state_out", "tunable", "table",
                                                   "ftable"};
 #endif

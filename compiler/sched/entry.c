@@ -501,6 +501,7 @@ static void lower_entry(Sched *s, const Entry *y) {
     }
     copy_results(x, r, -1);
     copy_late(x, r);
+    if (!s->t.gpu && (y->kind == ENTRY_FORWARD || y->kind == ENTRY_EVAL)) prepare_split(e); /* parameters may stay from call to call */
     plan_memory(e);
     out.body = s->t.gpu ? gpu_merge(e, e->code.head) : e->code.head;
     remark(e, (Span){0},

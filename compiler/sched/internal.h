@@ -192,6 +192,9 @@ void plan_memory(Ent *e);
 void plan_describe(Ent *e); /* a remark about the fullest moment */
 Lptr *plan_pointer(Ent *e, const View *v, Lptr *into);
 
+/* ---- prepare.c: what is made of parameters alone goes to the front; before plan_memory ---- */
+void prepare_split(Ent *e);
+
 /* ---- views.c ---- */
 View view_row_major(int32_t buf, Shape s, bool batched);
 View view_channels_last(int32_t buf, Shape s, bool batched); /* first axis innermost */
@@ -413,6 +416,7 @@ void lower_shape(Gx *x, NodeId n); /* concat embed gather scatter pick place arg
 bool lower_conv(Gx *x, NodeId n, Ending end);
 void lower_pool(Gx *x, NodeId n);
 void lower_loop(Gx *x, NodeId n);
+void store_number(Ent *e, const Lx *v, const View *to); /* of an entry's variables */
 
 /* ---- gpu_*.c: what a GPU does otherwise ---- */
 bool gpu_aligned(Ent *e, const View *v); /* do it and its samples begin at multiples of 16 bytes? */

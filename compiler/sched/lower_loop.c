@@ -135,7 +135,7 @@ static void start(Run *r) {
     for (uint32_t i = 0; i < l->ncarry; i++) r->args[i] = r->carry[i];
 }
 
-static void store_number(Ent *e, const Lx *v, const View *to) {
+void store_number(Ent *e, const Lx *v, const View *to) {
     Kb *k = kb_new(e, "number", 1);
     k->ints[0] = v;
     int p = kb_ptr(k, to, true);

@@ -77,7 +77,8 @@ Lptr *plan_pointer(Ent *e, const View *v, Lptr *into) {
     Arena *a = e->a;
     const Buf *b = &e->bufs.at[v->buf];
     *into = (Lptr){.space = b->space, .which = b->which, .offset = b->base, .plus = v->plus};
-    if (b->space == SP_FIXED || b->space == SP_BATCH) {
+    if (b->space == SP_FIXED || b->space == SP_BATCH || b->space == SP_PREPARED) {
+        into->which = v->buf; /* until plan_memory */
         vec_push(a, &e->patches, ((Patch){into, v->buf}));
         if (v->offset) into->plus = into->plus ? ADD(into->plus, INT(v->offset)) : INT(v->offset);
     } else
@@ -129,12 +130,14 @@ static int64_t place(Ent *e, LpSpace space) {
 void plan_memory(Ent *e) {
     share_lanes(e);
     e->out->lane_floats = place(e, SP_LANE);
-    e->out->fixed_floats = place(e, SP_FIXED) + e->out->lane_floats;
+    e->out->prepared_floats = place(e, SP_PREPARED);
+    e->out->fixed_floats = place(e, SP_FIXED) + e->out->lane_floats + e->out->prepared_floats;
     e->out->batch_floats = place(e, SP_BATCH);
     for (size_t i = 0; i < e->patches.len; i++) {
         const Buf *b = &e->bufs.at[e->patches.at[i].buf];
         e->patches.at[i].ptr->offset = b->base;
         e->patches.at[i].ptr->space = b->space;
+        e->patches.at[i].ptr->which = 0;
     }
 }
 
@@ -145,7 +148,11 @@ static bool alive(const Buf *b, LpSpace space, int32_t pos) {
 /* Where the workspace is fullest; of what grows with the batch, or of a group's where nothing does. */
 void plan_describe(Ent *e) {
     enum { MOST = 6 };
-    LpSpace space = e->out->batch_floats ? SP_BATCH : e->out->lane_floats * 2 > e->out->fixed_floats ? SP_LANE : SP_FIXED;
+    const LpEntry *o = e->out;
+    LpSpace space = o->batch_floats                         ? SP_BATCH
+                    : o->lane_floats * 2 > o->fixed_floats     ? SP_LANE
+                    : o->prepared_floats * 2 > o->fixed_floats ? SP_PREPARED
+                                                               : SP_FIXED;
     int64_t *at = ARENA_ARRAY(e->a, int64_t, e->pos + 2), all = 0;
     for (size_t i = 0; i < e->bufs.len; i++) { /* differences, then their sums */
         const Buf *b = &e->bufs.at[i];

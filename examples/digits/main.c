@@ -36,7 +36,12 @@ int main(int argc, char **argv) {
 
     /* the caller owns all memory: a model allocates nothing */
     size_t bytes = forward->fixed_bytes + BATCH * forward->batch_bytes + forward->thread_bytes;
-    void *workspace = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    void *workspace = aligned_alloc(64, (bytes + 63) / 64 * 64), *prepared = NULL;
+    if (workspace && forward->prepare) { /* these weights stay: what is made of them alone is made once */
+        prepared = aligned_alloc(64, (forward->prepared_bytes + 63) / 64 * 64);
+        csc_call call = {.size = sizeof call, .batch = 1, .params = m->params, .state = m->state, .tunables = m->tunable_defaults, .workspace = workspace, .prepared = prepared};
+        if (!prepared || forward->prepare(&call)) return fprintf(stderr, "nothing could be prepared\n"), 3;
+    }
     float x[BATCH][DIGITS_IN_X], logits[BATCH][DIGITS_OUT_LOGITS];
     const float *in[] = {&x[0][0]};
     float *out[] = {&logits[0][0]};
@@ -47,7 +52,7 @@ int main(int argc, char **argv) {
             for (int i = 0; i < DIGITS_IN_X; i++) x[k][i] = (float)images[at * DIGITS_IN_X + i] / 16;
             which[k] = at;
         }
-        csc_call call = {.size = sizeof call, .batch = k, .in = in, .out = out, .params = m->params, .state = m->state, .tunables = m->tunable_defaults, .workspace = workspace};
+        csc_call call = {.size = sizeof call, .batch = k, .in = in, .out = out, .params = m->params, .state = m->state, .tunables = m->tunable_defaults, .workspace = workspace, .prepared = prepared};
         if (forward->run(&call)) return fprintf(stderr, "the call was refused\n"), 3;
         for (unsigned s = 0; s < k; s++, seen++) {
             int best = 0;
@@ -57,6 +62,7 @@ int main(int argc, char **argv) {
         }
     }
     printf("%u of %u held-out digits are right (%.2f %%)\n", right, seen, seen ? 100.0 * right / seen : 0);
+    free(prepared);
     free(workspace);
     free(images);
     free(labels);

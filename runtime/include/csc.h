@@ -105,6 +105,12 @@ size_t csc_net_workspace_bytes(const csc_net *n, const csc_entry *e, int64_t bat
 /* Runs an entry: in, out: one per input and output of the entry, [batch, shape]. Grows the workspace if this batch needs more.
    Entries that make gradients write csc_net_grads; entries that make states update csc_net_states in place when `update_states`. */
 csc_status csc_net_run(csc_net *n, const csc_entry *e, int64_t batch, const float *const *in, float *const *out, bool update_states);
+/* A promise: parameters, states and tunables stay as they are from now on. What an entry makes of these alone (packed weights, ...) is then made
+   by the first call and kept, in the workspace, for those of the same entry that follow; results have the same bits. The promise ends by `false`,
+   and by all of this library that may change them: csc_net_params, csc_net_states, csc_net_tunables (what they return may be written to),
+   csc_net_init, csc_net_project, csc_weights_load, csc_train, csc_net_run that updates states. A pointer from before must not be written to
+   while it holds. csc_eval makes it by itself for as long as it runs. */
+void csc_net_hold(csc_net *n, bool on);
 void csc_net_project(csc_net *n, double learning_rate); /* all constraints of all parameters */
 
 /* ---- checkpoints: safetensors ---- */

@@ -26,11 +26,14 @@ typedef struct csc_call {
     const float *state;         /* block of csc_model.state_floats */
     float *state_out;           /* new states; may equal `state`; NULL where the entry makes none */
     const float *tunables;      /* csc_model.tunable_count values */
-    void *workspace;            /* 64-byte aligned, csc_entry.fixed_bytes + batch * csc_entry.batch_bytes */
+    void *workspace;            /* 64-byte aligned, csc_entry.fixed_bytes + batch * csc_entry.batch_bytes; csc_entry.prepared_bytes less where
+                                   `prepared` is given */
     uint64_t seed, step, first_sample; /* for random layers */
     void *pool;
     csc_parallel_for parallel_for; /* NULL: the calling thread alone; workspace then has thread_bytes more at its end */
     uint32_t threads;           /* that parallel_for runs on; 0: not known */
+    void *prepared;             /* NULL, or a block of csc_entry.prepared_bytes, 64-byte aligned, that csc_entry.prepare filled from the same
+                                   parameters, states and tunables; any number of calls may read it at once */
 } csc_call;
 
 typedef struct csc_entry {
@@ -39,6 +42,9 @@ typedef struct csc_entry {
     uint64_t fixed_bytes, batch_bytes, thread_bytes; /* thread_bytes: of most parallel_for; */
     uint64_t lane_bytes;        /* some ask for this much more, where csc_call.threads is set */
     int (*run)(const csc_call *call); /* 0; 1: the call's size or batch is wrong; 2: the device, see csc_model.error */
+    uint64_t prepared_bytes;    /* of what the entry makes of parameters, states and tunables alone (packed weights, ...); 0: nothing */
+    int (*prepare)(const csc_call *call); /* fills call->prepared for calls of `run`, until one of these changes; returns as `run` does. It reads
+                                   neither inputs nor outputs. NULL where prepared_bytes is 0 */
 } csc_entry;
 
 typedef struct csc_model {

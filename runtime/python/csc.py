@@ -4,6 +4,9 @@
     model = csc.Model("model.so", weights="runs/digits/best.safetensors")
     logits = model.forward(x)["logits"]          # x: a buffer of float32 (numpy, array.array) or nested lists, [batch, ...]
     model.tunables["lambda"] = 0.6
+
+What an entry makes of the parameters alone (packed weights, ...) is made once and kept, until load() or another value of a tunable. A view that
+parameter() gave may be written to at any time, so nothing is kept after it, until hold() says that nobody writes to such a view any more.
 """
 import array
 import ctypes as C
@@ -23,7 +26,7 @@ class _Call(C.Structure):
         ("size", C.c_uint32), ("batch", C.c_uint32), ("in_", C.POINTER(C.c_void_p)), ("out", C.POINTER(C.c_void_p)),
         ("params", C.c_void_p), ("grads", C.c_void_p), ("state", C.c_void_p), ("state_out", C.c_void_p), ("tunables", C.c_void_p),
         ("workspace", C.c_void_p), ("seed", C.c_uint64), ("step", C.c_uint64), ("first_sample", C.c_uint64), ("pool", C.c_void_p),
-        ("parallel_for", _PARALLEL_FOR), ("threads", C.c_uint32),
+        ("parallel_for", _PARALLEL_FOR), ("threads", C.c_uint32), ("prepared", C.c_void_p),
     ]
 
 
@@ -31,6 +34,7 @@ class _Entry(C.Structure):
     _fields_ = [
         ("name", C.c_char_p), ("nin", C.c_uint32), ("nout", C.c_uint32), ("fixed_bytes", C.c_uint64), ("batch_bytes", C.c_uint64),
         ("thread_bytes", C.c_uint64), ("lane_bytes", C.c_uint64), ("run", C.CFUNCTYPE(C.c_int, C.POINTER(_Call))),
+        ("prepared_bytes", C.c_uint64), ("prepare", C.CFUNCTYPE(C.c_int, C.POINTER(_Call))),
     ]
 
 
@@ -122,6 +126,7 @@ class Model:
         self._model = found.contents
         self.info = json.loads(self._model.info.decode())
         self._params = _Block(4 * self._model.param_floats)
+        self._held, self._prepared = True, {}  # entry -> (tunables, block)
         self._state = _Block(4 * self._model.state_floats)
         self._entries = {self._model.entries[i].name.decode(): self._model.entries[i] for i in range(self._model.entry_count)}
         self._described = {e["name"]: e for e in self.info["entries"]}
@@ -138,6 +143,7 @@ class Model:
     def load(self, path):
         """Parameters and states by name; a turn that the file lacks copies its last."""
         tensors = read_safetensors(path)
+        self._prepared = {}
         for block, table in ((self._params, self.info["params"]), (self._state, self.info["states"])):
             for t in table:
                 turns, size, last = t.get("turns", 0), _count(t["shape"]), None
@@ -152,7 +158,8 @@ class Model:
                     last = values
 
     def parameter(self, name):
-        """A view of a parameter's floats: changing it changes the model."""
+        """A view of a parameter's floats: changing it changes the model. From now on nothing is kept from run to run: see hold()."""
+        self._held, self._prepared = False, {}
         for t in self.info["params"]:
             if t["name"] == name:
                 count = _count(t["shape"]) * max(t["turns"], 1)
@@ -160,6 +167,20 @@ class Model:
                 shape = ([t["turns"]] if t["turns"] else []) + t["shape"]
                 return numpy.ctypeslib.as_array(view).reshape(shape) if numpy is not None else view
         raise Error("the model has no parameter %s" % name)
+
+    def hold(self):
+        """The parameters stay as they are now: no view of them is written to any more (or hold() is called again after that)."""
+        self._held, self._prepared = True, {}
+
+    def _prepare(self, entry, call, tunables):
+        kept = self._prepared.get(entry)
+        if kept is None or kept[0] != tunables:
+            kept = (tunables, _Block(self._entries[entry].prepared_bytes))
+            call.prepared = kept[1].address
+            if self._entries[entry].prepare(C.byref(call)) != 0:
+                raise Error("%s cannot be prepared" % entry)
+            self._prepared[entry] = kept
+        call.prepared = kept[1].address
 
     def run(self, entry, *inputs):
         """Runs an entry; a dictionary of its outputs, each [batch, shape] (or [shape] where it is one for all samples)."""
@@ -176,7 +197,8 @@ class Model:
         for o in d["outputs"]:
             shape = ([batch] if o.get("per_sample", True) else []) + o["shape"]
             outs.append((o["name"], shape, array.array("f", bytes(4 * _count(shape)))))
-        workspace = _Block(e.fixed_bytes + batch * e.batch_bytes + e.thread_bytes)
+        keeps = self._held and e.prepared_bytes > 0
+        workspace = _Block(e.fixed_bytes + batch * e.batch_bytes + e.thread_bytes - (e.prepared_bytes if keeps else 0))
         grads, state_out = _Block(4 * self._model.param_floats), _Block(4 * self._model.state_floats)
         call = _Call(size=C.sizeof(_Call), batch=batch, params=self._params.address, grads=grads.address, state=self._state.address,
                      state_out=state_out.address, workspace=workspace.address)
@@ -184,6 +206,8 @@ class Model:
         call.out = (C.c_void_p * (len(outs) + 1))(*[o[2].buffer_info()[0] for o in outs])
         tunables = (C.c_float * (len(self.tunables) + 1))(*self.tunables.values())
         call.tunables = C.addressof(tunables)
+        if keeps:
+            self._prepare(entry, call, list(tunables))
         code = e.run(C.byref(call))
         if code == 2:
             raise Error(self._model.error().decode())

@@ -71,14 +71,17 @@ csc_status eval_pass(csc_net *n, const csc_stage *s, const csc_entry *e, RtFeed 
     *r = (csc_eval_result){0};
     feed_epoch(f, UINT32_MAX, 0);
     if (n->cuda) st = device_pass(n, e, f, interrupt, sums, r);
+    bool held = n->hold;
+    if (!held) csc_net_hold(n, true); /* nothing else runs until the end */
     for (const RtBatch *b; !n->cuda && (st = feed_next(f, &b)) == CSC_OK && b;) {
-        if (interrupt && *interrupt) return CSC_INTERRUPTED;
+        if (interrupt && *interrupt) st = CSC_INTERRUPTED;
         csc_call c = {.batch = (uint32_t)b->n, .in = (const float *const *)b->in, .out = o.out, .state_out = n->spare_states.at,
                       .first_sample = (uint64_t)b->first};
-        if ((st = net_call(n, e, &c)) != CSC_OK) return st;
+        if (st != CSC_OK || (st = net_call(n, e, &c)) != CSC_OK) break;
         for (uint32_t i = 0; i < e->nout; i++) sums[i] += (double)o.value[i] * (double)b->n;
         r->samples += b->n;
     }
+    if (!held) csc_net_hold(n, false);
     if (st != CSC_OK) return st;
     r->loss = sums[0] / (double)r->samples;
     for (int i = 0; i < s->nmetrics; i++) r->metric[i] = score_of(&s->metrics[i], sums, r->samples);

@@ -57,9 +57,15 @@ void csc_net_free(csc_net *n) {
     free(n);
 }
 
+void csc_net_hold(csc_net *n, bool on) {
+    n->hold = on;
+    n->prepared = NULL;
+}
+
 static csc_status host(csc_net *n, CudaWhich w, NetSide side) {
     csc_status s = n->cuda ? cuda_to_host(n->cuda, w) : CSC_OK;
     if (n->cuda && side == NET_WRITE) n->cuda->block[w].host_new = true;
+    if (side == NET_WRITE && w != CUDA_GRAD) csc_net_hold(n, false);
     return s;
 }
 
@@ -84,6 +90,7 @@ float *csc_net_states(csc_net *n) {
 }
 
 float *csc_net_tunables(csc_net *n) {
+    csc_net_hold(n, false);
     return n->tunables.at;
 }
 
@@ -114,13 +121,26 @@ csc_status net_reserve(csc_net *n, const csc_entry *e, int64_t batch) {
     size_t bytes = csc_net_workspace_bytes(n, e, batch);
     if (bytes <= n->workspace.bytes) return CSC_OK;
     RtBlock b;
-    rt_block_free(&n->workspace); /* nothing in it outlives a call */
+    n->prepared = NULL;
+    rt_block_free(&n->workspace); /* nothing else in it outlives a call */
     if (!rt_block_new_for(&b, bytes, n->pool ? bytes - e->lane_bytes : bytes)) return rt_no_memory(n->cx, bytes);
     n->workspace = b;
     return CSC_OK;
 }
 
+/* At the end of the workspace, which is as large as if the call did it itself. */
+static bool prepare(csc_net *n, const csc_entry *e, csc_call *c) {
+    bool had = n->prepared == e;
+    n->prepared = NULL;
+    if (!n->hold || !e->prepare) return true;
+    c->prepared = (char *)n->workspace.at + (n->workspace.bytes - e->prepared_bytes) / 64 * 64;
+    if (!had && e->prepare(c) != 0) return false;
+    n->prepared = e;
+    return true;
+}
+
 csc_status net_call(csc_net *n, const csc_entry *e, csc_call *c) {
+    if (c->state_out && c->state_out == n->states.at) csc_net_hold(n, false);
     if (n->cuda && cuda_owns(n->cuda, e)) return cuda_call(n, e, c);
     csc_status s = net_host(n, NET_READ); /* an entry of the processor may run beside a device */
     if (s != CSC_OK) return s;
@@ -135,7 +155,7 @@ csc_status net_call(csc_net *n, const csc_entry *e, csc_call *c) {
     c->pool = n->pool;
     c->parallel_for = n->pool ? csc_pool_parallel_for : NULL;
     c->threads = n->pool ? (uint32_t)csc_pool_threads(n->pool) : 0;
-    if (e->run(c) != 0) return rt_fail(n->cx, CSC_BAD_ARGUMENT, "entry `%s` refuses this call", e->name);
+    if (!prepare(n, e, c) || e->run(c) != 0) return rt_fail(n->cx, CSC_BAD_ARGUMENT, "entry `%s` refuses this call", e->name);
     if (n->pool && rt_pool_failed(n->pool)) return rt_no_memory(n->cx, e->thread_bytes);
     return CSC_OK;
 }

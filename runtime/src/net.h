@@ -12,6 +12,8 @@ struct csc_net {
     RtBlock project;      /* scratch of constraints: serial scratch, then what `orthogonal` needs */
     size_t project_row;   /* bytes of scratch that a task of a constraint needs */
     struct CudaNet *cuda; /* NULL: the numbers live here */
+    bool hold;            /* csc_net_hold */
+    const csc_entry *prepared; /* whose csc_call.prepared is at the workspace's end; NULL: nobody's */
 };
 
 typedef enum NetSide { NET_READ, NET_WRITE } NetSide;

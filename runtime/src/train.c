@@ -458,6 +458,7 @@ static csc_status run_stages(Run *r) {
 csc_status csc_train(csc_net *n, const csc_train_options *o) {
     Run *r = calloc(1, sizeof *r);
     if (!r) return rt_no_memory(n->cx, sizeof *r);
+    csc_net_hold(n, false);
     *r = (Run){.n = n, .cx = n->cx, .o = o, .start = rt_now(), .c = {.seed = o->seed, .best = NAN}};
     for (int i = 0; i < MAX_SCORES; i++) r->scores.out[i] = &r->scores.value[i];
     csc_status s = CSC_OK;

@@ -50,8 +50,8 @@ def prepare(program, options, entry, batch):
 
 
 class Ours:
-    def __init__(self, folder, entry, batch, threads):
-        self.p = subprocess.Popen([bench + "/bench_library", folder, entry, str(batch), "serve", str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, folder, entry, batch, threads, prepared=False):  # prepared: what depends on parameters alone is made once
+        self.p = subprocess.Popen([bench + "/bench_library", folder, entry, str(batch), "serve", str(threads)] + ["prepared"] * prepared, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         t = self.p.stdout.readline().split()
         self.first = dict(zip(t[::2], map(float, t[1::2])))
 
@@ -76,7 +76,8 @@ def peak_of(threads):  # of so many at the same time: virtual cores may share a 
 
 # ---- the peer
 class Peer:
-    """how: "eager", "channels last", "oneDNN blocked" (its own tensors, weights packed before), "torch.compile"."""
+    """how: "eager", "channels last", "oneDNN blocked" (its own tensors, weights packed before), "frozen" (traced, weights
+    folded and packed before, by optimize_for_inference), "torch.compile"."""
 
     def __init__(self, folder, entry, options, net, how="eager", dtype=None, samples=None):
         self.train, self.net, self.options, self.how = entry == "step", net, options, how
@@ -95,6 +96,15 @@ class Peer:
             self.x = self.x.to_mkldnn()
             pack = lambda v: torch._C._nn.mkldnn_reorder_conv2d_weight(v.to_mkldnn(), [1, 1], [1, 1], [1, 1], 1) if v.dim() == 4 else v.to_mkldnn()
             self.p = {k: pack(v) for k, v in self.p.items()}
+        if how == "frozen":
+            net, p, s = self.net, self.p, self.s
+
+            class Net(torch.nn.Module):
+                def forward(self, x):
+                    return net(p, s, x, options, False)
+            with torch.no_grad():
+                frozen = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(Net().eval(), self.x, check_trace=False)))
+            self.net = lambda p, s, x, options, train: frozen(x)
         if how == "torch.compile":
             self.net = torch.compile(net)
         for v in self.p.values() if self.train else ():
@@ -268,7 +278,8 @@ def measure(row, seconds):
             return dict(out, missing="not the same: %s" % out["check"])
     if folder in refused:
         return dict(out, missing="not the same: see one thread")
-    ours = Ours(folder, row["entry"], row["batch"], row["threads"])
+    inference = row["group"] == "inference"  # parameters stay from call to call, on both sides
+    ours = Ours(folder, row["entry"], row["batch"], row["threads"], inference)
     try:
         each = ours.first["median_ms"] * 1e-3
         calls = max(1, min(9, int(0.15 / max(each, 1e-6))))
@@ -279,6 +290,8 @@ def measure(row, seconds):
         hows = ["eager"]
         if len(tensors(folder, "params", "params.f32")) and row["net"] != "dense_lasso":
             hows.append("channels last")
+        if inference:
+            hows.append("frozen")
         if row["net"] == "stack":
             hows.append("oneDNN blocked")
         if with_compile and row["threads"] == 1:

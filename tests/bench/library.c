@@ -1,6 +1,7 @@
-/* Runs one entry of a library as a program without the compiler would: bench_library FOLDER ENTRY BATCH SECONDS [threads]. The folder is what
+/* Runs one entry of a library as a program without the compiler would: bench_library FOLDER ENTRY BATCH SECONDS [threads [prepared]]. The folder is what
    bench_entry left (CSC_LIBRARY). Prints milliseconds a call (median, best; processor time at one thread), and by how much resident memory
    grew from before the library was loaded to the end of the third call, in bytes; leaves grads.f32, out0.f32, ... and the new states.f32 of the first call.
+   `prepared`: what the entry makes of the parameters alone is made once, before the first call.
    SECONDS = serve: for each number n on standard input it then makes n calls and answers with the median of their milliseconds; 0: with the
    multiply-adds this processor does a second. A measurement, not a test. */
 #include "csc.h"
@@ -100,7 +101,7 @@ static double peak(bool passed) { return 0; }
 
 int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "peak")) return printf("%.1f\n", peak(true)), 0;
-    if (argc < 5) return fprintf(stderr, "usage: %s FOLDER ENTRY BATCH SECONDS [threads]\n", argv[0]), 1;
+    if (argc < 5) return fprintf(stderr, "usage: %s FOLDER ENTRY BATCH SECONDS [threads [prepared]]\n", argv[0]), 1;
     const char *folder = argv[1];
     size_t batch = (size_t)atoll(argv[3]), n;
     int threads = argc > 5 ? atoi(argv[5]) : 1;
@@ -133,6 +134,11 @@ int main(int argc, char **argv) {
                      .state = states, .state_out = states, .tunables = m->tunable_defaults, .pool = pool,
                      .parallel_for = pool ? csc_pool_parallel_for : NULL, .threads = pool ? (uint32_t)threads : 0};
     call.workspace = block(e->fixed_bytes + batch * e->batch_bytes + e->thread_bytes);
+    bool prepared = argc > 6 && !strcmp(argv[6], "prepared") && e->prepare;
+    if (prepared) {
+        call.prepared = block(e->prepared_bytes);
+        if (e->prepare(&call)) return fprintf(stderr, "nothing can be prepared\n"), 1;
+    }
     clockid_t clock = threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
     double t[4000], end = seconds(CLOCK_MONOTONIC) + atof(argv[4]);
     int calls = 0;

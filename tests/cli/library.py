@@ -4,10 +4,11 @@ import ctypes as C, json, random, struct, sys
 class Call(C.Structure):
     _fields_ = [("size", C.c_uint32), ("batch", C.c_uint32), ("inputs", C.POINTER(C.POINTER(C.c_float))), ("out", C.POINTER(C.POINTER(C.c_float))),
                 ("params", C.c_void_p), ("grads", C.c_void_p), ("state", C.c_void_p), ("state_out", C.c_void_p), ("tunables", C.c_void_p), ("workspace", C.c_void_p),
-                ("seed", C.c_uint64), ("step", C.c_uint64), ("first_sample", C.c_uint64), ("pool", C.c_void_p), ("parallel_for", C.c_void_p), ("threads", C.c_uint32)]
+                ("seed", C.c_uint64), ("step", C.c_uint64), ("first_sample", C.c_uint64), ("pool", C.c_void_p), ("parallel_for", C.c_void_p), ("threads", C.c_uint32),
+                ("prepared", C.c_void_p)]
 class Entry(C.Structure):
     _fields_ = [("name", C.c_char_p), ("nin", C.c_uint32), ("nout", C.c_uint32), ("fixed", C.c_uint64), ("per", C.c_uint64), ("thread", C.c_uint64), ("lane", C.c_uint64),
-                ("run", C.CFUNCTYPE(C.c_int, C.POINTER(Call)))]
+                ("run", C.CFUNCTYPE(C.c_int, C.POINTER(Call))), ("prepared", C.c_uint64), ("prepare", C.CFUNCTYPE(C.c_int, C.POINTER(Call)))]
 class Model(C.Structure):
     _fields_ = [("version", C.c_uint32), ("size", C.c_uint32), ("info", C.c_char_p), ("param_floats", C.c_uint64), ("state_floats", C.c_uint64),
                 ("tunable_count", C.c_uint32), ("entry_count", C.c_uint32), ("entries", C.POINTER(Entry)), ("tunables", C.c_void_p),
@@ -35,13 +36,13 @@ _p, params, params_at = block(m.param_floats)
 C.memmove(params_at, m.params, m.param_floats * 4)
 _g, grads, grads_at = block(m.param_floats)
 
-def run(name, ins, outs, batch=n):
+def run(name, ins, outs, batch=n, kept=None):
     e = entries[name]
     assert e.nin == len(ins) and e.nout == len(outs), (name, e.nin, e.nout)
     raw, _, at = block((e.fixed + batch * e.per + e.thread) // 4 + 16)
     P = C.POINTER(C.c_float)
     call = Call(C.sizeof(Call), batch, (P * len(ins))(*[C.cast(i, P) for i in ins]), (P * len(outs))(*[C.cast(o, P) for o in outs]),
-                params_at, grads_at, m.state, None, m.tunables, at, 1, 0, 0, None, None)
+                params_at, grads_at, m.state, None, m.tunables, at, 1, 0, 0, None, None, 0, kept)
     return e.run(C.byref(call))
 
 X = (C.c_float * (64 * n))(*x)
@@ -49,6 +50,25 @@ Y = (C.c_float * (10 * n))()
 assert run("forward", [X], [Y]) == 0
 assert all(abs(a - b) <= 1e-4 * (1 + abs(b)) for a, b in zip(Y, want)), list(zip(Y, want))[:10]
 assert run("forward", [X], [Y], 0) != 0, "a batch of 0 must be refused"
+
+# what is made of the parameters alone, in a block of ours: the same bits, until it is made again of others
+e = entries["forward"]
+assert e.prepared > 0 and entries["backward"].prepared == 0
+_k, kept, kept_at = block(e.prepared // 4)
+raw, _, at = block((e.fixed + e.thread) // 4 + 16)
+def prepare(to):
+    return e.prepare(C.byref(Call(C.sizeof(Call), 1, None, None, params_at, None, m.state, None, m.tunables, at, 0, 0, 0, None, None, 0, to)))
+def logits(to):
+    assert run("forward", [X], [Y], kept=to) == 0
+    return list(Y)
+assert prepare(None) == 1 and prepare(kept_at) == 0
+first = logits(None)
+assert logits(kept_at) == first
+for i in range(m.param_floats): params[i] *= 1.5
+other = logits(None)
+assert other != first and logits(kept_at) != other
+assert prepare(kept_at) == 0 and logits(kept_at) == other
+C.memmove(params_at, m.params, m.param_floats * 4)
 
 random.seed(1)
 dY = (C.c_float * (10 * n))(*[random.uniform(-1, 1) for _ in range(10 * n)])

@@ -112,7 +112,7 @@ static inline float *host_pointer(HostRun *h, const Lptr *p) {
     case SP_TUNABLE: return (float *)(uintptr_t)c->tunables + at;
     case SP_TABLE: return (float *)(uintptr_t)(h->m->tables.at[p->which].i + at);
     case SP_FTABLE: return (float *)(uintptr_t)(h->m->tables.at[p->which].f + at);
-    case SP_LANE: case SP_KINDS: break; /* none on a GPU */
+    case SP_LANE: case SP_PREPARED: case SP_KINDS: break; /* none on a GPU */
     }
     BUG("space %d", (int)p->space);
 }

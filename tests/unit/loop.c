@@ -90,6 +90,75 @@ TEST(bad_modules_are_refused) {
     arena_free(a);
 }
 
+static const char prepared_text[] =
+    "blocks 16 0 0\n"
+    "kernel \"double\" ints 0 vars 2\n"
+    "  ptr p0 \"x\" extent 4\n"
+    "  ptr p1 \"y\" writes extent 4\n"
+    "{\n"
+    "  store(p1, 0, add(load:4(p0, 0), load:4(p0, 0)))\n"
+    "}\n"
+    "kernel \"of the batch\" ints 0 vars 2\n"
+    "  ptr p0 \"y\" writes extent 4\n"
+    "{\n"
+    "  if (v1 < 2) {\n"
+    "    store(p0, 0, 1.0:4)\n"
+    "  }\n"
+    "}\n"
+    "entry \"forward\" kind 1 stage 0 nin 0 nout 1 vars 5 fixed 32 batch 0 lane 0 prepared 16 thread 0\n"
+    "  out 4\n"
+    "{\n"
+    "  prepare {\n"
+    "    v4 = 3\n"
+    "    launch 0 (1; param[0], prepared[0]) # double\n"
+    "  }\n"
+    "  launch 0 ((v4 + 1); prepared[0], out.0[0]) # double\n"
+    "}\n";
+
+static LpModule *with(Cx *cx, const char *was, const char *is) { /* the text above with something else in a place */
+    char text[2000];
+    const char *at = strstr(prepared_text, was);
+    CHECK(at);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - prepared_text), prepared_text, is, at + strlen(was));
+    char *keep = arena_strndup(cx->keep, text, strlen(text));
+    return loop_read(cx, cx->keep, cx_add_source(cx, "text", keep, strlen(keep)));
+}
+
+/* LS_PREPARE: skipped where the call brings what it made; its variables and what it leaves in the workspace are gone after it. */
+TEST(prepared) {
+    Cx *cx = cx_new();
+    const char *why = "";
+    LpModule *m = with(cx, "(v4 + 1);", "1;");
+    if (!m) diag_print_all(cx, stdout, false);
+    CHECK(m);
+    float *block = arena_alloc(cx->keep, 3 * 16 * sizeof *block), params[16] = {1, 2, 3, 4}, out[4], again[4];
+    csc_call c = call_of(1, NULL, (float *[]){out}, block + 16);
+    c.params = params;
+    CHECK(!loop_eval_prepare(cx->keep, m, 0, &c, &why) && strstr(why, "no block"));
+    CHECK(loop_eval(cx->keep, m, 0, &c, &why) && out[0] == 4 && out[3] == 16);
+    c.prepared = block, c.out = (float *[]){again};
+    CHECK(loop_eval_prepare(cx->keep, m, 0, &c, &why) && block[0] == 2 && block[3] == 8);
+    params[0] = 7;
+    CHECK(loop_eval(cx->keep, m, 0, &c, &why) && !memcmp(out, again, sizeof out)); /* as it was when it was prepared */
+    static const char *const wrong[][2] = {
+        {"launch 0 (1; param[0], prepared[0])", "launch 1 (1; prepared[0])"}, /* depends on the batch */
+        {"v4 = 3", "v4 = v0"},
+        {"v4 = 3", "launch 0 (1; param[0], out.0[0])"},
+        {"  prepare {", "  v4 = 1\n  prepare {"},
+        {"launch 0 ((v4 + 1); prepared[0], out.0[0])", "launch 0 (1; param[0], prepared[0])"}, /* after it */
+        {"prepared 16 thread", "prepared 0 thread"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) CHECK(!with(cx, wrong[i][0], wrong[i][1]));
+    m = with(cx, "launch 0 (1; param[0], prepared[0]) # double\n  }\n  launch 0 ((v4 + 1); prepared[0]",
+             "launch 0 (1; param[0], prepared[0])\n    launch 0 (1; param[0], fixed[0])\n  }\n  launch 0 (1; fixed[0]");
+    CHECK(m);
+    c.prepared = NULL;
+    CHECK(loop_eval(cx->keep, m, 0, &c, &why) && isnan(again[0]));
+    m = with(cx, "out.0[0]", "out.0[0, v4]");
+    CHECK(m && loop_eval(cx->keep, m, 0, &c, &why)); /* v4 is 0 again: one grid point, at 0 */
+    cx_free(cx);
+}
+
 TEST(tile) {
     Arena *a = arena_new();
     enum { KV = 2, PW = 3, CI = 3, W = 4, E = 2 };
@@ -200,7 +269,7 @@ TEST(philox) { /* known answers of the authors' Random123 */
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(folding), T(elementwise), T(reduction), T(accesses_are_checked), T(bad_modules_are_refused), T(tile), T(text_round_trip), T(broken_text_is_refused),
+    static const Case cases[] = {T(folding), T(elementwise), T(reduction), T(accesses_are_checked), T(bad_modules_are_refused), T(prepared), T(tile), T(text_round_trip), T(broken_text_is_refused),
                                  T(polynomials), T(philox)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

@@ -210,6 +210,62 @@ TEST(init_entry) {
     csc_net_free(n);
 }
 
+/* What is made of parameters alone is kept while a promise holds, and made again after every way to change them. */
+static float *toy_at, *toy_scale; /* where they lie, asked for once: that ends a promise */
+static void forward_is(csc_net *n, int64_t batch, int prepares, const char *after) {
+    float x[8][TOY_IN], y[8][TOY_CLASSES], want[8][TOY_CLASSES];
+    for (int i = 0; i < 8 * TOY_IN; i++) x[i / TOY_IN][i % TOY_IN] = (float)(i % 7) / 8;
+    int had = toy_prepares;
+    CHECK(csc_net_run(n, csc_net_entry(n, "forward"), batch, (const float *const[]){x[0]}, (float *const[]){y[0]}, false) == CSC_OK);
+    if (toy_prepares - had != prepares) FAIL("after %s: prepared %d times", after, toy_prepares - had);
+    csc_call c = {.size = sizeof c, .batch = (uint32_t)batch, .in = (const float *const[]){x[0]}, .out = (float *const[]){want[0]}, .params = toy_at, .tunables = toy_scale};
+    CHECK(toy_forward(&c) == 0);
+    if (memcmp(y, want, sizeof *y * (size_t)batch)) FAIL("after %s: other parameters", after);
+}
+
+TEST(held_parameters) {
+    csc_net *n;
+    const char *path = in_folder("held.safetensors");
+    CHECK(csc_net_new(cx, &toy_model, &toy_info, NULL, &n) == CSC_OK && csc_net_init(n, 1) == CSC_OK && csc_weights_save(n, path) == CSC_OK);
+    toy_at = csc_net_params(n), toy_scale = csc_net_tunables(n);
+    float x[2][TOY_IN] = {{0}}, label[2] = {0}, loss, right;
+    const float *const in[] = {x[0], label};
+    float *const out[] = {&loss, &right};
+    forward_is(n, 2, 1, "nothing was promised"); /* by the entry itself */
+    forward_is(n, 2, 1, "nothing was promised");
+    for (int change = 0; change < 7; change++) {
+        csc_net_hold(n, true);
+        forward_is(n, 2, 1, "the promise");
+        forward_is(n, 1, 0, "a call");
+        forward_is(n, 8, 0, "another batch");
+        CHECK(csc_net_run(n, csc_net_entry(n, "eval"), 2, in, out, false) == CSC_OK); /* uses the workspace */
+        forward_is(n, 2, 1, "another entry");
+        forward_is(n, 2, 0, "a call");
+        switch (change) {
+        case 0: csc_net_params(n)[TOY_W] += 1; break;
+        case 1: csc_net_tunables(n)[0] = 3; break;
+        case 2: CHECK(csc_net_init(n, 7) == CSC_OK); break;
+        case 3: CHECK(csc_weights_load(n, path) == CSC_OK); break;
+        case 4: toy_at[TOY_B] -= 1, csc_net_project(n, 0); break;
+        case 5: toy_at[TOY_B] -= 1, csc_net_states(n); break;
+        case 6:
+            toy_at[TOY_B] -= 1;
+            CHECK(csc_net_run(n, csc_net_entry(n, "step"), 2, in, out, true) == CSC_OK);
+            break;
+        }
+        forward_is(n, 2, 1, "a change");
+        forward_is(n, 2, 1, "the end of the promise");
+        csc_net_grads(n);
+    }
+    csc_net_hold(n, true);
+    forward_is(n, 2, 1, "the promise");
+    csc_net_grads(n);
+    forward_is(n, 2, 0, "a look at gradients");
+    csc_net_hold(n, false);
+    forward_is(n, 2, 1, "its end");
+    csc_net_free(n);
+}
+
 /* ---- weights ---- */
 TEST(weights_round_trip) {
     csc_net *a, *b;
@@ -412,7 +468,7 @@ int main(int argc, char **argv) {
     cx = csc_context_new();
     snprintf(folder, sizeof folder, "%s/csc-runtime-XXXXXX", getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
     if (!cx || !mkdtemp(folder)) return 2;
-    const Case cases[] = {T(philox), T(pool), T(small_launches_wake_nobody), T(constraints), T(orthogonal_is_nearest), T(init_by_name), T(init_entry), T(weights_round_trip),
+    const Case cases[] = {T(philox), T(pool), T(small_launches_wake_nobody), T(constraints), T(orthogonal_is_nearest), T(init_by_name), T(init_entry), T(held_parameters), T(weights_round_trip),
                           T(weights_damaged), T(weights_hostile), T(weights_types), T(disk_full), T(bad_tables), T(learning_rates)};
     int bad = run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
     if (*csc_error(cx)) printf("# a message was left: %s\n", csc_error(cx));

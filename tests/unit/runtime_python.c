@@ -26,15 +26,27 @@ TEST(python) {
              "m.tunables[\"scale\"] = 2\n"
              "twice = m.forward(x)[\"logits\"]\n"
              "first = float(twice[0][0] if hasattr(twice[0], \"__len__\") else twice[0])\n"
+             "kept = len(m._prepared)\n"
+             "view = m.parameter(\"logits.bias\")\n"
+             "free = len(m._prepared)\n"
+             "m.tunables[\"scale\"] = 1\n"
+             "def one(): return float(numbers(m.forward(x)[\"logits\"])[0])\n"
+             "def numbers(y): return [float(v) for row in y for v in (row if hasattr(row, \"__len__\") else [row])]\n"
+             "before = one(); view[0] += 1; seen = one() - before\n"
+             "m.hold(); one(); view[0] += 1; stale = one() - before; m.hold(); fresh = one() - before\n"
+             "m.load(\"%s\"); loaded = one() == flat[0]\n"
+             "print(kept, free, round(seen, 3), round(stale, 3), round(fresh, 3), loaded)\n"
              "try:\n"
              "    m.forward([1, 2, 3])\n"
              "    print(\"taken\")\n"
              "except csc.Error: pass\n"
              "print(len(flat), flat == flat2, first == 2 * flat[0], \"%%.9g %%.9g\" %% (flat[0], flat[19]))\n' 2>&1",
-             CSC_SOURCE_DIR, TOY_LIBRARY, path);
+             CSC_SOURCE_DIR, TOY_LIBRARY, path, path);
     FILE *p = popen(command, "r");
     CHECK(p != NULL);
     char *got = fgets(line, sizeof line, p);
+    CHECK_STR(line, "1 0 1.0 1.0 2.0 True\n"); /* a view that is written to while the promise holds is not seen */
+    got = fgets(line, sizeof line, p);
     CHECK(pclose(p) == 0 && got);
     char want[200];
     snprintf(want, sizeof want, "20 True True %.9g %.9g\n", y[0][0], y[1][9]);

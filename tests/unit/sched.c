@@ -35,6 +35,35 @@ static SchedResult *schedule(Rig *r, int lanes, int group) {
     return s;
 }
 
+static int64_t out_floats(const Rig *r, size_t i) { return shape_size(r->want[i].shape) * r->t.env.batch; }
+
+/* What is made of parameters alone, in a block that the caller gives: the same bits, by the evaluator (run NULL) or compiled. */
+static void run_prepared(Rig *r, const SchedResult *s, const csc_entry *run, const char *what, uint64_t seed) {
+    const LpEntry *e = &s->module->entries.at[0];
+    const char *why = "";
+    if (run) CHECK((int64_t)run->prepared_bytes == 4 * e->prepared_floats && !run->prepare == !e->prepared_floats);
+    if (!e->prepared_floats) return;
+    size_t nout = r->t.graph->outs.len;
+    float **had = ARENA_ARRAY(r->a, float *, nout + 1);
+    for (size_t i = 0; i < nout; i++) {
+        had[i] = arena_copy(r->a, r->out[i], (size_t)out_floats(r, i) * sizeof(float));
+        for (int64_t k = 0; k < out_floats(r, i); k++) r->out[i][k] = NAN;
+    }
+    csc_call c = r->call;
+    if (run) CHECK(run->prepare(&c) == 1); /* no block */
+    c.prepared = floats(r->a, e->prepared_floats);
+    c.workspace = floats(r->a, e->fixed_floats - e->prepared_floats + e->batch_floats * r->t.env.batch + e->thread_bytes / 4);
+    c.in = NULL, c.out = NULL;
+    if (run ? run->prepare(&c) : !loop_eval_prepare(r->a, s->module, 0, &c, &why)) FAIL("prepare, %s seed %llu: %s", what, (unsigned long long)seed, why);
+    c.in = r->call.in, c.out = r->call.out;
+    for (int again = 0; again < 2; again++)
+        if (run ? run->run(&c) : !loop_eval(r->a, s->module, 0, &c, &why)) FAIL("prepared, %s seed %llu: %s", what, (unsigned long long)seed, why);
+    for (size_t i = 0; i < nout; i++)
+        for (int64_t k = 0; k < out_floats(r, i); k++)
+            if (memcmp(&r->out[i][k], &had[i][k], sizeof(float)) && !(isnan(r->out[i][k]) && isnan(had[i][k])))
+                FAIL("prepared, %s seed %llu: output %zu entry %lld is %.9g, was %.9g", what, (unsigned long long)seed, i, (long long)k, r->out[i][k], had[i][k]);
+}
+
 /* The same entry as machine code for processors of 4, 8 and 16 lanes, where they run here. */
 static void run_compiled(Rig *r, const SchedResult *s, int lanes, const char *what, uint64_t seed) {
 #ifdef CSC_HAVE_LLVM
@@ -51,8 +80,9 @@ static void run_compiled(Rig *r, const SchedResult *s, int lanes, const char *wh
     for (size_t i = 0; i < r->t.graph->outs.len; i++)
         for (int64_t k = 0; k < shape_size(r->want[i].shape) * r->t.env.batch; k++) r->out[i][k] = NAN;
     CHECK(m->entries[0].run(&r->call) == 0);
-    code_free(j);
     compare(r, "compiled", what, seed);
+    run_prepared(r, s, &m->entries[0], what, seed);
+    code_free(j);
 #else
     (void)r, (void)s, (void)lanes, (void)what, (void)seed;
 #endif
@@ -77,6 +107,7 @@ static void run_choice(OpTest t, Arena *a, const char *what, uint64_t seed, int6
         FAIL("loop_eval, %s seed %llu: %s", what, (unsigned long long)seed, why);
     }
     compare(&r, "loop_eval", what, seed);
+    run_prepared(&r, s, NULL, what, seed);
     if (seed % 13 == 0 && seed < 200) run_compiled(&r, s, lanes, what, seed);
     cx_free(r.cx);
 }
