@@ -31,7 +31,7 @@ const char *args_command_name(Command c) { return commands[c].name; }
 
 typedef enum Opt {
     O_HELP, O_SET, O_TUNE, O_MODEL, O_WEIGHTS, O_DATA, O_EPOCHS, O_BATCH, O_SEED, O_RESUME, O_OUT, O_STEPS, O_INPUT, O_OUTPUT,
-    O_EMBED, O_ATOMS, O_CPU, O_THREADS, O_EMIT, O_STOP, O_TIME, O_REMARKS, O_JSON, O_DEVICE, O_PRECISION, O_TARGET,
+    O_EMBED, O_ATOMS, O_CPU, O_THREADS, O_EMIT, O_STOP, O_TIME, O_REMARKS, O_JSON, O_DEVICE, O_PRECISION, O_TARGET, O_DIRECT,
 } Opt;
 
 static const struct {
@@ -67,6 +67,7 @@ static const struct {
     [O_DEVICE] = {"device", 0, "NAME", M_TRAIN | M_EVAL | M_RUN, "cpu, cuda, cuda:N or auto (default: cpu)"},
     [O_TARGET] = {"target", 0, "NAME", M_BUILD | M_CHECK, "cpu, or cuda:sm_90a,sm_80: code for these GPUs, and PTX for later ones (default: cpu)"},
     [O_PRECISION] = {"precision", 0, "NAME", M_CODE | M_CHECK, "of the inputs of products on a GPU: float32, tf32 or bf16 (default: float32)"},
+    [O_DIRECT] = {"direct", 0, NULL, M_CODE | M_CHECK | M_AUTOTUNE, "no convolution by Winograd's transforms, which are faster and round more"},
 };
 enum { NOPT = sizeof table / sizeof *table };
 static const char *const emit_names[EMIT_COUNT] = {"ast", "op", "loop", "llvm", "asm", "obj", "cuda", "ptx", "cubin"};
@@ -174,6 +175,7 @@ static void take(Cx *cx, Options *o, Opt k, const char *v) {
     case O_DEVICE: o->device = v; break;
     case O_TARGET: o->target = v; break;
     case O_PRECISION: read_precision(cx, v, o); break;
+    case O_DIRECT: o->direct = true; break;
     }
 }
 

@@ -18,7 +18,7 @@ typedef struct Options {
     BuildSet *set, *tune;
     size_t nset, ntune;
     const char *model, *cpu, *weights, *data, *runs, *output, *stop_after, *atoms, *device, *target;
-    bool emit[EMIT_COUNT], any_emit, time_passes, remarks, json, embed_weights, resume;
+    bool emit[EMIT_COUNT], any_emit, time_passes, remarks, json, embed_weights, resume, direct;
     int precision;       /* SchedPrecision */
     int threads;         /* 0: as many as the machine has */
     int64_t epochs, batch, seed, most_steps;

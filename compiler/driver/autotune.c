@@ -175,6 +175,7 @@ int command_autotune(Cx *cx, const Options *o) {
         return 1;
     }
     sched_target(c.cpu, &t.target);
+    t.target.winograd = o->direct ? -1 : 0;
     for (size_t i = 0; i < c.entries.len; i++) measure_all(&t, c.entries.at[i].graph);
     const char *path = tiles_path(cx->keep, o->words[0]);
     if (!tiles_write(&c, path, t.won.at, t.won.len)) return 1;

@@ -60,6 +60,7 @@ const csc_cache_key *cache_key(const Compile *c) {
     mix_file(&h, codegen_path(a, &why));
     mix_text(&h, c->cpu);
     mix_int(&h, c->gpu ? c->o->precision : -1);
+    mix_int(&h, c->o->direct);
     if (!strcmp(c->cpu, "native")) mix_cpu(&h);
     for (size_t i = 0; i < c->ntuned; i++) {
         const SchedTile *t = &c->tuned[i];

@@ -103,7 +103,7 @@ static void run_sched(Compile *c) {
         diag_help(c->cx, d, "cscc build makes libraries for other machines");
         return;
     }
-    t.tuned = c->tuned, t.ntuned = c->ntuned;
+    t.tuned = c->tuned, t.ntuned = c->ntuned, t.winograd = c->o->direct ? -1 : 0;
     t.precision = t.gpu ? (SchedPrecision)c->o->precision : SCHED_FLOAT32;
     c->sched = sched_program(c->cx, c->cx->keep, c->program, c->entries.at, c->entries.len, &t);
     const char *why = NULL;

@@ -509,6 +509,9 @@ static void lower_entry(Sched *s, const Entry *y) {
            "for each sample",
            out.name, (long long)e->launches, (long long)e->fused, (double)out.fixed_floats / 256,
            (double)out.batch_floats / 256);
+    if (e->transformed)
+        remark(e, (Span){0}, "entry %s: %lld of %lld products with 3x3 taps by Winograd's transforms (--direct: none)", out.name, (long long)e->transformed,
+               (long long)e->products);
     plan_describe(e);
     out.nvar = e->nvar;
     out.thread_bytes = e->thread_bytes;

@@ -61,7 +61,7 @@ typedef struct Code { /* statements being written */
 typedef struct Pack { /* weights already packed */
     View w, packed;
     int32_t ntap[2], *at[2];
-    int kv;
+    int kv, m; /* m: pack_wino's, or 0 */
     int level; /* in how many loops it was made */
 } Pack;
 
@@ -95,7 +95,7 @@ typedef struct Ent { /* one entry being written */
     int emission, change;    /* numbers given out, for Ex.memo and Ex.copy */
     const View *guard;       /* on a GPU: launches do nothing where this number is not 0; or NULL */
     int hoist;               /* a launch now goes before loop number hoist-1; 0: to the end */
-    int64_t launches, fused; /* for the remarks */
+    int64_t launches, fused, products, transformed; /* for the remarks; products of 3x3 taps, those by Winograd's transforms */
     LpEntry *out;
 } Ent;
 
@@ -324,7 +324,12 @@ Shape2 tune_tile(Sched *s, const TileWork *w); /* the measured one, else tile_ch
 /* Weights in the order in which a tile of kv vectors reads them; made once for all uses. [tile of
  * K][tap][C][vector][lanes]; kv 0, dots: [K][tap][C]. */
 View pack_weights(Ent *e, const View *w, const Taps taps[2], int kv);
+View pack_wino(Ent *e, const View *w, const Taps taps[2], int kv, int m); /* transformed; wino.c */
 void pack_forget(Ent *e); /* at the end of a loop: what was packed inside */
+
+/* ---- wino*.c: 3 x 3 taps by Winograd's transforms ---- */
+int wino_choose(Ent *e, const TileConv *t); /* m: a tile makes m x m results; 0: the register tile is the better choice */
+void wino_conv(Ent *e, const TileConv *t, int m);
 
 /* ---- split.c ---- */
 const Graph *split_joined(Arena *a, const Graph *g);

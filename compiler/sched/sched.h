@@ -26,6 +26,8 @@ typedef struct SchedTarget {
     size_t ntuned;
     bool gpu; /* block kernels; lanes is 1, and the whole batch is computed at a time */
     SchedPrecision precision;
+    int32_t winograd; /* results along the side of a tile of Winograd's transforms: 0: where the model finds them faster; 2, 4: that wherever
+                         there can be one; -1: none */
 } SchedTarget;
 
 /* "native" (this machine), "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64"; "cuda" (any GPU), "sm_80", "sm_90a", .. False: there is no such

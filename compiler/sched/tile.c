@@ -603,6 +603,11 @@ void tile_conv(Ent *e, const TileConv *t) {
         gpu_conv(e, t);
         return;
     }
+    int m = wino_choose(e, t);
+    if (m) {
+        wino_conv(e, t, m);
+        return;
+    }
     Arena *a = e->a;
     Tile *q = ARENA_NEW(a, Tile);
     *q = (Tile){.t = t, .e = e, .a = a, .L = e->s->t.lanes};

@@ -1,7 +1,7 @@
 /* Times one entry of a program: bench_entry PROGRAM ENTRY BATCH SECONDS [name=value ...]; CSC_THREADS says how many threads (1).
    Prints milliseconds a call (median, best, by processor time when there is one thread), samples a second, and the rate of the nominal
    multiply-adds of convolutions and matrices. A measurement, not a test.
-   With CSC_LIBRARY=FOLDER it measures nothing, but leaves there what bench_library and a peer need: the library, its loops as text, its description, the
+   CSC_DIRECT: as cscc's --direct. With CSC_LIBRARY=FOLDER it measures nothing, but leaves there what bench_library and a peer need: the library, its loops as text, its description, the
    parameters as they start, the states, the inputs (floats as they lie in memory), and in `call` 10^9 operations of products a sample, then the
    floats of each output and whether each sample has its own. */
 #include "driver/link.h"
@@ -37,7 +37,7 @@ int main(int argc, char **argv) {
     if (!settings_read(set, &nset, argv + 5, argc - 5)) return 1;
     const char *words[1] = {argv[1]};
     Options o = {.command = CMD_TRAIN, .words = words, .nwords = 1, .set = set, .nset = nset, .cpu = getenv("CSC_CPU"),
-                 .threads = threads ? atoi(threads) : 1, .remarks = getenv("CSC_REMARKS") != NULL, .time_passes = getenv("CSC_TIMES") != NULL};
+                 .threads = threads ? atoi(threads) : 1, .remarks = getenv("CSC_REMARKS") != NULL, .time_passes = getenv("CSC_TIMES") != NULL, .direct = getenv("CSC_DIRECT") != NULL};
     static const struct {
         const char *name;
         EntryKind kind;

@@ -141,6 +141,7 @@ static void row(const Row *r) {
     Entry e = {.kind = ENTRY_BACKWARD, .graph = g, .nin = 2, .in = in, .name = name_of(cx, "backward")};
     SchedTarget target;
     sched_target("native", &target);
+    target.winograd = getenv("CSC_DIRECT") ? -1 : 0;
     double begin = now();
     SchedResult *s = sched_program(cx, a, &p, &e, 1, &target);
     const char *why = "";

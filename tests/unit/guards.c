@@ -316,7 +316,7 @@ TEST(instructions) {
 
 /* ---- inner loops ---- */
 typedef struct Counts {
-    int loops, fma, loads, spills;
+    int loops, fma, loads, spills, stores;
 } Counts;
 
 static bool jump_target(const char *line, char name[64]) { return sscanf(line, " j%*[a-z] %63[.A-Za-z0-9_$]", name) == 1 && name[0] == '.'; }
@@ -356,12 +356,13 @@ static void count_loops(const char *text, Counts *c, int *worst) {
             bool spill = strstr(copy, "64-byte Spill") || strstr(copy, "64-byte Reload") || strstr(copy, "64-byte Folded");
             copy[strcspn(copy, "#")] = 0;
             for (size_t end = strlen(copy); end && strchr(" \t", copy[end - 1]);) copy[--end] = 0;
-            bool store = *copy && copy[strlen(copy) - 1] == ')'; /* AT&T: the target is the last operand */
+            bool store = (*copy && copy[strlen(copy) - 1] == ')') || strstr(copy, ") {%k"); /* AT&T: the target is the last operand */
             one.fma += strstr(copy, "vfmadd") != NULL || strstr(copy, "vfnmadd") != NULL;
             one.loads += strchr(copy, '(') && !store && copy[0] == '\t' && copy[1] == 'v';
+            one.stores += store && !spill && copy[1] == 'v';
             one.spills += spill;
         }
-        if (one.fma < 8) continue;
+        if (one.fma < 8 || one.stores) continue; /* what stores as it goes is a transform, not a sum */
         c->loops++, c->fma += one.fma, c->loads += one.loads, c->spills += one.spills;
         if (one.spills > *worst) *worst = one.spills;
         if (getenv("CSC_SHOW")) printf("%s: %d multiply-adds, %d loads, %d spills\n", name, one.fma, one.loads, one.spills);

@@ -7,7 +7,7 @@
 #endif
 
 static SchedResult *schedule(Rig *r, int lanes, int group) {
-    SchedTarget target = {.lanes = lanes, .registers = lanes == 16 ? 32 : 16, .group = group};
+    SchedTarget target = {.lanes = lanes, .registers = lanes == 16 ? 32 : 16, .group = group, .winograd = r->winograd};
     SchedResult *s = sched_program(r->cx, r->a, &r->p, &r->entry, 1, &target);
     if (r->choice && s->tiles.len) { /* every product by another tile than the model's */
         SchedTile *tuned = ARENA_ARRAY(r->a, SchedTile, s->tiles.len), choice[16];
@@ -195,6 +195,17 @@ static int kernels_that(const SchedResult *s, const char *text) {
     return n;
 }
 
+/* The largest distance from what is expected, of the largest number expected. */
+static double farthest(const Rig *r) {
+    double far = 0, most = 0;
+    for (size_t i = 0; i < r->t.graph->outs.len; i++)
+        for (int64_t k = 0; k < shape_size(r->want[i].shape) * r->t.env.batch; k++) {
+            most = fmax(most, fabs(r->want[i].at[k]));
+            far = fmax(far, fabs(r->want[i].at[k] - r->out[i][k]));
+        }
+    return far / most;
+}
+
 /* Few channels of the result, large kernels: rows of the input feed several rows of the tile. Rows that tiles do not divide, more tiles than one
    in a row, more blocks than one of a sample, no padding, padding on one side, taps apart. */
 TEST(shared_rows) {
@@ -224,6 +235,68 @@ TEST(shared_rows) {
                 arena_free(a);
             }
     if (shared < 27) FAIL("rows are shared in %d of 36", shared);
+}
+
+/* 3 x 3 taps by Winograd's transforms: maps that tiles do not divide, channels that vectors do not, padding on one side, none, more than there are
+   taps, taps apart, one sample and several. */
+static const Product winograd[] = {{16, 16, 8, 8, 3, 1, 1, 1, 1}, {35, 20, 9, 7, 3, 1, 1, 1, 1}, {64, 17, 5, 6, 3, 1, 1, 1, 1}, {17, 67, 6, 5, 3, 1, 1, 1, 1},
+                                   {32, 16, 4, 4, 3, 1, 1, 1, 1}, {16, 16, 7, 10, 3, 1, 1, 0, 0}, {16, 33, 7, 7, 3, 1, 1, 2, 0}, {20, 16, 12, 15, 3, 1, 2, 2, 2}};
+
+TEST(winograd_products) {
+    int used = 0;
+    double most = 0;
+    for (size_t i = 0; i < sizeof winograd / sizeof *winograd; i++)
+        for (int form = 0; form < 4; form++)
+            for (int64_t batch = 1; batch <= 3; batch += 2) {
+                Arena *a = arena_new();
+                Rng dice = {i};
+                Rig r;
+                rig_open(&r, product_graph(a, &dice, &winograd[i], form & 1 ? OP_conv_adj : OP_conv, form & 2, batch));
+                rig_set_batch(&r, batch);
+                rig_fill(&r);
+                int lanes = i % 4 == 3 ? 8 : 16;
+                r.winograd = (form + i) % 2 ? 2 : 4;
+                SchedResult *s = schedule(&r, lanes, 0);
+                used += kernels_that(s, "Winograd") > 1;
+                const char *why = "";
+                if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, product %zu form %d: %s", i, form, why);
+                compare(&r, "loop_eval", "winograd", i);
+                double d = farthest(&r);
+                if (d > most) most = d;
+                if (batch > 1) {
+                    run_compiled(&r, s, lanes, "winograd", i);
+                    int64_t n = shape_size(r.want[0].shape) * batch;
+                    float *first = arena_copy(a, r.out[0], (size_t)n * sizeof(float)); /* in groups of one other tiles lie side by side */
+                    CHECK(loop_eval(a, schedule(&r, lanes, 1)->module, 0, &r.call, &why) && !memcmp(first, r.out[0], (size_t)n * sizeof(float)));
+                }
+                cx_free(r.cx);
+                arena_free(a);
+            }
+    CHECK(used == 64);
+    if (getenv("CSC_SHOW")) printf("%.3g\n", most);
+    if (most > 3e-6) FAIL("%.3g from the evaluator, of the largest number", most);
+}
+
+/* A NaN reaches all that it reaches without the transforms, through a threshold too; besides it only results of the same tiles, never another sample. */
+TEST(winograd_nan) {
+    Arena *a = arena_new();
+    Rng dice = {3};
+    Rig r;
+    rig_open(&r, product_graph(a, &dice, &winograd[0], OP_conv, true, 2));
+    r.t.env.inputs[0].at[5 * 64 + 4 * 8 + 2] = NAN; /* channel 5, row 4, column 2 */
+    rig_fill(&r);
+    SchedResult *s = schedule(&r, 16, 0);
+    CHECK(kernels_that(s, "Winograd") > 1);
+    const char *why = "";
+    CHECK(loop_eval(a, s->module, 0, &r.call, &why));
+    int lost = 0, more = 0, far = 0;
+    for (int64_t k = 0; k < 2 * 16 * 64; k++) {
+        bool want = isnan(r.want[0].at[k]), got = isnan(r.out[0][k]);
+        lost += want && !got, more += got && !want, far += got && k >= 16 * 64;
+    }
+    if (lost || far || !more) FAIL("%d NaNs are lost, %d more of the tile, %d in the other sample", lost, more, far);
+    cx_free(r.cx);
+    arena_free(a);
 }
 
 TEST(dense_products) {
@@ -355,7 +428,7 @@ TEST(groups_between_statistics) {
 
 int main(int argc, char **argv) {
     static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
-                                 T(products), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows),
+                                 T(products), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows), T(winograd_products), T(winograd_nan),
                                  T(groups),         T(groups_between_statistics)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

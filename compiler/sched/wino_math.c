@@ -1,0 +1,96 @@
+/* Winograd's transforms along one axis, then the other, as expressions over registers. */
+#include "sched/wino.h"
+
+static const double a1 = 2.0 / 3, b1 = 1.5, a2 = 4.0 / 9, b2 = 2.25; /* the points and their squares; a1 * b1 = 1 */
+
+int wino_in(WinoKind what, int m) { return what == WINO_WEIGHTS ? 3 : m + 2; }
+int wino_out(WinoKind what, int m) { return what == WINO_OUTPUT ? m : m + 2; }
+
+typedef struct Writer {
+    const WinoPlane *l;
+    Arena *a;
+    int used;
+} Writer;
+
+static const Lx *keep(Writer *w, const Lx *v) {
+    int reg = w->l->reg + WINO_MOST * WINO_MOST + w->used++;
+    kb_set(w->l->k, reg, NULL, v);
+    return lx_reg(w->a, reg, NULL, w->l->width);
+}
+static const Lx *plus(Writer *w, const Lx *x, const Lx *y) { return lx_f2(w->a, LX_ADD, x, y); }
+static const Lx *less(Writer *w, const Lx *x, const Lx *y) { return lx_f2(w->a, LX_SUB, x, y); }
+static const Lx *times(Writer *w, double c, const Lx *x) { return lx_f2(w->a, LX_MUL, lx_float(w->a, c, w->l->width), x); }
+static const Lx *more(Writer *w, double c, const Lx *x, const Lx *y) { /* c * x + y */
+    return lx_f3(w->a, LX_FMA, lx_float(w->a, c, w->l->width), x, y);
+}
+
+/* e + c * o and e - c * o */
+static void pair(Writer *w, const Lx *e, double c, const Lx *o, const Lx **out) {
+    e = keep(w, e), o = keep(w, o);
+    out[0] = more(w, c, o, e), out[1] = more(w, -c, o, e);
+}
+
+static void input(Writer *w, const Lx *const *d, const Lx **out) {
+    if (w->l->m == 2) {
+        out[0] = less(w, d[0], d[2]), out[1] = plus(w, d[1], d[2]), out[2] = less(w, d[2], d[1]), out[3] = less(w, d[1], d[3]);
+        return;
+    }
+    out[0] = more(w, -(a2 + b2), d[2], plus(w, d[0], d[4]));
+    pair(w, more(w, -b2, d[2], d[4]), a1, more(w, -b2, d[1], d[3]), out + 1);
+    pair(w, more(w, -a2, d[2], d[4]), b1, more(w, -a2, d[1], d[3]), out + 3);
+    out[5] = more(w, -(a2 + b2), d[3], plus(w, d[1], d[5]));
+}
+
+static void weights(Writer *w, const Lx *const *g, const Lx **out) {
+    out[0] = g[0];
+    if (w->l->m == 2) {
+        pair(w, times(w, 0.5, plus(w, g[0], g[2])), 0.5, g[1], out + 1);
+        out[3] = g[2];
+        return;
+    }
+    double na = 2 * a2 * (a2 - b2), nb = 2 * b2 * (b2 - a2); /* the products of the distances to the other points */
+    pair(w, more(w, a2 / na, g[2], times(w, 1 / na, g[0])), a1 / na, g[1], out + 1);
+    pair(w, more(w, b2 / nb, g[2], times(w, 1 / nb, g[0])), b1 / nb, g[1], out + 3);
+    out[5] = g[2];
+}
+
+static void output(Writer *w, const Lx *const *p, const Lx **out) {
+    if (w->l->m == 2) {
+        out[0] = plus(w, plus(w, p[0], p[1]), p[2]), out[1] = less(w, less(w, p[1], p[2]), p[3]);
+        return;
+    }
+    const Lx *ea = keep(w, plus(w, p[1], p[2])), *oa = keep(w, less(w, p[1], p[2]));
+    const Lx *eb = keep(w, plus(w, p[3], p[4])), *ob = keep(w, less(w, p[3], p[4]));
+    out[0] = plus(w, plus(w, p[0], ea), eb);
+    out[1] = more(w, b1, ob, times(w, a1, oa));
+    out[2] = more(w, b2, eb, times(w, a2, ea));
+    out[3] = more(w, b1 * b2, ob, more(w, a1 * a2, oa, p[5]));
+}
+
+/* `in` may be anything; what comes out is good until the next call. */
+static void line(const WinoPlane *l, const Lx *const *in, const Lx **out) {
+    Writer w = {.l = l, .a = l->k->a};
+    const Lx *x[WINO_MOST];
+    for (int i = 0; i < wino_in(l->what, l->m); i++) x[i] = in[i]->kind == LX_REG ? in[i] : keep(&w, in[i]);
+    if (l->what == WINO_INPUT)
+        input(&w, x, out);
+    else if (l->what == WINO_WEIGHTS)
+        weights(&w, x, out);
+    else
+        output(&w, x, out);
+}
+
+void wino_plane(const WinoPlane *l, const Lx *const *in, void (*put)(void *how, int i, int j, const Lx *v), void *how) {
+    int n = wino_in(l->what, l->m), to = wino_out(l->what, l->m);
+    const Lx *from[WINO_MOST], *out[WINO_MOST];
+    for (int j = 0; j < n; j++) {
+        for (int i = 0; i < n; i++) from[i] = in[i * n + j];
+        line(l, from, out);
+        for (int i = 0; i < to; i++) kb_set(l->k, l->reg + i * n + j, NULL, out[i]);
+    }
+    for (int i = 0; i < to; i++) {
+        for (int j = 0; j < n; j++) from[j] = lx_reg(l->k->a, l->reg + i * n + j, NULL, l->width);
+        line(l, from, out);
+        for (int j = 0; j < to; j++) put(how, i, j, out[j]);
+    }
+}
