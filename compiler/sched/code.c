@@ -1,9 +1,7 @@
 /* Lists of statements, written from the first to the last. */
 #include "sched/internal.h"
 
-Ls *code_add(Arena *a, Code *c, LsKind k) {
-    Ls *s = ARENA_NEW(a, Ls);
-    s->kind = k;
+void code_put(Code *c, Ls *s) {
     CodeLevel *l = &c->level[c->depth];
     if (l->last)
         l->last->next = s;
@@ -14,6 +12,12 @@ Ls *code_add(Arena *a, Code *c, LsKind k) {
     else
         l->owner->body = s;
     l->last = s;
+}
+
+Ls *code_add(Arena *a, Code *c, LsKind k) {
+    Ls *s = ARENA_NEW(a, Ls);
+    s->kind = k;
+    code_put(c, s);
     return s;
 }
 

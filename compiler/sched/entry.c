@@ -502,8 +502,8 @@ static void lower_entry(Sched *s, const Entry *y) {
     copy_results(x, r, -1);
     copy_late(x, r);
     if (!s->t.gpu && (y->kind == ENTRY_FORWARD || y->kind == ENTRY_EVAL)) prepare_split(e); /* parameters may stay from call to call */
+    out.body = s->t.gpu && !s->t.apart ? gpu_beside(e, gpu_merge(e, gpu_chain(e, e->code.head))) : e->code.head;
     plan_memory(e);
-    out.body = s->t.gpu ? gpu_merge(e, e->code.head) : e->code.head;
     remark(e, (Span){0},
            "entry %s: %lld launches, %lld operators computed inside others; workspace %.1f KB and %.1f KB "
            "for each sample",
@@ -519,6 +519,35 @@ static void lower_entry(Sched *s, const Entry *y) {
     vec_push(a, &s->m->entries, out);
 }
 
+/* ---- kernels that nobody launches any more ---- */
+static void find_launched(const Ls *s, int32_t *number) {
+    for (; s; s = s->next) {
+        if (s->kind == LS_LAUNCH) number[s->kernel] = 1;
+        find_launched(s->body, number), find_launched(s->orelse, number);
+    }
+}
+
+static const Ls *renumber(Arena *a, const Ls *s, const int32_t *number) {
+    LsList to = {0};
+    for (; s; s = s->next) {
+        Ls *r = arena_copy(a, s, sizeof *s);
+        if (s->kind == LS_LAUNCH) r->kernel = number[s->kernel];
+        r->body = renumber(a, s->body, number), r->orelse = renumber(a, s->orelse, number);
+        r->next = NULL;
+        ls_add(&to, r);
+    }
+    return to.first;
+}
+
+static void leave_out(Arena *a, LpModule *m) {
+    int32_t *number = ARENA_ARRAY(a, int32_t, m->kernels.len + 1), n = 0;
+    for (size_t i = 0; i < m->entries.len; i++) find_launched(m->entries.at[i].body, number);
+    for (size_t i = 0; i < m->kernels.len; i++)
+        if (number[i]) m->kernels.at[n] = m->kernels.at[i], number[i] = n++;
+    m->kernels.len = (size_t)n;
+    for (size_t i = 0; i < m->entries.len; i++) m->entries.at[i].body = renumber(a, m->entries.at[i].body, number);
+}
+
 SchedResult *sched_program(Cx *cx, Arena *a, const Program *p, const Entry *entries, size_t nentries,
                            const SchedTarget *t) {
     Sched s = {.cx = cx, .a = a, .p = p, .t = *t};
@@ -528,5 +557,6 @@ SchedResult *sched_program(Cx *cx, Arena *a, const Program *p, const Entry *entr
     s.m->param_floats = p->param_floats, s.m->state_floats = p->state_floats,
     s.m->tunables = (int64_t)p->tunables.len;
     for (size_t i = 0; i < nentries; i++) lower_entry(&s, &entries[i]);
+    if (t->gpu) leave_out(a, s.m);
     return s.r;
 }

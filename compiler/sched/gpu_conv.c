@@ -94,14 +94,31 @@ static void grad_out(Gemm *g, const Lx *m, const Lx *n, const Lx *value) {
     kb_store(k, o->ptr, kb_at(k, &o->to, NULL, at), v, NULL);
 }
 
+/* Phases of an adjoint touch entries of their own: what is known of the result and of what an ending reads and stores. */
+static void exact_leaf(Kb *k, const Ex *x, int axes) {
+    if (x->ptr >= 64 || x->view.shape.rank != axes) return;
+    for (int i = 0; i < axes; i++)
+        if (x->view.shape.dim[i] != 1 && x->view.stride[i] != x->stride[i]) return;
+    k->exact |= (uint64_t)1 << x->ptr;
+}
+
+static void exact(Kb *k, int out, const Ex *x, int axes) {
+    if (out >= 0 && out < 64) k->exact |= (uint64_t)1 << out;
+    if (!x) return;
+    if (x->op == OP_arg) exact_leaf(k, x, axes);
+    if (x->store) exact_leaf(k, x->store, axes);
+    for (int i = 0; i < 3 && x->in[i]; i++) exact(k, -1, x->in[i], axes);
+}
+
 /* The parts, `apart` from one another, added up in order, and what becomes of the sum. */
 static void add_parts(Ent *e, const View *from, int64_t parts, int64_t apart, const View *out, Ex *epilogue, Ex *acc, const char *what) {
     Kb *k = kb_new(e, what, 0);
     Arena *a = e->a;
     int p = kb_ptr(k, from, false), q = kb_ptr(k, out, true), sum = kb_reg(k, 1, 1);
-    if (epilogue) finish_pointers(k, epilogue);
-    const Lx *sample = kb_samples(k, out->batched), *at[4], *where = sample ? MUL(sample, INT(from->sample)) : INT(0);
     int rank = out->shape.rank;
+    if (epilogue) finish_pointers(k, epilogue);
+    exact(k, q, epilogue, rank);
+    const Lx *sample = kb_samples(k, out->batched), *at[4], *where = sample ? MUL(sample, INT(from->sample)) : INT(0);
     static const int of_map[3] = {1, 2, 0}, of_weights[4] = {2, 3, 1, 0};
     const int *order = rank == 4 ? of_weights : of_map;
     int64_t unit[4], inner = 1;
@@ -132,6 +149,7 @@ static void run(Gemm *g, Out *o, const View *out, Ex *epilogue, Ex *acc) {
     o->ptr = kb_ptr(g->k, &o->to, true);
     if (o->epilogue) finish_pointers(g->k, o->epilogue);
     g->how = o;
+    if (g->parts == 1) exact(g->k, o->ptr, epilogue, out->shape.rank);
     /* vectors of rows: parts have them side by side, and so may the result and what its ending reads */
     bool row = out->stride[0] == 1 && gpu_aligned(e, out);
     for (int d = 1; d < out->shape.rank; d++) row &= out->stride[d] % 4 == 0;

@@ -470,7 +470,7 @@ void gemm_run(Gemm *g) {
     else
         loop_of_copies(g, (const Lx *const[]){m0, n0}, lo, hi);
     write_tile(g, m0, n0, columns);
-    const Lx *all = sum_positions ? columns : gemm_positions(g, IVAR(LP_VAR_BATCH));
-    const Lx *tiles_n = DIV(ADD(all, INT(g->tn - 1)), INT(g->tn));
-    kb_launch(k, MUL(tiles_n, INT(ceil_div(g->M, g->tm) * g->parts * g->planes)));
+    int64_t times = ceil_div(g->M, g->tm) * g->parts * g->planes;
+    if (!sum_positions && g->batched) kb_launch_samples(k, g->OH * g->OW, g->tn, times);
+    else kb_launch(k, launch_grid(a, INT(1), sum_positions ? g->entries : g->OH * g->OW, g->tn, times));
 }

@@ -87,6 +87,6 @@ void kb_launch_each(Kb *k) {
     k->each_if->cond = k->each_sample ? ILT(ADD(sample, DIV(all, INT(each))), kb_batch(k)) : ILT(all, INT(each));
     kb_end(k);
     kb_end(k);
-    const Lx *n = k->each_sample ? MUL(IVAR(LP_VAR_BATCH), INT(each)) : INT(each);
-    kb_launch(k, DIV(ADD(n, INT(k->threads - 1)), INT(k->threads)));
+    if (k->each_sample) kb_launch_samples(k, each, k->threads, 1);
+    else kb_launch(k, INT((each + k->threads - 1) / k->threads));
 }

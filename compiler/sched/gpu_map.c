@@ -114,8 +114,8 @@ static void map(Walk *w, Ex *root, const View *out) {
     kb_store_aligned(k, w->out_ptr, map_result_at(w), map_value(w, root, width, NULL));
     kb_end(k);
     kb_end(k);
-    const Lx *all = w->d->batched ? MUL(IVAR(LP_VAR_BATCH), INT(each)) : INT(each);
-    kb_launch(k, DIV(ADD(all, INT(k->threads - 1)), INT(k->threads)));
+    if (w->d->batched) kb_launch_samples(k, each, k->threads, 1);
+    else kb_launch(k, INT(ceil_div(each, k->threads)));
 }
 
 typedef struct Block { /* of a reduction */
@@ -200,8 +200,8 @@ static void reduce(Walk *w, Ex *root, const Block *b) {
     kb_store(k, w->out_ptr, at, w->d->more && b->parts == 1 ? joined(w, lx_load(a, w->out_ptr, at, 1, NULL), v) : v, NULL);
     kb_end(k);
     kb_end(k);
-    const Lx *n = w->d->batched ? MUL(IVAR(LP_VAR_BATCH), INT(b->results)) : INT(b->results);
-    kb_launch(k, MUL(DIV(ADD(n, INT(b->x - 1)), INT(b->x)), INT(b->parts)));
+    if (w->d->batched) kb_launch_samples(k, b->results, b->x, b->parts);
+    else kb_launch(k, INT(ceil_div(b->results, b->x) * b->parts));
 }
 
 /* Adds up the parts: [results, parts] for each sample. */

@@ -120,7 +120,8 @@ static void eliminate(Ent *e, const View *m, const View *t, int64_t n) {
     kb_end(k);
     kb_end(k);
     kb_end(k);
-    kb_launch(k, m->batched ? IVAR(LP_VAR_BATCH) : INT(1));
+    if (m->batched) kb_launch_samples(k, 1, 1, 1);
+    else kb_launch(k, INT(1));
 }
 
 /* A thread for each right side, in the memory of its solution. */

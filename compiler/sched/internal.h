@@ -65,6 +65,14 @@ typedef struct Pack { /* weights already packed */
     int level; /* in how many loops it was made */
 } Pack;
 
+typedef struct Launch { /* a statement, and what the passes over launches want to know of it */
+    Ls s;               /* the first of all */
+    int32_t pos, end;   /* its time; of several that became one */
+    const View *arg;    /* what its pointers point at */
+    uint64_t exact;     /* a bit for each of the first 64 pointers that touch nothing but their views' entries, as far as is known */
+    int64_t each, per, times; /* of kb_launch_samples; per 0: the other launches */
+} Launch;
+
 typedef struct Around { /* a loop that is being written */
     Ls *before;         /* the last statement before it */
     int32_t begin;      /* its first launch */
@@ -114,6 +122,7 @@ typedef struct Ent { /* one entry being written */
 #define IVAR(v) lx_var(a, (v))
 
 /* ---- code.c: statements ---- */
+void code_put(Code *c, Ls *s);
 Ls *code_add(Arena *a, Code *c, LsKind k);
 Ls *code_for(Arena *a, Code *c, int32_t var, const Lx *lo, const Lx *hi, const Lx *step);
 Ls *code_setvar(Arena *a, Code *c, int32_t var, const Lx *value);
@@ -142,6 +151,7 @@ typedef struct Kb {
     } each[EACH_MAX]; /* kb_each, from the outermost */
     int neach;
     bool each_sample;
+    uint64_t exact; /* of Launch */
     Ls *each_if, *each_base[2];
     Code code;
 } Kb;
@@ -164,6 +174,9 @@ void kb_store(Kb *k, int ptr, const Lx *index, const Lx *value, const Lx *count)
 void kb_store_aligned(Kb *k, int ptr, const Lx *index, const Lx *value); /* of width 1: no matter */
 void kb_store_strided(Kb *k, int ptr, const Lx *index, int64_t stride, const Lx *value, const Lx *count);
 void kb_launch(Kb *k, const Lx *grid);
+/* ceil(batch * each / per) * times grid points, a sample's one after the other, and none touches what other samples' write. */
+void kb_launch_samples(Kb *k, int64_t each, int64_t per, int64_t times);
+const Lx *launch_grid(Arena *a, const Lx *batch, int64_t each, int64_t per, int64_t times);
 int32_t kernel_add(Sched *s, LpKernel *q, const char *name); /* its number; q may be an earlier one's equal */
 /* Work in any order: first the samples, then loops, from the outermost, before anything else is written. Loops of a processor's grid point
    (which is a sample); on a GPU each turn is a thread. kb_launch_each ends them all. */
@@ -186,6 +199,8 @@ void buf_touch(Ent *e, int32_t buf);
 void buf_touch_at(Ent *e, int32_t buf, int32_t pos);
 void plan_loop_end(Ent *e,
                    int32_t start); /* what was made before `start` and used since must outlive the loop */
+/* Launches of the time from begin to end are now these, in this order. */
+void plan_order(Ent *e, Launch *const *l, int n, int32_t begin, int32_t end);
 void plan_lanes(Ent *e, int32_t start); /* the launches since are those of lanes */
 void plan_kept(Ent *e, int32_t start); /* ... and what is kept for all samples must live from turn to turn */
 void plan_memory(Ent *e);
@@ -210,6 +225,7 @@ View view_per_sample(const View *v);
 View view_turn(Ent *e, const View *v, const Lx *turn); /* entry `turn` of the leading axis */
 bool view_is_row_major(const View *v);
 bool view_same(const View *x, const View *y); /* the same floats in the same order */
+bool view_apart(const View *x, const View *y); /* of one buffer: do they surely have no entry in common? */
 int64_t view_span(const View *v);             /* floats of one sample that it reaches over */
 
 /* ---- lower_map.c: elementwise expressions and reductions over an iteration domain ---- */
@@ -431,6 +447,8 @@ void gpu_conv(Ent *e, const TileConv *t);
 View gpu_pack(Ent *e, const View *w, const Taps taps[2]);
 void gpu_grad(Ent *e, const TileGrad *t);
 void gpu_solve(Gx *x, NodeId n);
+const Ls *gpu_chain(Ent *e, const Ls *s); /* launches that do a sample's work one after the other become one */
+const Ls *gpu_beside(Ent *e, const Ls *s); /* launches that need nothing of one another become one */
 const Ls *gpu_merge(Ent *e, const Ls *s); /* launches of one block each, one after the other, become one */
 /* A loop whose number of turns the device finds out: it may run to its bound, and kernels do nothing where it would have ended. */
 typedef struct GpuTurns {

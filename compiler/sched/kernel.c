@@ -25,6 +25,7 @@ int kb_ptr(Kb *k, const View *v, bool writes) {
         if (o->buf == v->buf && o->offset == v->offset && o->plus == v->plus && o->sample == v->sample &&
             o->batched == v->batched && view_span(o) == view_span(v)) {
             k->ptr.at[i].writes |= writes;
+            if (!view_same(o, v)) k->arg.at[i].shape = shape_of(1, view_span(v)), k->arg.at[i].stride[0] = 1; /* what one leaves out the other may touch */
             return (int)i;
         }
     }
@@ -136,7 +137,11 @@ static const char *where(const Ent *e) {
     return arena_printf(e->a, "%s:%u", slash ? slash + 1 : path, e->at.line);
 }
 
-void kb_launch(Kb *k, const Lx *grid) {
+const Lx *launch_grid(Arena *a, const Lx *batch, int64_t each, int64_t per, int64_t times) {
+    return MUL(DIV(ADD(MUL(batch, INT(each)), INT(per - 1)), INT(per)), INT(times));
+}
+
+static Launch *launch(Kb *k, const Lx *grid) {
     MUST(k->code.depth == 0);
     Ent *e = k->e;
     Arena *a = k->a;
@@ -159,9 +164,13 @@ void kb_launch(Kb *k, const Lx *grid) {
     int64_t thread = lp_thread_bytes(&q);
     if (thread > e->thread_bytes) e->thread_bytes = thread;
     Around *out = e->hoist ? &e->loops.at[e->hoist - 1] : NULL;
-    Ls *s = out ? ARENA_NEW(a, Ls) : code_add(a, &e->code, LS_LAUNCH);
-    if (out) {
-        s->kind = LS_LAUNCH;
+    Launch *l = ARENA_NEW(a, Launch);
+    Ls *s = &l->s;
+    s->kind = LS_LAUNCH;
+    l->arg = k->arg.at, l->exact = k->exact;
+    l->pos = l->end = out ? out->begin - 1 : e->pos;
+    if (!out) code_put(&e->code, s);
+    else {
         s->next = out->before->next;
         out->before->next = s;
         out->before = s;
@@ -171,13 +180,19 @@ void kb_launch(Kb *k, const Lx *grid) {
     Lptr *args = ARENA_ARRAY(a, Lptr, k->arg.len);
     for (size_t i = 0; i < k->arg.len; i++) {
         plan_pointer(e, &k->arg.at[i], &args[i]);
-        if (out)
-            buf_touch_at(e, k->arg.at[i].buf, out->begin - 1);
-        else
-            buf_touch(e, k->arg.at[i].buf);
+        buf_touch_at(e, k->arg.at[i].buf, l->pos);
     }
     s->ptrs = args;
     s->ints = arena_copy(a, k->ints, (size_t)k->nint * sizeof *k->ints);
     if (!out) e->pos++;
     e->launches++;
+    return l;
+}
+
+void kb_launch(Kb *k, const Lx *grid) { launch(k, grid); }
+
+void kb_launch_samples(Kb *k, int64_t each, int64_t per, int64_t times) {
+    Arena *a = k->a;
+    Launch *l = launch(k, launch_grid(a, IVAR(LP_VAR_BATCH), each, per, times));
+    l->each = each, l->per = per, l->times = times;
 }

@@ -41,6 +41,28 @@ void plan_loop_end(Ent *e, int32_t start) {
     e->pos++;
 }
 
+/* What one launch touches is there at the same time. */
+void plan_order(Ent *e, Launch *const *l, int n, int32_t begin, int32_t end) {
+    int32_t *first = ARENA_ARRAY(e->a, int32_t, e->bufs.len + 1), *last = ARENA_ARRAY(e->a, int32_t, e->bufs.len + 1);
+    for (size_t i = 0; i < e->bufs.len; i++) first[i] = end + 1, last[i] = begin - 1;
+    for (int i = 0; i < n; i++) {
+        l[i]->pos = l[i]->end = begin + i < end ? begin + i : end;
+        const LpKernel *k = &e->s->m->kernels.at[l[i]->s.kernel];
+        for (int32_t p = 0; p < lp_launch_ptrs(k); p++) {
+            int32_t b = l[i]->arg[p].buf;
+            if (first[b] > l[i]->pos) first[b] = l[i]->pos;
+            if (last[b] < l[i]->pos) last[b] = l[i]->pos;
+        }
+    }
+    for (size_t i = 0; i < e->bufs.len; i++) {
+        Buf *b = &e->bufs.at[i];
+        bool touched = first[i] <= end;
+        if (b->first < 0 || b->last < begin || b->first > end) continue;
+        if (b->first >= begin) b->first = touched ? first[i] : begin;
+        if (b->last <= end) b->last = touched ? last[i] : end;
+    }
+}
+
 void plan_lanes(Ent *e, int32_t start) {
     vec_push(e->a, &e->lanes, ((Stretch){start, e->pos}));
 }

@@ -28,6 +28,7 @@ typedef struct SchedTarget {
     SchedPrecision precision;
     int32_t winograd; /* results along the side of a tile of Winograd's transforms: 0: where the model finds them faster; 2, 4: that wherever
                          there can be one; -1: none */
+    bool apart; /* on a GPU: launches are not put together. For tests and measurements; the results are the same, bit by bit */
 } SchedTarget;
 
 /* "native" (this machine), "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64"; "cuda" (any GPU), "sm_80", "sm_90a", .. False: there is no such

@@ -130,6 +130,39 @@ bool view_same(const View *x, const View *y) {
     return true;
 }
 
+/* Places are taken apart by the strides, from the largest on, as numbers by digits. */
+bool view_apart(const View *x, const View *y) {
+    const View *v[2] = {x, y};
+    int64_t stride[2 * RANK_MAX], dim[2][2 * RANK_MAX], at[2] = {x->offset, y->offset};
+    int n = 0;
+    if (x->buf != y->buf || x->plus != y->plus || x->batched != y->batched || (x->batched && x->sample != y->sample)) return false;
+    for (int k = 0; k < 2; k++) {
+        if (v[k]->batched && v[k]->offset + view_span(v[k]) > v[k]->sample) return false;
+        for (int i = 0; i < v[k]->shape.rank; i++) {
+            if (v[k]->shape.dim[i] == 1) continue;
+            int j = 0;
+            while (j < n && stride[j] > v[k]->stride[i]) j++;
+            if (v[k]->stride[i] < 1 || (j < n && stride[j] == v[k]->stride[i] && dim[k][j] > 1)) return false;
+            if (j == n || stride[j] != v[k]->stride[i]) {
+                for (int m = n++; m > j; m--) stride[m] = stride[m - 1], dim[0][m] = dim[0][m - 1], dim[1][m] = dim[1][m - 1];
+                stride[j] = v[k]->stride[i], dim[0][j] = dim[1][j] = 1;
+            }
+            dim[k][j] = v[k]->shape.dim[i];
+        }
+    }
+    for (int j = 0; j < n; j++) {
+        int64_t digit[2];
+        for (int k = 0; k < 2; k++) {
+            int64_t below = 0;
+            for (int m = j + 1; m < n; m++) below += (dim[k][m] - 1) * stride[m];
+            digit[k] = at[k] / stride[j], at[k] %= stride[j];
+            if (at[k] + below >= stride[j]) return false; /* it runs over into the next */
+        }
+        if (digit[0] + dim[0][j] <= digit[1] || digit[1] + dim[1][j] <= digit[0]) return true;
+    }
+    return at[0] != at[1];
+}
+
 int64_t view_span(const View *v) {
     int64_t n = 1;
     for (int i = 0; i < v->shape.rank; i++) n += (v->shape.dim[i] - 1) * v->stride[i];

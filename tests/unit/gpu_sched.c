@@ -1,6 +1,7 @@
 /* Programs scheduled for a GPU against the evaluator of graphs: every operator, random programs and products. The evaluator of loop nests runs the
    blocks thread by thread, and finds what two threads touch without a barrier between. */
 #include "sched_rig.h"
+#include "sched/internal.h"
 #include "unit/rounding.h"
 
 static void run_at(SchedPrecision precision, OpTest t, Arena *a, const char *what, uint64_t seed, int64_t batch) {
@@ -141,7 +142,131 @@ TEST(large_sums) { /* cut into parts, whatever the batch */
     }
 }
 
+/* ---- launches put together ---- */
+static int64_t launches_of(const Ls *s) {
+    int64_t n = 0;
+    for (; s; s = s->next) n += (s->kind == LS_LAUNCH) + launches_of(s->body) + launches_of(s->orelse);
+    return n;
+}
+
+/* The same bits with each launch by itself. Gives back how many launches there were, and are. */
+static void same_bits(OpTest t, const char *what, uint64_t seed, int64_t batch, int64_t launches[2]) {
+    Rig r;
+    rig_open(&r, t);
+    rig_set_batch(&r, batch);
+    rig_fill(&r);
+    SchedTarget target;
+    CHECK(sched_target("cuda", &target));
+    size_t nout = t.graph->outs.len;
+    float **first = ARENA_ARRAY(r.a, float *, nout + 1);
+    for (int together = 0; together < 2; together++) {
+        target.apart = !together;
+        SchedResult *s = sched_program(r.cx, r.a, &r.p, &r.entry, 1, &target);
+        const LpEntry *e = &s->module->entries.at[0];
+        const char *why = "";
+        launches[together] = launches_of(e->body);
+        if (!loop_check(r.a, s->module, &why)) FAIL("loop_check, %s seed %llu: %s", what, (unsigned long long)seed, why);
+        r.call.workspace = floats(r.a, e->fixed_floats + e->batch_floats * batch);
+        if (!loop_eval(r.a, s->module, 0, &r.call, &why)) FAIL("loop_eval, %s seed %llu: %s", what, (unsigned long long)seed, why);
+        for (size_t i = 0; i < nout; i++) {
+            int64_t n = shape_size(r.want[i].shape) * (t.graph->outs.at[i].role == OUT_LOSS ? 1 : batch);
+            if (!together) first[i] = arena_copy(r.a, r.out[i], (size_t)n * sizeof(float));
+            for (int64_t k = 0; k < n && together; k++)
+                if (memcmp(&first[i][k], &r.out[i][k], 4) && !(isnan(first[i][k]) && isnan(r.out[i][k])))
+                    FAIL("%s seed %llu, batch %lld: output %zu entry %lld is %.9g, with launches by themselves %.9g", what, (unsigned long long)seed, (long long)batch, i,
+                         (long long)k, (double)r.out[i][k], (double)first[i][k]);
+        }
+    }
+    compare(&r, "loop_eval", what, seed);
+    cx_free(r.cx);
+}
+
+TEST(launches_together) { /* with more samples than a block takes */
+    int64_t before = 0, after = 0, launches[2];
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        Arena *a = arena_new();
+        OpTest t = optest_program(a, seed);
+        if (seed & 1) t = with_gradients(a, t);
+        same_bits(t, "program", seed, seed % 3 ? 5 : 67, launches);
+        before += launches[0], after += launches[1];
+        arena_free(a);
+    }
+    printf("  %lld launches instead of %lld\n", (long long)after, (long long)before);
+    CHECK(2 * after < before);
+}
+
+/* z = relu(z - c W'(W z - x)), so many times, for dense signals or small maps. */
+static OpTest iterations(Arena *a, Rng *r, int64_t m, int64_t n, int times, bool maps) {
+    OpTest t;
+    optest_start(&t, a, r);
+    Graph *g = t.graph;
+    ConvGeom *c = ARENA_NEW(a, ConvGeom);
+    *c = (ConvGeom){{3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 1, {8, 8}, {8, 8}, m, n};
+    Shape signal = maps ? shape_of(3, m, (int64_t)8, (int64_t)8) : shape_of(1, m), code = maps ? shape_of(3, n, (int64_t)8, (int64_t)8) : shape_of(1, n);
+    NodeId x = optest_leaf(&t, r, signal, true, DOM_ANY, 0), z = NO_NODE;
+    NodeId w = optest_leaf(&t, r, maps ? shape_of(4, n, m, (int64_t)3, (int64_t)3) : shape_of(2, m, n), false, DOM_ANY, 0);
+    for (int i = 0; i < times; i++) {
+        NodeId rest = x, in[2] = {maps ? z : w, maps ? w : z};
+        if (i) rest = op2(g, OP_sub, x, graph_add(g, maps ? OP_conv_adj : OP_dense, in, 2, &(Attr){.conv = c}, (Span){0}));
+        in[!maps] = rest;
+        NodeId back = graph_add(g, maps ? OP_conv : OP_dense, in, 2, &(Attr){.conv = c, .flag = !maps}, (Span){0});
+        NodeId step = op2(g, OP_mul, back, op_const(g, 0.01, code));
+        z = op1(g, OP_relu, i ? op2(g, OP_add, z, step) : step);
+    }
+    graph_out(g, OUT_VALUE, 0, z, NULL);
+    return t;
+}
+
+TEST(iterations_together) {
+    static const struct {
+        int64_t m, n, batch, most;
+        bool maps;
+    } sizes[] = {{12, 20, 70, 1, false}, {3, 8, 5, 2, true}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        Arena *a = arena_new();
+        Rng r = {i};
+        int64_t launches[2];
+        same_bits(iterations(a, &r, sizes[i].m, sizes[i].n, 4, sizes[i].maps), "iterations", i, sizes[i].batch, launches);
+        printf("  %lld launches instead of %lld\n", (long long)launches[1], (long long)launches[0]);
+        CHECK(launches[0] >= 7 && launches[1] <= sizes[i].most);
+        arena_free(a);
+    }
+}
+
+/* Places that are found apart have no entry in common; and the phases of an adjoint are found so. */
+TEST(views_apart) {
+    Rng r = {3};
+    int found = 0;
+    for (int n = 0; n < 4000; n++) {
+        View v[2];
+        int64_t unit[3] = {rng_int(&r, 1, 3), 0, 0};
+        unit[1] = unit[0] * (rng_int(&r, 1, 6)), unit[2] = unit[1] * (rng_int(&r, 1, 6));
+        for (int k = 0; k < 2; k++) {
+            v[k] = (View){.shape = shape_of(3, rng_int(&r, 1, 4), rng_int(&r, 1, 4), rng_int(&r, 1, 4)), .offset = rng_int(&r, 0, 19)};
+            for (int i = 0; i < 3; i++) v[k].stride[i] = unit[2 - i];
+        }
+        bool at[2][1000] = {0}, common = false;
+        for (int k = 0; k < 2; k++)
+            for (int64_t i = 0; i < shape_size(v[k].shape); i++) {
+                int64_t q = i, place = v[k].offset;
+                for (int d = 3; d-- > 0;) place += q % v[k].shape.dim[d] * v[k].stride[d], q /= v[k].shape.dim[d];
+                at[k][place] = true;
+            }
+        for (int i = 0; i < 1000; i++) common |= at[0][i] && at[1][i];
+        bool apart = view_apart(&v[0], &v[1]);
+        CHECK(!apart || !common);
+        found += apart;
+    }
+    CHECK(found > 400);
+    View phase[4];
+    for (int i = 0; i < 4; i++) {
+        phase[i] = (View){.batched = true, .shape = shape_of(3, (int64_t)8, (int64_t)7, (int64_t)7), .sample = 8 * 14 * 14, .offset = i / 2 * 8 * 14 + i % 2 * 8};
+        phase[i].stride[0] = 1, phase[i].stride[1] = 2 * 8 * 14, phase[i].stride[2] = 16;
+        for (int k = 0; k < i; k++) CHECK(view_apart(&phase[i], &phase[k]) && !view_apart(&phase[i], &phase[i]));
+    }
+}
+
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(every_operator), T(every_product_in_short), T(groups_in_short), T(random_programs), T(random_gradients), T(products), T(dense_products), T(matrix_units), T(large_sums)};
+    static const Case cases[] = {T(every_operator), T(every_product_in_short), T(groups_in_short), T(random_programs), T(random_gradients), T(products), T(dense_products), T(matrix_units), T(large_sums), T(launches_together), T(iterations_together), T(views_apart)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
