@@ -94,6 +94,7 @@ Val emit_int(Emit *e, const Lx *x);
 Val emit_truth(Emit *e, const Lx *x); /* i1 */
 Val emit_float(Emit *e, const Lx *x);
 void emit_store(Emit *e, const Ls *s);
+void emit_prefetch(Emit *e, const Ls *s);
 Val emit_to_int(Emit *e, Val scalar); /* as LX_F2I */
 
 /* poly.c */

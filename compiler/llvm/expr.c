@@ -216,6 +216,12 @@ void emit_store(Emit *e, const Ls *s) {
     }
 }
 
+void emit_prefetch(Emit *e, const Ls *s) {
+    enum { READ, SECOND_LEVEL = 2, DATA = 1 };
+    Val args[] = {place(e, s->ptr, s->index), LLVMConstInt(e->i32, READ, 0), LLVMConstInt(e->i32, SECOND_LEVEL, 0), LLVMConstInt(e->i32, DATA, 0)};
+    emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
+}
+
 /* ---- floats ---- */
 static Val compare(Emit *e, const Lx *x) { /* LX_LT, LX_LE, LX_EQ as truth values, lane by lane */
     LLVMRealPredicate p = x->kind == LX_LT ? LLVMRealOLT : x->kind == LX_LE ? LLVMRealOLE : LLVMRealOEQ;

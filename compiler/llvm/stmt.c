@@ -53,7 +53,7 @@ static void changes(Emit *e, const Ls *s, bool *set) {
             }
             e->known.known[s->var] = false;
             break;
-        case LS_BREAK_IF: case LS_STORE: case LS_STORE_STRIDED: case LS_LAUNCH: case LS_LANES: case LS_PREPARE: break; /* what the last two set is their own */
+        case LS_BREAK_IF: case LS_STORE: case LS_STORE_STRIDED: case LS_PREFETCH: case LS_LAUNCH: case LS_LANES: case LS_PREPARE: break; /* what the last two set is their own */
         case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: case LS_KINDS: BUG("statement of kind %d", (int)s->kind);
         }
     }
@@ -193,6 +193,7 @@ static void emit_one(Emit *e, const Ls *s) {
         e->slot[e->nvar + s->reg + plus] = emit_float(e, s->value);
         return;
     case LS_STORE: case LS_STORE_STRIDED: emit_store(e, s); return;
+    case LS_PREFETCH: emit_prefetch(e, s); return;
     case LS_LAUNCH: emit_launch(e, s); return;
     case LS_LANES: emit_lanes(e, s); return;
     case LS_PREPARE: emit_prepare(e, s); return;

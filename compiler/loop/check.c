@@ -374,6 +374,10 @@ static void check_one(Check *c, const Ls *s) {
         check_reg(c, s->reg, s->reg_at, s->value->width);
         return;
     case LS_STORE: case LS_STORE_STRIDED: check_store(c, s); return;
+    case LS_PREFETCH:
+        if (c->level != PLAIN || param(c, s->ptr, false)->writes) wrong(c, "prefetches pointer %d", (int)s->ptr);
+        check_x(c, s->index, 0);
+        return;
     case LS_LAUNCH: check_launch(c, s); return;
     case LS_LANES: check_lanes(c, s); return;
     case LS_PREPARE: check_prepare(c, s); return;

@@ -457,6 +457,7 @@ static bool run_one(Ev *e, const Ls *s) {
     case LS_BREAK_IF: return s->cond ? eval_whole(e, s->cond) != 0 : float_at(e, s->ptrs) != 0.0f;
     case LS_SET: run_set(e, s); return false;
     case LS_STORE: case LS_STORE_STRIDED: run_store(e, s); return false;
+    case LS_PREFETCH: return false;
     case LS_LAUNCH: run_launch(e, s); return false;
     case LS_LANES: run_lanes(e, s); return false;
     case LS_PREPARE: run_prepare(e, s); return false;

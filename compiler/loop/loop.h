@@ -85,6 +85,7 @@ typedef enum LsKind {
     LS_SET,    /* register reg + reg_at = value (of the register's width) */
     LS_STORE,  /* pointer parameter ptr at index: value, to neighbours; count: NULL, or how many lanes exist (the others are not touched) */
     LS_STORE_STRIDED, /* the same to index, index + stride, ... */
+    LS_PREFETCH, /* a hint: pointer parameter ptr at index (any) will be read, not soon. Not in block kernels */
     /* block kernels only */
     LS_THREADS, /* body for each thread */
     LS_SYNC,    /* barrier of the block */
@@ -273,6 +274,7 @@ Ls *ls_break_if_at(Arena *a, Lptr at);
 Ls *ls_set(Arena *a, int32_t reg, const Lx *at, const Lx *value);
 Ls *ls_store(Arena *a, int32_t ptr, const Lx *index, const Lx *value, const Lx *count);
 Ls *ls_store_strided(Arena *a, int32_t ptr, const Lx *index, const Lx *stride, const Lx *value, const Lx *count);
+Ls *ls_prefetch(Arena *a, int32_t ptr, const Lx *index);
 Ls *ls_store_aligned(Arena *a, int32_t ptr, const Lx *index, const Lx *value);
 Ls *ls_threads(Arena *a, const Ls *body);
 Ls *ls_sync(Arena *a);

@@ -381,6 +381,13 @@ Ls *ls_f2var(Arena *a, int32_t var, Lptr at) {
     return s;
 }
 
+Ls *ls_prefetch(Arena *a, int32_t ptr, const Lx *index) {
+    Ls *s = ls_new(a, LS_PREFETCH);
+    s->ptr = ptr;
+    s->index = index;
+    return s;
+}
+
 Ls *ls_lanes(Arena *a, int32_t var, int32_t alone, const Lx *n, const Ls *body) {
     Ls *s = ls_new(a, LS_LANES);
     s->var = var;

@@ -249,6 +249,11 @@ static void print_one(Printer *p, const Ls *s, const LpModule *m) {
         print_args(p, (const Lx *const[]){s->index, s->value, s->count}, 3);
         fputs(")", out);
         break;
+    case LS_PREFETCH:
+        fprintf(out, "prefetch(p%d", (int)s->ptr);
+        print_args(p, (const Lx *const[]){s->index}, 1);
+        fputs(")", out);
+        break;
     case LS_STORE_STRIDED:
         fprintf(out, "scatter(p%d", (int)s->ptr);
         print_args(p, (const Lx *const[]){s->index, s->stride, s->value, s->count}, 4);

@@ -401,6 +401,13 @@ static Ls *statement(Reader *r) {
     }
     if (take(r, "store")) return store(r, false);
     if (take(r, "scatter")) return store(r, true);
+    if (take(r, "prefetch")) {
+        need(r, "(");
+        int32_t ptr = pointer(r);
+        const Lx *at = comma_integer(r);
+        need(r, ")");
+        return ls_prefetch(r->a, ptr, at);
+    }
     if (take(r, "launch")) return launch(r);
     if (numbered(r, 'v', &n)) {
         need(r, "=");

@@ -173,6 +173,7 @@ void kb_set(Kb *k, int reg, const Lx *at, const Lx *value);
 void kb_store(Kb *k, int ptr, const Lx *index, const Lx *value, const Lx *count);
 void kb_store_aligned(Kb *k, int ptr, const Lx *index, const Lx *value); /* of width 1: no matter */
 void kb_store_strided(Kb *k, int ptr, const Lx *index, int64_t stride, const Lx *value, const Lx *count);
+void kb_prefetch(Kb *k, int ptr, const Lx *index);
 void kb_launch(Kb *k, const Lx *grid);
 /* ceil(batch * each / per) * times grid points, a sample's one after the other, and none touches what other samples' write. */
 void kb_launch_samples(Kb *k, int64_t each, int64_t per, int64_t times);

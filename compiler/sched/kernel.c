@@ -100,6 +100,11 @@ void kb_store(Kb *k, int ptr, const Lx *index, const Lx *value, const Lx *count)
     s->ptr = ptr, s->index = index, s->value = value, s->count = count;
 }
 
+void kb_prefetch(Kb *k, int ptr, const Lx *index) {
+    Ls *s = code_add(k->a, &k->code, LS_PREFETCH);
+    s->ptr = ptr, s->index = index;
+}
+
 const Lx *kb_at(Kb *k, const View *v, const Lx *sample, const Lx *const *index) {
     Arena *a = k->a;
     const Lx *at = sample && v->batched ? MUL(sample, INT(v->sample)) : INT(0);

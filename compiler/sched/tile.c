@@ -4,7 +4,7 @@
 
 enum { TAIL_MOST = 8 }; /* channels */
 enum { SHARED_MOST = 4 }; /* rows of a tile that share what they load: each has two more inner loops */
-enum { SCRATCH_MOST = 512 * 1024, FIRST_LEVEL = 32 * 1024, SECOND_LEVEL = 1024 * 1024 }; /* bytes */
+enum { SCRATCH_MOST = 512 * 1024, FIRST_LEVEL = 32 * 1024, SECOND_LEVEL = 1024 * 1024, FAR = 128 * 1024 }; /* bytes */
 enum { ENDING_LOOP = 4 }; /* loads and operations behind each sum: from so many on they are a loop, not most of the code */
 
 /* ---- which tile ---- */
@@ -22,7 +22,7 @@ static double step_cycles(int kv, int r, int q, bool shared) {
 }
 
 /* Cycles by a simple model: two FMAs and two loads a cycle, a latency of four; the last tile of a row
- * overlaps its neighbour. With one vector each FMA loads its number, and the load ports are full, unless rows
+ * overlaps its neighbour, which costs some 4 % beyond that. With one vector each FMA loads its number, and the load ports are full, unless rows
  * share what they load; weights that do not fit the first cache are fetched again for each tile; several rows lie apart, and skip fewer
  * rows of taps at the edges. (Measured: 2 x 1 x 8 1.14 to 1.2 times as fast as 1 x 1 x 16, 1.02 to 1.1 times as 2 x 2 x 4. Of dots 3 x 1 x 8 is 1.0 to
  * 1.1 times as fast as 1 x 3 x 8 with shared rows, that and 1 x 2 x 13 1.2 times as fast as 1 x 1 x 26.) */
@@ -44,6 +44,7 @@ static void consider(Shape2 *best, const SchedTarget *t, const TileWork *w, bool
     double end = 12 + kv * p * (dots ? 8 : 1.5);
     double cost = (double)(ceil_div(blocks, kv) * ceil_div(w->rows, r) * ceil_div(w->cols, q)) * (cycles + end);
     cost *= shared ? 1.1 : 1 + 0.015 * (r - 1);
+    if (w->cols % q) cost *= 1.04;
     if (best->kv == 0 || cost < best->cost * 0.995) *best = (Shape2){kv, r, q, dots, cost};
 }
 
@@ -102,6 +103,7 @@ typedef struct Tile {
     View weights;
     const Lx *sample, *first_row; /* of the copy, in x's rows */
     const Lx *tap;                /* spread: the one that is being made */
+    const Lx *pass; int64_t passes; /* over the weights of a tile of channels: this one, how many there are; 0: nothing is fetched ahead */
 } Tile;
 
 bool tile_unit_steps(const Taps *t) {
@@ -255,10 +257,15 @@ static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
     s->var = wb,
     s->cond = ADD(q->wtile ? MUL(kt, INT(q->wtile)) : MUL(kb, INT(q->wvec)), MUL(e, INT(q->went)));
     int64_t step = q->s.dots ? L : 1, main = q->run / step * step;
+    int64_t line = 16, ahead = q->passes ? ceil_div(q->wstep, q->passes) : 0; /* floats of each step */
+    int32_t next = q->passes ? kb_var(k) : 0;
+    if (q->passes)
+        kb_setvar(k, next, ADD(MUL(ADD(kt, INT(1)), INT(q->wtile)), DIV(ADD(MUL(q->pass, INT(q->wtile)), MUL(e, INT(q->went))), INT(q->passes))));
     for (int part = 0; part < 2; part++) {
         const Lx *count = part ? INT(q->run - main) : NULL, *c = INT(main);
         if (part ? main == q->run : main == 0) continue;
         if (!part) c = kb_for(k, INT(0), INT(main), step);
+        for (int64_t n = 0; n < ahead; n += line) kb_prefetch(k, q->pw, ADD(ADD(IVAR(next), MUL(c, INT(ahead))), INT(n)));
         const Lx *v = kb_unroll(k, kv);
         const Lx *wat = ADD(ADD(IVAR(wb), MUL(v, INT(q->wvec))), MUL(c, INT(q->wstep)));
         const Lx *whole = q->wtail ? SUB(INT(q->K), MUL(ADD(kb, v), INT(L))) : count;
@@ -457,6 +464,12 @@ static void copy_input(Tile *q, const Lx *lo, const Lx *hi) {
     kb_end(k);
 }
 
+/* Weights that other layers push out of the second cache: those of the next tile of channels come while this one's are used, a part in each pass. */
+static void fetch_ahead(Tile *q, int64_t tiles) {
+    int64_t bytes = q->K * q->C * q->t->taps[0].n * q->t->taps[1].n * 4;
+    if (!q->s.dots && q->wtile && bytes > FAR && q->wtile * 4 <= SECOND_LEVEL) q->passes = tiles * ceil_div(q->OW, q->s.cols);
+}
+
 /* The tiles kt of channels in rows lo .. hi-1 of tiles; opens no more than it closes. */
 static void emit_map(Tile *q, const Lx *kt, const Lx *lo, const Lx *hi) {
     Kb *k = q->k;
@@ -464,6 +477,7 @@ static void emit_map(Tile *q, const Lx *kt, const Lx *lo, const Lx *hi) {
     const Lx *rt = kb_for(k, lo, hi, 1), *oy = IMIN(MUL(rt, INT(q->s.rows)), INT(q->OH - q->s.rows));
     const Lx *ct = kb_for(k, INT(0), INT(ceil_div(q->OW, q->s.cols)), 1);
     const Lx *ox = IMIN(MUL(ct, INT(q->s.cols)), INT(q->OW - q->s.cols));
+    if (q->passes) q->pass = ADD(MUL(rt, INT(ceil_div(q->OW, q->s.cols))), ct);
     emit_tile(q, kt, oy, ox);
     kb_end(k);
     kb_end(k);
@@ -639,6 +653,7 @@ void tile_conv(Ent *e, const TileConv *t) {
     if (q->tail) open_registers(q->tail);
 
     int64_t bytes = q->K * q->C * t->taps[0].n * t->taps[1].n * 4;
+    if (!t->columns) fetch_ahead(q, tiles);
     if (t->columns)
         emit_columns(q);
     else if (t->out.batched && least == 1 && bytes > SECOND_LEVEL)

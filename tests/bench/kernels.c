@@ -1,6 +1,6 @@
 /* Speed of single operators as scheduled and compiled, one thread, processor time. bench_kernels [word]: only
-   the rows whose name holds it; bench_kernels conv|adj|grad IN OUT SIZE KERNEL STRIDE DILATION PAD BATCH: that one. The time is that of the operator, a copy of each input before it and a sum of
-   one channel over the batch after it. */
+   the rows whose name holds it; bench_kernels conv|adj|grad IN OUT SIZE KERNEL STRIDE DILATION PAD BATCH: that one. The time is that of the operator with its weights
+   packed before, a copy of each input before it and a sum of one channel over the batch after it. */
 #include "llvm/llvm.h"
 #include "sched/sched.h"
 #include <stdlib.h>
@@ -138,7 +138,7 @@ static void row(const Row *r) {
     graph_out(g, OUT_GRAD, 1, v, NULL);
     p.params.at[1].shape = graph_shape(g, v);
     p.param_floats = p.params.at[1].offset + shape_size(graph_shape(g, v)) + shape_size(in[1].shape) + 16;
-    Entry e = {.kind = ENTRY_BACKWARD, .graph = g, .nin = 2, .in = in, .name = name_of(cx, "backward")};
+    Entry e = {.kind = ENTRY_FORWARD, .graph = g, .nin = 2, .in = in, .name = name_of(cx, "forward")};
     SchedTarget target;
     sched_target("native", &target);
     target.winograd = getenv("CSC_DIRECT") ? -1 : 0;
@@ -163,6 +163,10 @@ static void row(const Row *r) {
                      .params = floats(p.param_floats),
                      .grads = floats(p.param_floats),
                      .workspace = floats(l->fixed_floats + l->batch_floats * r->batch + l->thread_bytes / 4)};
+    if (m->entries[0].prepare) {
+        call.prepared = floats(l->prepared_floats);
+        if (m->entries[0].prepare(&call)) exit(1);
+    }
     for (double until = now() + 1; now() < until;) {
         double t = now();
         if (m->entries[0].run(&call)) exit(1);

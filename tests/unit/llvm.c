@@ -329,7 +329,25 @@ TEST(relu_is_one_instruction) {
     arena_free(a);
 }
 
+TEST(prefetch_is_one_instruction) {
+    if (SANITIZED) SKIP("instrumented code");
+    Arena *a = arena_new();
+    char *text = NULL;
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+    LpModule *m = sample_elementwise(a, 32, 8);
+    Ls *last = (Ls *)(uintptr_t)m->kernels.at[0].body;
+    while (last->next) last = last->next;
+    last->next = ls_prefetch(a, 0, lx_int(a, 4096));
+    object_of(a, m, "x86-64-v3", f);
+    fclose(f);
+    int found = count_of(text, "prefetcht1");
+    free(text);
+    if (found != 1) FAIL("%d prefetcht1", found);
+    arena_free(a);
+}
+
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(damaged_objects_are_not_loaded), T(many_kernels), T(callers_threads_run_the_grid), T(weights_are_embedded), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction)};
+    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(damaged_objects_are_not_loaded), T(many_kernels), T(callers_threads_run_the_grid), T(weights_are_embedded), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction), T(prefetch_is_one_instruction)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

@@ -96,6 +96,7 @@ static const char prepared_text[] =
     "  ptr p0 \"x\" extent 4\n"
     "  ptr p1 \"y\" writes extent 4\n"
     "{\n"
+    "  prefetch(p0, 100)\n" /* any index: a hint */
     "  store(p1, 0, add(load:4(p0, 0), load:4(p0, 0)))\n"
     "}\n"
     "kernel \"of the batch\" ints 0 vars 2\n"
@@ -147,6 +148,7 @@ TEST(prepared) {
         {"  prepare {", "  v4 = 1\n  prepare {"},
         {"launch 0 ((v4 + 1); prepared[0], out.0[0])", "launch 0 (1; param[0], prepared[0])"}, /* after it */
         {"prepared 16 thread", "prepared 0 thread"},
+        {"prefetch(p0, 100)", "prefetch(p1, 100)"}, /* what is written */
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) CHECK(!with(cx, wrong[i][0], wrong[i][1]));
     m = with(cx, "launch 0 (1; param[0], prepared[0]) # double\n  }\n  launch 0 ((v4 + 1); prepared[0]",
