@@ -17,6 +17,9 @@ Graph *op_factor(Arena *a, const Graph *g);
 /* Variances and sums over the samples that wait for other such sums no longer do. Run simplify before and after it, behind the gradients. */
 Graph *op_moments(Arena *a, const Graph *g);
 
+/* Parts of a joined tensor that are computed alike from parts of tensors that are there whole are one value again. Run simplify before and after it. */
+Graph *op_rejoin(Arena *a, const Graph *g);
+
 /* Copies the nodes of `src` into g with arguments, inputs... mapped by `map` (one NodeId per node of src, NO_NODE: copy); fills it. */
 void graph_inline(Graph *g, const Graph *src, NodeId *map);
 #endif

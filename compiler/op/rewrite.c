@@ -185,18 +185,18 @@ static NodeId zero_slots(Build *b, const Node *n) {
 
 /* A sign moves outwards, where a sum takes it in: at zero, an update D'(D g - x) is one product of x. */
 static NodeId sign_last(Build *b, const Node *n) {
-    bool product = n->op >= OP_dense && n->op <= OP_conv_grad;
-    if (!product && n->op != OP_mul && n->op != OP_reshape && n->op != OP_permute && n->op != OP_gather && n->op != OP_slice) return NO_NODE;
-    NodeId in[2];
-    int signs = 0;
+    bool product = (n->op >= OP_dense && n->op <= OP_conv_grad) || n->op == OP_mul, join = n->op == OP_concat;
+    if (!product && !join && n->op != OP_embed && n->op != OP_reshape && n->op != OP_permute && n->op != OP_gather && n->op != OP_slice) return NO_NODE;
+    NodeId *in = ARENA_ARRAY(b->a, NodeId, n->nin);
+    uint32_t signs = 0;
     for (uint32_t i = 0; i < n->nin; i++) {
         const Node *x = at(b, n->in[i]);
         in[i] = x->op == OP_neg ? x->in[0] : n->in[i];
         signs += x->op == OP_neg;
     }
-    if (!signs) return NO_NODE;
+    if (!signs || (join && signs < n->nin)) return NO_NODE;
     NodeId r = build_node(b, n->op, in, n->nin, &n->a, n->span);
-    return signs == 2 ? r : build_node(b, OP_neg, &r, 1, NULL, n->span);
+    return product && signs == 2 ? r : build_node(b, OP_neg, &r, 1, NULL, n->span);
 }
 
 /* op of constants, as the evaluator has it */
@@ -337,7 +337,8 @@ static NodeId rewrite_binary(Build *b, const Node *n) {
     case OP_sub:
         if (is(b, y, 0)) return same(b, n, x);
         if (is(b, x, 0)) return same(b, n, make1(b, n, OP_neg, y));
-        return ny.op == OP_neg ? make2(b, n, OP_add, x, ny.in[0]) : NO_NODE;
+        if (ny.op == OP_neg) return make2(b, n, OP_add, x, ny.in[0]);
+        return nx.op == OP_neg ? make1(b, n, OP_neg, make2(b, n, OP_add, nx.in[0], y)) : NO_NODE;
     case OP_mul:
         if (is(b, x, 1)) return same(b, n, y);
         if (is(b, y, 1)) return same(b, n, x);

@@ -32,27 +32,28 @@ static bool again(const Gx *x, NodeId id) {
     return true;
 }
 
-/* Is it one value per entry, changed by values per channel? Then it is computed again by each that reads it, where
-   the sample is to be passed again anyway and its memory has long left the caches. */
-static bool is_cheap(const Gx *x, const Node *n, const bool *cheap) {
-    if (!op_is_elementwise(n->op) || n->op == OP_stop || !n->batched || n->nin > 2) return false;
+/* Is it one value per entry, changed by values per channel, in an instruction or two? Then each that reads it computes it again from that
+   value, and it is not stored. */
+static bool is_cheap(const Gx *x, const Node *n) {
+    bool one_input = n->op == OP_neg || n->op == OP_abs || n->op == OP_sign || n->op == OP_relu, two = n->op >= OP_add && n->op <= OP_eq && n->op != OP_pow;
+    if ((!one_input && !two) || !n->batched) return false;
     bool one = false;
     for (uint32_t k = 0; k < n->nin; k++) {
         if (!graph_batched(x->g, n->in[k])) continue;
-        if (one || is_view_op(graph_at(x->g, n->in[k])->op) || (x->fits[n->in[k]] && !cheap[n->in[k]])) return false;
+        if (one || is_view_op(graph_at(x->g, n->in[k])->op) || (x->fits[n->in[k]] && is_product(graph_at(x->g, n->in[k])))) return false;
         one = true;
     }
     return one;
 }
 
 /* The root of a node is the one whose kernel computes it. True: something that was inside no longer is. */
-static bool find_roots(Gx *x, NodeId *root, NodeId *first, NodeId *reduced, bool *cheap) {
+static bool find_roots(Gx *x, NodeId *root, NodeId *first, NodeId *reduced, bool *cheap, bool *several) {
     const Graph *g = x->g;
     bool changed = false;
     for (size_t i = 0; i < g->nodes.len; i++)
-        cheap[i] = x->fits[i] && x->groups && x->groups->nparts > 3 && is_cheap(x, &g->nodes.at[i], cheap);
+        cheap[i] = x->fits[i] && x->groups && !x->e->s->t.gpu && is_cheap(x, &g->nodes.at[i]);
     for (size_t i = 0; i < g->outs.len; i++) cheap[g->outs.at[i].node] = false;
-    for (size_t i = 0; i < g->nodes.len; i++) first[i] = reduced[i] = NO_NODE, x->aside[i] = false;
+    for (size_t i = 0; i < g->nodes.len; i++) first[i] = reduced[i] = NO_NODE, x->aside[i] = several[i] = false;
     for (size_t i = 0; i < g->outs.len; i++) x->aside[g->outs.at[i].node] = true;
     for (size_t i = g->nodes.len;
          i-- > 0;) { /* all that read node i have been here: first[i] is the earliest of their roots */
@@ -68,7 +69,9 @@ static bool find_roots(Gx *x, NodeId *root, NodeId *first, NodeId *reduced, bool
                 if (root[i] < reduced[in]) reduced[in] = root[i];
                 continue;
             }
-            if (first[in] != NO_NODE && first[in] != root[i] && !cheap[in]) x->aside[in] = true;
+            bool other = (first[in] != NO_NODE && first[in] != root[i]) || (cheap[i] && several[i]);
+            if (other && cheap[in]) several[in] = true;
+            if (other && !cheap[in]) x->aside[in] = true;
             if (root[i] < first[in]) first[in] = root[i];
         }
     }
@@ -158,13 +161,14 @@ void fuse_decide(Gx *x) {
     size_t n = g->nodes.len + 1;
     NodeId *root = ARENA_ARRAY(x->a, NodeId, n), *first = ARENA_ARRAY(x->a, NodeId, n),
            *held = ARENA_ARRAY(x->a, NodeId, n), *reduced = ARENA_ARRAY(x->a, NodeId, n);
+    bool *several = ARENA_ARRAY(x->a, bool, n);
     for (size_t i = 0; i < g->nodes.len; i++)
         x->fits[i] = x->uses[i] && (!x->sum || x->sum[i] == NO_NODE) &&
                      (op_is_elementwise(g->nodes.at[i].op) || is_product(&g->nodes.at[i]));
     bool changed = true, *cheap = ARENA_ARRAY(x->a, bool, n);
     Size size = {.x = x, .root = root, .cheap = cheap, .seen = ARENA_ARRAY(x->a, int32_t, n), .paths = ARENA_ARRAY(x->a, int32_t, n)};
     while (changed) { /* what fits only becomes less */
-        changed = find_roots(x, root, first, reduced, cheap);
+        changed = find_roots(x, root, first, reduced, cheap, several);
         if (!changed) {
             memset(size.seen, 0, n * sizeof *size.seen);
             changed = limit(x, size, held);

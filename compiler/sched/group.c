@@ -328,7 +328,7 @@ static bool leaves_part(const Groups *q, int32_t part) {
 /* Into how many lanes: each has its own sums, which are added when all have run. So the number belongs to the model, not to the machine;
    it is small where the sums (gradients of the weights) are large. Where there are no sums, each group is a lane. */
 static int choose_lanes(Arena *a, const Groups *q, int32_t part) {
-    enum { EIGHT = 32 * 1024, FOUR = 512 * 1024, TWO = 4 * 1024 * 1024 }; /* floats of the sums */
+    enum { EIGHT = 32 * 1024, FOUR = 512 * 1024, TWO = 1024 * 1024 }; /* floats of the sums */
     int64_t floats = 0;
     bool *seen = ARENA_ARRAY(a, bool, q->graph->nodes.len);
     for (NodeId i = q->begin[part]; i < q->begin[part + 1]; i++)

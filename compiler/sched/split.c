@@ -189,5 +189,5 @@ const Graph *split_joined(Arena *a, const Graph *g) {
         const GraphOut *o = &g->outs.at[i];
         graph_out(s->to, o->role, o->index, whole(s, o->node), o->name);
     }
-    return op_simplify(a, s->to);
+    return op_simplify(a, op_rejoin(a, op_simplify(a, s->to)));
 }

@@ -41,9 +41,9 @@ static const char *compare(Arena *a, const OpTest *t, const Graph *g) {
 }
 static void keeps_values(const OpTest *t, Arena *a, const char *what, uint64_t seed) {
     const Graph *s = op_simplify(a, t->graph), *u = op_unfold(a, t->graph, 0), *su = op_simplify(a, u),
-                *us = op_unfold(a, s, 0), *f = op_factor(a, s), *m = op_moments(a, s);
-    const Graph *all[6] = {s, u, su, us, f, m};
-    for (int i = 0; i < 6; i++) {
+                *us = op_unfold(a, s, 0), *f = op_factor(a, s), *m = op_moments(a, s), *r = op_rejoin(a, s);
+    const Graph *all[7] = {s, u, su, us, f, m, r};
+    for (int i = 0; i < 7; i++) {
         const char *why = compare(a, t, all[i]);
         if (why) FAIL("%s, seed %d, variant %d: %s", what, (int)seed, i, why);
     }
@@ -290,6 +290,40 @@ TEST(products_with_one_operator_are_joined) {
     arena_free(a);
 }
 
+/* [I | F'] computes by parts what one tensor could be: its parts are taken from two tensors that are there whole. */
+TEST(parts_that_are_computed_alike_are_one) {
+    enum { ALIKE, OTHER_OPERATOR, READ_BEFORE, OTHER_PLACES, THIRD_PART, FORMS };
+    Arena *a = arena_new();
+    Rng dice = {11};
+    for (int form = 0; form < FORMS; form++) {
+        OpTest t;
+        optest_start(&t, a, &dice);
+        Graph *g = t.graph;
+        NodeId w = optest_leaf(&t, &dice, shape_of(2, (int64_t)7, (int64_t)5), false, DOM_ANY, 0), x = optest_leaf(&t, &dice, shape_of(1, (int64_t)5), true, DOM_ANY, 0),
+               z = optest_leaf(&t, &dice, shape_of(1, (int64_t)7), true, DOM_ANY, 0), step = optest_leaf(&t, &dice, scalar, false, DOM_ANY, 0);
+        NodeId y = op2(g, OP_dense, w, x), part[3];
+        for (int k = 0; k < 2; k++) {
+            int64_t from = k ? 4 : 0, size = k ? 3 : 4;
+            NodeId u = op_slice(g, y, 0, from, size), v = op_slice(g, z, 0, form == OTHER_PLACES && k ? 3 : from, size);
+            v = op2(g, OP_mul, op_expand(g, step, shape_of(1, size)), v);
+            part[k] = op2(g, form == OTHER_OPERATOR && k ? OP_add : OP_sub, u, v);
+        }
+        part[2] = op1(g, OP_relu, x);
+        if (form == READ_BEFORE) out(g, op1(g, OP_exp, part[1]));
+        NodeId all = graph_add(g, OP_concat, part, form == THIRD_PART ? 3 : 2, &(Attr){0}, (Span){0});
+        out(g, op1(g, OP_abs, all));
+        out(g, op1(g, OP_relu, part[1])); /* a part is read afterwards: of the whole */
+        Graph *r = op_simplify(a, op_rejoin(a, op_simplify(a, g)));
+        bool joined = form == ALIKE || form == THIRD_PART;
+        CHECK(count(r, OP_sub) == (joined ? 1 : form == OTHER_OPERATOR ? 1 : 2));
+        CHECK(count(r, OP_mul) == (joined ? 1 : 2));
+        CHECK(count(r, OP_concat) == (form != ALIKE));
+        const char *why = compare(a, &t, r);
+        if (why) FAIL("form %d: %s", form, why);
+    }
+    arena_free(a);
+}
+
 /* Batch normalisation and its gradient: no sum over the samples waits for more than those of the layer before it. */
 TEST(moments_of_a_batch) {
     Arena *a = arena_new();
@@ -416,7 +450,7 @@ int main(int argc, char **argv) {
                     T(not_a_number_is_not_hidden),
                     T(equal_nodes_are_one),
                     T(products_with_one_operator_are_joined),
-        T(moments_of_a_batch), T(an_unfolded_code_starts_without_a_product_with_zero),
+        T(moments_of_a_batch), T(parts_that_are_computed_alike_are_one), T(an_unfolded_code_starts_without_a_product_with_zero),
                     T(a_long_loop_loses_its_first_turn),
                     T(loops_carry_what_they_must),
                     T(carried_values_that_move)};

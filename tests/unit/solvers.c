@@ -190,8 +190,8 @@ TEST(implicit_gradients_need_no_more_memory) {
         }
     if (bytes[1][1] != bytes[1][2] || (double)bytes[1][2] > 1.2 * (double)bytes[1][0])
         FAIL("implicit: %zu bytes for 20 updates, %zu for 40, %zu for 200", bytes[1][0], bytes[1][1], bytes[1][2]);
-    if (bytes[0][2] < 3 * bytes[0][1] || bytes[0][2] < 4 * bytes[1][2]) /* unrolled, they grow */
-        FAIL("unrolled: %zu bytes for 40 updates, %zu for 200; implicit: %zu", bytes[0][1], bytes[0][2], bytes[1][2]);
+    if (bytes[0][2] < 3 * bytes[0][1]) /* unrolled, they grow (how many samples make a group differs between the two, so they are not compared) */
+        FAIL("unrolled: %zu bytes for 40 updates, %zu for 200", bytes[0][1], bytes[0][2]);
 }
 
 /* ---- the library ---- */
