@@ -48,7 +48,7 @@ Range range_of(Text *t, const Lx *x) {
     if (loop_fold(x, &t->known, &v)) return constant(v);
     switch ((int)x->kind) {
     case LX_VAR: return t->var[x->i];
-    case LX_THREAD: return (Range){0, t->k->threads - 1, t->warps ? 32 : 1, false};
+    case LX_THREAD: return (Range){0, t->k->threads - (t->together ? t->together : 1), t->together ? t->together : 1, false};
     case LX_ITAB: return (Range){INT32_MIN, INT32_MAX, 1, false};
     case LX_F2I: return anything;
     case LX_ISELECT: return join(range_of(t, x->b), range_of(t, x->c));

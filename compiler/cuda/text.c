@@ -102,6 +102,12 @@ static void write_unrolled(Text *t, const Ls *s) {
     t->known.known[s->var] = false;
 }
 
+static bool holds_groups(const Ls *s) {
+    for (; s; s = s->next)
+        if ((s->mma && s->mma->group) || holds_groups(s->body) || holds_groups(s->orelse)) return true;
+    return false;
+}
+
 /* how: CSC_UNROLL, CSC_ROLLED, or NULL: the compiler may choose. */
 static void write_for(Text *t, const Ls *s, const char *how) {
     int64_t v, step = s->step->i;
@@ -164,7 +170,10 @@ static void write_store(Text *t, const Ls *s) {
     text_count(t, s->count);
     text_count(t, s->value);
     int n = s->value->width;
-    bool strided = s->kind == LS_STORE_STRIDED && n > 1, bf16 = t->k->ptr[s->ptr].elem == LP_BF16;
+    bool strided = s->kind == LS_STORE_STRIDED && n > 1;
+    static const char *const kinds[] = {[LP_BF16] = "_bf16", [LP_F19] = "_tf32"}, *const rounded[] = {[LP_BF16] = "csc_short", [LP_F19] = "csc_cut"};
+    LpElem elem = t->k->ptr[s->ptr].elem;
+    bool rounds = elem == LP_BF16 || elem == LP_F19;
     const char *p = text_pointer(t, s->ptr), *v[LOOP_MAX_WIDTH];
     const char *at = n > 1 ? text_index(t, s->index) : text_int(t, s->index).s;
     const char *count = !s->count ? NULL : text_index(t, s->count), *stride = strided ? text_index(t, s->stride) : NULL;
@@ -172,7 +181,7 @@ static void write_store(Text *t, const Ls *s) {
     if (s->aligned && n > 1) {
         const char *all = v[0];
         for (int i = 1; i < n; i++) all = F("%s, %s", all, v[i]);
-        simple(t, F("csc_store%d%s(%s + %s, %s);", n, bf16 ? "_bf16" : "", p, at, all));
+        simple(t, F("csc_store%d%s(%s + %s, %s);", n, rounds ? kinds[elem] : "", p, at, all));
         return;
     }
     if (n > 1) /* all is read before anything is written */
@@ -181,7 +190,7 @@ static void write_store(Text *t, const Ls *s) {
     for (int i = 0; i < n; i++) {
         const char *where = !i ? at : strided ? F("%s + %d * (i64)%s", at, i, stride) : F("%s + %d", at, i);
         const char *test = count ? F("if (%d < %s) ", i, count) : "";
-        line(t, F(bf16 ? "%s%s[%s] = csc_short(%s);" : "%s%s[%s] = %s;", test, p, where, v[i]));
+        line(t, rounds ? F("%s%s[%s] = %s(%s);", test, p, where, rounded[elem], v[i]) : F("%s%s[%s] = %s;", test, p, where, v[i]));
     }
     close_lets(t, opened);
 }
@@ -260,13 +269,12 @@ static void write_tiles(Text *t, const LsMma *m, int64_t d, bool b) {
     }
 }
 
-static void write_mma(Text *t, const Ls *s) {
-    const LsMma *m = s->mma;
-    int64_t each = m->precision == LP_TF32 ? 8 : 16;
-    line(t, F("CSC_WARPS(%d) {", (int)t->k->threads));
+/* The places of both operands, named; the brace of the statement is open. */
+static void open_product(Text *t, const LsMma *m, const char *collective, int together) {
+    line(t, F("%s(%d) {", collective, (int)t->k->threads));
     t->depth++;
     begin(t);
-    t->warps = true;
+    t->together = together;
     for (int i = 0; i < 2; i++) { /* twice: they are named */
         text_count(t, m->a_at);
         text_count(t, m->b_at);
@@ -274,6 +282,52 @@ static void write_mma(Text *t, const Ls *s) {
     text_int(t, m->a_at);
     text_int(t, m->b_at);
     for (size_t i = 0; i < t->lets.len; i++) line(t, t->lets.at[i]);
+}
+
+static const char *in_list(Text *t, int32_t reg) { /* 32 registers as one argument */
+    const char *all = F("(r%d", (int)reg);
+    for (int i = 1; i < 32; i++) all = F("%s, r%d", all, (int)reg + i);
+    return F("%s)", all);
+}
+
+static void hold(Text *t) {
+    for (int32_t i = 0; i < t->accs; i += 32) line(t, F("CSC_WGMMA_HOLD%s", in_list(t, t->acc + i)));
+}
+
+static void write_group_mma(Text *t, const Ls *s) {
+    const LsMma *m = s->mma;
+    bool tf32 = m->precision == LP_TF32;
+    int bytes = tf32 ? 4 : 2;
+    int64_t each = tf32 ? 8 : 16;
+    t->acc = s->reg, t->accs = 4 * m->m * m->n;
+    open_product(t, m, "CSC_GROUPS", 128);
+    line(t, F("const csc_cores a = CSC_CORES(p%d, %s, %d, %d), b = CSC_CORES(p%d, %s, %d, %d);", (int)m->a, text_int(t, m->a_at).s, (int)m->a_col * bytes,
+              (int)m->a_row * bytes, (int)m->b, text_int(t, m->b_at).s, (int)m->b_row * bytes, (int)m->b_col * bytes));
+    hold(t); /* what sets them before is done before */
+    line(t, "CSC_WGMMA_BEGIN();");
+    for (int64_t d = 0; d < m->depth; d += each)
+        for (int32_t i = 0; i < m->m; i++) { /* 64 rows; two core matrices along the sum */
+            int64_t a = (8 * i * m->a_row + d / each * 2 * m->a_col) * bytes, b = d / each * 2 * m->b_row * bytes;
+            const char *regs = in_list(t, s->reg + 4 * i * m->n);
+            if (m->n == 16) regs = F("%s, %s", regs, in_list(t, s->reg + 4 * i * m->n + 32));
+            const char *turned = tf32 ? "" : F("%d, %d, ", m->a_across, m->b_across);
+            line(t, F("CSC_WGMMA_%s_%d(%sa + %d, b + %d, p%d, p%d, %s)", tf32 ? "TF32" : "BF16", 8 * (int)m->n, turned, (int)(a / 16), (int)(b / 16), (int)m->a, (int)m->b, regs));
+        }
+    line(t, "CSC_WGMMA_END();");
+    t->together = 0;
+    t->depth--;
+    line(t, "}");
+}
+
+static void write_mma_wait(Text *t, int under_way) {
+    line(t, F("CSC_WGMMA_WAIT(%d);", under_way));
+    if (!under_way) hold(t);
+}
+
+static void write_mma(Text *t, const Ls *s) {
+    const LsMma *m = s->mma;
+    int64_t each = m->precision == LP_TF32 ? 8 : 16;
+    open_product(t, m, "CSC_WARPS", 32);
     for (int64_t d = 0; d < m->depth; d += each) {
         line(t, "{");
         t->depth++;
@@ -287,7 +341,7 @@ static void write_mma(Text *t, const Ls *s) {
         t->depth--;
         line(t, "}");
     }
-    t->warps = false;
+    t->together = 0;
     t->depth--;
     line(t, "}");
 }
@@ -313,8 +367,12 @@ static void write_one(Text *t, const Ls *s) {
     case LS_SET: write_set(t, s); return;
     case LS_STORE: case LS_STORE_STRIDED: write_store(t, s); return;
     case LS_THREADS: write_threads(t, s); return;
-    case LS_SYNC: line(t, "CSC_SYNC();"); return;
-    case LS_MMA: write_mma(t, s); return;
+    case LS_SYNC: line(t, t->groups ? "CSC_WGMMA_SYNC();" : "CSC_SYNC();"); return;
+    case LS_MMA:
+        if (s->mma->group) write_group_mma(t, s);
+        else write_mma(t, s);
+        return;
+    case LS_MMA_WAIT: write_mma_wait(t, (int)s->cond->i); return;
     case LS_WARP: line(t, F("CSC_WARP_%s(%d, r%d)", s->op == LX_ADD ? "ADD" : "MAX", (int)t->k->threads, (int)s->reg)); return;
     case LS_COPY: write_copy(t, s); return;
     case LS_GROUP: line(t, "CSC_GROUP();"); return;
@@ -344,7 +402,7 @@ static void write_head(Text *t, const char *name) {
             if (*c == '*' || *c == '\n' || *c == '\\' || *c == '?') *c = ' ';
         line(t, F("/* %s */", remark));
     }
-    line(t, F("CSC_KERNEL(%d) %s(%s) {", (int)k->threads, name, args));
+    line(t, F("CSC_KERNEL%s(%d) %s(%s) {", t->groups ? "_OF_GROUPS" : "", (int)k->threads, name, args));
 }
 
 static void write_memory(Text *t) {
@@ -387,6 +445,7 @@ const char *cuda_text(Arena *a, const LpKernel *k, const char *name) {
     Text *t = &(Text){.a = arena_new(), .k = k, .uses.turn = 1, .memo.turn = 1};
     t->out = open_memstream(&s, &n);
     MUST(t->out);
+    t->groups = holds_groups(k->body);
     t->known.known = ARENA_ARRAY(t->a, bool, k->nvar);
     t->known.value = ARENA_ARRAY(t->a, int64_t, k->nvar);
     range_vars(t);

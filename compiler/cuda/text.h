@@ -23,7 +23,9 @@ typedef struct Text {
     FILE *out;
     const LpKernel *k;
     int depth;       /* of indentation */
-    bool warps;      /* in the places of LS_MMA: LX_THREAD is the warp's first */
+    bool groups;     /* the kernel has products of groups: what its threads write, they read */
+    int together;    /* in the places of LS_MMA: threads of a warp or group, of which LX_THREAD is the first; else 0 */
+    int32_t acc, accs; /* registers that products of groups add to; 0: there were none yet */
     LoopKnown known; /* variables of unrolled loops */
     Range *var;      /* [nvar] */
     LxMap uses;      /* value: how often this statement reaches it, at most 2 */

@@ -100,7 +100,7 @@ Int text_int(Text *t, const Lx *x) {
     int64_t v;
     if (loop_fold(x, &t->known, &v)) return (Int){number(t, v), r};
     if (x->kind == LX_VAR) return (Int){F("v%d", (int)x->i), r};
-    if (x->kind == LX_THREAD) return (Int){t->warps ? "CSC_WARP_T" : "CSC_T", r};
+    if (x->kind == LX_THREAD) return (Int){t->together == 32 ? "CSC_WARP_T" : t->together ? "CSC_GROUP_T" : "CSC_T", r};
     LxCell *c = lx_map_cell(t->a, &t->memo, x);
     if (c->turn == t->memo.turn) return (Int){c->value, r};
     const char *s = operation(t, x, r);

@@ -292,10 +292,20 @@ static void check_threads(Check *c, const Ls *s) {
 
 static void check_operand(Check *c, int32_t ptr, const Lx *at, LpPrecision precision) {
     if (!param(c, ptr, false)->shared) wrong(c, "multiplies pointer %d, which is not shared memory", (int)ptr);
-    if (precision == LP_TF32 && c->k->ptr[ptr].elem != LP_F32) wrong(c, "multiplies short floats in tf32");
+    if (precision == LP_TF32 && c->k->ptr[ptr].elem != LP_F32 && c->k->ptr[ptr].elem != LP_F19) wrong(c, "multiplies short floats in tf32");
     c->level = WARP;
     check_x(c, at, 0);
     c->level = BLOCK;
+}
+
+/* Core matrices of 16 bytes x 8. */
+static void check_cores(Check *c, const LsMma *m, int32_t ptr, int64_t row, int64_t col, bool across) {
+    LpElem elem = c->k->ptr[ptr].elem;
+    int64_t each = 16 / lp_elem_bytes(elem);
+    if (elem != (m->precision == LP_TF32 ? LP_F19 : LP_BF16)) wrong(c, "a group multiplies pointer %d, of other elements", (int)ptr);
+    if (across && m->precision == LP_TF32) wrong(c, "tf32 across the sum");
+    if (row % each || col % each || row < 8 * each || col < 8 * each || row >= 16384 * each || col >= 16384 * each)
+        wrong(c, "core matrices %lld and %lld apart", (long long)row, (long long)col);
 }
 
 static void check_mma(Check *c, const Ls *s) {
@@ -308,6 +318,11 @@ static void check_mma(Check *c, const Ls *s) {
     }
     check_operand(c, m->a, m->a_at, m->precision);
     check_operand(c, m->b, m->b_at, m->precision);
+    if (!m->group && (m->a_across || m->b_across)) wrong(c, "core matrices of one warp");
+    if (!m->group) return;
+    if (c->k->threads % 128 || m->m > 4 || (m->n != 8 && m->n != 16)) wrong(c, "a group of warps has %d x %d tiles", (int)m->m, (int)m->n);
+    check_cores(c, m, m->a, m->a_row, m->a_col, m->a_across);
+    check_cores(c, m, m->b, m->b_col, m->b_row, m->b_across);
 }
 
 static void check_warp(Check *c, const Ls *s) {
@@ -340,7 +355,7 @@ static void check_block_statement(Check *c, const Ls *s) {
     if (s->kind == LS_THREADS) check_threads(c, s);
     else if (s->kind == LS_MMA) check_mma(c, s);
     else if (s->kind == LS_WARP) check_warp(c, s);
-    else if (s->kind == LS_WAIT && (!lx_is_const(s->cond, &n) || n < 0 || n > 7)) wrong(c, "waits for too many copies");
+    else if ((s->kind == LS_WAIT || s->kind == LS_MMA_WAIT) && (!lx_is_const(s->cond, &n) || n < 0 || n > 7)) wrong(c, "waits until %lld are under way", (long long)n);
 }
 
 static void check_one(Check *c, const Ls *s) {
@@ -386,7 +401,7 @@ static void check_one(Check *c, const Ls *s) {
         check_lptr(c, s->ptrs, false, false);
         check_var(c, s->var);
         return;
-    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: check_block_statement(c, s); return;
+    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_MMA_WAIT: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: check_block_statement(c, s); return;
     case LS_KINDS: break;
     }
     wrong(c, "a statement of kind %d", (int)s->kind);
@@ -435,6 +450,7 @@ static void check_kernel(Check *c, const LpKernel *k) {
         if (r && (p->bytes < 0 || p->bytes % 4 || p->elem == LP_I32 || p->thread == p->shared)) wrong(c, "scratch of %lld bytes", (long long)p->bytes);
         if (!k->threads && (p->shared || p->elem == LP_BF16)) wrong(c, "shared memory or short floats without a block");
         if (p->elem == LP_I32 && p->writes) wrong(c, "writes to a table");
+        if (p->elem == LP_F19 && !p->shared) wrong(c, "tf32 outside of shared memory");
         c->seen.turn++;
         if (p->extent) check_x(c, p->extent, 0);
     }

@@ -31,6 +31,10 @@ void eval_aligned(Ev *e, const Mem *p, int64_t index, int bytes) {
              (long long)p->at, bytes);
 }
 
+void eval_not_busy(Ev *e, int64_t reg) {
+    if (reg >= e->busy_from && reg < e->busy_to) eval_fail(e, "touches register %lld, to which a product may be adding", (long long)reg);
+}
+
 static const char *other_thread(Ev *e, int thread) {
     return thread < 0 ? "several threads" : arena_printf(e->a, "thread %d", thread);
 }
@@ -53,7 +57,7 @@ static void after_write(Ev *e, const Mem *p, int64_t at, Mark *k, const char *ho
                   other_thread(e, k->write_thread));
 }
 
-static Mark *marks_of(const Ev *e, const Mem *p, int64_t at, int *n) {
+Mark *eval_marks(const Ev *e, const Mem *p, int64_t at, int *n) {
     *n = p->elem == LP_BF16 ? 1 : e->marks_per_float;
     return p->r->marks + (p->elem == LP_BF16 ? at : at * e->marks_per_float);
 }
@@ -62,7 +66,7 @@ float eval_read(Ev *e, const Mem *p, int64_t index) {
     int64_t at = eval_locate(e, p, index);
     if (p->r->marks && e->k) {
         int n;
-        for (Mark *k = marks_of(e, p, at, &n); n > 0; n--, k++) {
+        for (Mark *k = eval_marks(e, p, at, &n); n > 0; n--, k++) {
             after_write(e, p, at, k, "reads");
             bool again = k->read_in == e->launch;
             bool here = again && k->reader == e->point && k->read_epoch == e->epoch;
@@ -85,8 +89,13 @@ void eval_write(Ev *e, const Mem *p, int64_t index, float f) {
     if (!p->r->writable) eval_fail(e, "writes to %s", p->r->name);
     if (p->r->marks) {
         int n;
-        for (Mark *k = marks_of(e, p, at, &n); n > 0; n--, k++) {
+        for (Mark *k = eval_marks(e, p, at, &n); n > 0; n--, k++) {
             after_write(e, p, at, k, "writes");
+            if (k->mma) {
+                if (k->mma > e->mmas_done) eval_fail(e, "writes entry %lld of %s, which a product may not have read yet", (long long)at, p->r->name);
+                if (e->mma_done.at[k->mma - 1] > k->read_epoch) k->read_epoch = e->mma_done.at[k->mma - 1];
+                k->mma = 0;
+            }
             if (k->read_in > e->lanes_from && k->read_in <= e->lane_from)
                 eval_fail(e, "writes entry %lld of %s that another lane reads", (long long)at, p->r->name);
             if (k->read_in == e->launch && k->reader != e->point)
@@ -103,7 +112,10 @@ void eval_write(Ev *e, const Mem *p, int64_t index, float f) {
     if (p->elem == LP_BF16) {
         uint16_t h = loop_bf16_bits(f);
         memcpy(p->r->base + at * 2, &h, 2);
-    } else memcpy(p->r->base + at * 4, &f, 4);
+    } else {
+        if (p->elem == LP_F19) f = loop_tf32(f);
+        memcpy(p->r->base + at * 4, &f, 4);
+    }
 }
 
 static int32_t read_int(Ev *e, const Mem *p, int64_t index) {
@@ -279,6 +291,7 @@ void eval_float(Ev *e, const Lx *x, float *r) {
     if (x->kind == LX_REG) {
         int64_t n = x->i + (x->a ? eval_whole(e, x->a) : 0);
         if (n < 0 || n >= e->k->nreg || e->k->reg_width[n] != x->width) eval_fail(e, "reads register %lld as %d lanes", (long long)n, x->width);
+        eval_not_busy(e, n);
         memcpy(r, e->reg[n], sizeof(float) * (size_t)x->width);
         return;
     }
@@ -343,6 +356,7 @@ static void run_set(Ev *e, const Ls *s) {
     int64_t n = s->reg + (s->reg_at ? eval_whole(e, s->reg_at) : 0);
     if (n < 0 || n >= e->k->nreg || e->k->reg_width[n] != s->value->width)
         eval_fail(e, "sets register %lld to %d lanes", (long long)n, s->value->width);
+    eval_not_busy(e, n);
     memcpy(e->reg[n], v, sizeof(float) * (size_t)s->value->width);
 }
 
@@ -462,7 +476,7 @@ static bool run_one(Ev *e, const Ls *s) {
     case LS_LANES: run_lanes(e, s); return false;
     case LS_PREPARE: run_prepare(e, s); return false;
     case LS_F2VAR: e->var[s->var] = to_int(float_at(e, s->ptrs)); return false;
-    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT:
+    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_MMA_WAIT: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT:
         eval_block_statement(e, s);
         return false;
     case LS_KINDS: break;

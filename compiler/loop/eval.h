@@ -11,6 +11,7 @@ typedef struct Mark { /* who touched a float (or half of one) last, in the launc
     uint32_t write_epoch, read_epoch;
     int16_t write_thread, read_thread; /* ALL, MANY */
     uint32_t copy; /* 1 + the group of the LS_COPY that wrote it, until somebody found that it arrived */
+    uint32_t mma;  /* the last product of a group that reads it, 1 the first; 0: none, or somebody found that it is done */
 } Mark;
 
 typedef struct Region {
@@ -60,6 +61,9 @@ typedef struct Ev {
     int64_t tile_len;
     uint32_t groups, arrived;     /* LS_GROUPs of this block so far; the first ones, that have arrived */
     Vec(uint32_t) arrival; /* the epoch in which each did */
+    uint32_t mmas, mmas_done;     /* products of groups so far; the first ones, that are done */
+    Vec(uint32_t) mma_done;       /* the epoch in which each was */
+    int32_t busy_from, busy_to;   /* registers of those that are not */
     LxMap memo;
     jmp_buf leave;
     const char *why;
@@ -75,8 +79,10 @@ bool eval_list(Ev *e, const Ls *s); /* true: a break is on its way to its loop *
 float eval_read(Ev *e, const Mem *p, int64_t index);
 int64_t eval_locate(Ev *e, const Mem *p, int64_t index); /* the element's number in the region; fails outside of it */
 void eval_write(Ev *e, const Mem *p, int64_t index, float f);
+Mark *eval_marks(const Ev *e, const Mem *p, int64_t at, int *n); /* the n of the element with that number in the region */
 int64_t eval_lanes(Ev *e, const Lx *count, int width); /* how many of them exist */
 void eval_aligned(Ev *e, const Mem *p, int64_t index, int bytes); /* fails where the address is no multiple */
+void eval_not_busy(Ev *e, int64_t reg);    /* fails where a product of a group is adding to it */
 
 /* eval_block.c */
 void eval_open_block(Ev *e);  /* memory of a launch's blocks */

@@ -54,8 +54,12 @@ void eval_block(Ev *e) {
     e->epoch = 1;
     e->groups = e->arrived = 0;
     e->arrival.len = 0;
+    e->mmas = e->mmas_done = 0;
+    e->mma_done.len = 0;
+    e->busy_from = e->busy_to = 0;
     eval_list(e, k->body);
     if (e->arrived < e->groups) eval_fail(e, "ends while copies are under way");
+    if (e->mmas_done < e->mmas) eval_fail(e, "ends while products are under way");
 }
 
 static void clear_vars(Ev *e, const Ls *s) { /* those that the region sets */
@@ -80,44 +84,77 @@ static void run_threads(Ev *e, const Ls *s) {
 }
 
 /* ---- collectives ---- */
-static EvReg *reg_of(Ev *e, int32_t thread, int32_t reg) { return &e->regs[(size_t)thread * (size_t)e->k->nreg + (size_t)reg]; }
+static EvReg *reg_of(const Ev *e, int32_t thread, int32_t reg) { return &e->regs[(size_t)thread * (size_t)e->k->nreg + (size_t)reg]; }
 
-/* rows x cols entries of shared memory, rounded. Any thread of the block that wrote them since the last barrier may be another warp's. */
-static void read_tile(Ev *e, float *to, LpPrecision precision, int32_t ptr, int64_t at, int64_t rows, int64_t row, int64_t cols, int64_t col) {
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < cols; c++) {
-            float f = eval_read(e, &e->ptr[ptr], at + r * row + c * col);
-            *to++ = precision == LP_TF32 ? loop_tf32(f) : loop_bf16(f);
+/* One operand of a product: `wide` rows of A or columns of B, the sum `depth` long. to[w * depth + d]. Any thread of the block that wrote it since
+   the last barrier may be another warp's. */
+typedef struct Operand {
+    int32_t ptr;
+    int64_t at, wide, across, along; /* first entry, how many, distances (in groups: of core matrices) */
+    bool turned;                     /* LsMma's a_across, b_across */
+} Operand;
+
+static void read_operand(Ev *e, float *to, const LsMma *m, const Operand *o) {
+    const Mem *p = &e->ptr[o->ptr];
+    int64_t each = m->group ? 16 / lp_elem_bytes(p->elem) : 0; /* of the sum, in a core matrix */
+    if (m->group) eval_aligned(e, p, o->at, 16);
+    for (int64_t w = 0; w < o->wide; w++)
+        for (int64_t d = 0; d < m->depth; d++) {
+            int64_t in = !each ? 0 : o->turned ? w % 8 + d % each * 8 : w % 8 * each + d % each;
+            int64_t at = o->at + in + (each ? w / 8 * o->across + d / each * o->along : w * o->across + d * o->along);
+            float f = eval_read(e, p, at);
+            *to++ = m->precision == LP_TF32 ? loop_tf32(f) : loop_bf16(f);
+            if (!each || !p->r->marks) continue;
+            int n;
+            for (Mark *k = eval_marks(e, p, eval_locate(e, p, at), &n); n > 0; n--, k++) k->mma = e->mmas;
         }
+}
+
+static void start_product(Ev *e, const Ls *s) { /* of groups: others of the same registers may be under way */
+    const LsMma *m = s->mma;
+    int32_t to = s->reg + 4 * m->m * m->n;
+    for (int32_t r = s->reg; r < to && (!m->group || s->reg != e->busy_from || to != e->busy_to); r++) eval_not_busy(e, r);
+    if (!m->group) return;
+    if (e->busy_to && s->reg != e->busy_from) eval_fail(e, "adds to registers from %d on while others are added to", (int)s->reg);
+    e->busy_from = s->reg, e->busy_to = to;
+    e->mmas++;
 }
 
 static void run_mma(Ev *e, const Ls *s) {
     const LsMma *m = s->mma;
-    int64_t rows = 16 * (int64_t)m->m, cols = 8 * (int64_t)m->n, depth = m->depth;
+    int32_t threads = m->group ? 4 * WARP : WARP, warps = threads / WARP;
+    int64_t rows = 16 * (int64_t)m->m * warps, cols = 8 * (int64_t)m->n, depth = m->depth;
     if ((rows + cols) * depth > e->tile_len) {
         e->tile_len = (rows + cols) * depth;
         e->tile = ARENA_ARRAY(e->blocks, float, e->tile_len);
     }
     float *a = e->tile, *b = a + rows * depth;
-    for (int32_t warp = 0; warp < e->k->threads; warp += WARP) {
+    start_product(e, s);
+    for (int32_t first = 0; first < e->k->threads; first += threads) {
         e->memo.turn++;
-        e->thread = warp; /* in the places */
+        e->thread = first; /* in the places */
         int64_t a_at = eval_whole(e, m->a_at), b_at = eval_whole(e, m->b_at);
         e->thread = ALL;
-        read_tile(e, a, m->precision, m->a, a_at, rows, m->a_row, depth, m->a_col);
-        read_tile(e, b, m->precision, m->b, b_at, depth, m->b_row, cols, m->b_col);
+        read_operand(e, a, m, &(Operand){m->a, a_at, rows, m->a_row, m->a_col, m->a_across});
+        read_operand(e, b, m, &(Operand){m->b, b_at, cols, m->b_col, m->b_row, m->b_across});
         for (int64_t r = 0; r < rows; r++)
             for (int64_t c = 0; c < cols; c++) {
-                int64_t lane = 4 * (r % 8) + c % 8 / 2, part = 2 * (r % 16 / 8) + c % 2;
-                float *acc = *reg_of(e, warp + (int32_t)lane, s->reg + (int32_t)(4 * (r / 16 * m->n + c / 8) + part));
-                for (int64_t d = 0; d < depth; d++) *acc = fmaf(a[r * depth + d], b[d * cols + c], *acc);
+                int64_t tile = r / (16 * warps), thread = first + r / 16 % warps * WARP + 4 * (r % 8) + c % 8 / 2, part = 2 * (r % 16 / 8) + c % 2;
+                float *acc = *reg_of(e, (int32_t)thread, s->reg + (int32_t)(4 * (tile * m->n + c / 8) + part));
+                for (int64_t d = 0; d < depth; d++) *acc = fmaf(a[r * depth + d], b[c * depth + d], *acc);
             }
     }
+}
+
+static void run_mma_wait(Ev *e, const Ls *s) {
+    for (; (int64_t)e->mmas_done < (int64_t)e->mmas - s->cond->i; e->mmas_done++) vec_push(e->a, &e->mma_done, e->epoch);
+    if (e->mmas_done == e->mmas) e->busy_from = e->busy_to = 0;
 }
 
 static float larger(float x, float y) { return y != y ? y : x < y ? y : x; }
 
 static void run_warp(Ev *e, const Ls *s) {
+    eval_not_busy(e, s->reg);
     for (int32_t warp = 0; warp < e->k->threads; warp += WARP)
         for (int32_t h = WARP / 2; h > 0; h /= 2) {
             float v[WARP];
@@ -152,6 +189,7 @@ void eval_block_statement(Ev *e, const Ls *s) {
     case LS_THREADS: run_threads(e, s); return;
     case LS_SYNC: e->epoch++; return;
     case LS_MMA: run_mma(e, s); return;
+    case LS_MMA_WAIT: run_mma_wait(e, s); return;
     case LS_WARP: run_warp(e, s); return;
     case LS_COPY: run_copy(e, s); return;
     case LS_GROUP: e->groups++; return;

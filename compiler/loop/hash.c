@@ -32,7 +32,8 @@ static uint64_t hash_x(Hasher *s, const Lx *x) {
 }
 
 static uint64_t hash_mma(Hasher *s, const LsMma *m) {
-    uint64_t h = mix(mix(mix(mix((uint64_t)m->precision, (uint64_t)m->m), (uint64_t)m->n), (uint64_t)m->depth), (uint64_t)m->a);
+    uint64_t form = (uint64_t)m->precision | (uint64_t)m->group << 1 | (uint64_t)m->a_across << 2 | (uint64_t)m->b_across << 3;
+    uint64_t h = mix(mix(mix(mix(form, (uint64_t)m->m), (uint64_t)m->n), (uint64_t)m->depth), (uint64_t)m->a);
     h = mix(mix(mix(h, (uint64_t)m->b), hash_x(s, m->a_at)), hash_x(s, m->b_at));
     return mix(mix(mix(mix(h, (uint64_t)m->a_row), (uint64_t)m->a_col), (uint64_t)m->b_row), (uint64_t)m->b_col);
 }
@@ -81,7 +82,7 @@ static bool same_x(Hasher *s, const Lx *x, const Lx *y) {
 
 static bool same_mma(Hasher *s, const LsMma *p, const LsMma *q) {
     if (!p || !q) return p == q;
-    return p->precision == q->precision && p->m == q->m && p->n == q->n && p->depth == q->depth && p->a == q->a && p->b == q->b &&
+    return p->precision == q->precision && p->group == q->group && p->a_across == q->a_across && p->b_across == q->b_across && p->m == q->m && p->n == q->n && p->depth == q->depth && p->a == q->a && p->b == q->b &&
            p->a_row == q->a_row && p->a_col == q->a_col && p->b_row == q->b_row && p->b_col == q->b_col && same_x(s, p->a_at, q->a_at) &&
            same_x(s, p->b_at, q->b_at);
 }

@@ -37,7 +37,7 @@ typedef enum LxKind {
     LX_ISELECT,          /* a nonzero ? b : c; both are evaluated */
     LX_ITAB,             /* int32 entry a of the table that pointer parameter i (LP_I32) points to. Kernels only */
     LX_F2I,              /* scalar float a, toward zero; NaN gives 0, outside of int64 the nearest. Kernels only */
-    LX_THREAD,           /* number of this thread in its block: in regions. In the places of LS_MMA: of the first thread of the warp */
+    LX_THREAD,           /* number of this thread in its block: in regions. In the places of LS_MMA: of the first thread of the warp, or of the group */
     /* floats: kernels only. Operands have the width of the result unless said */
     LX_FLOAT,  /* f (rounded to float32) in all lanes */
     LX_LANES,  /* 0, 1, 2, ... */
@@ -89,7 +89,9 @@ typedef enum LsKind {
     /* block kernels only */
     LS_THREADS, /* body for each thread */
     LS_SYNC,    /* barrier of the block */
-    LS_MMA,     /* acc += A * B for each warp: see LsMma */
+    LS_MMA,     /* acc += A * B for each warp, or each group of four: see LsMma */
+    LS_MMA_WAIT, /* until at most `cond` (constant) products of groups, the youngest, may be under way. Where shared memory that one read is
+                   written again after that, an LS_SYNC lies between */
     LS_WARP,    /* register reg of all 32 threads of a warp = their sum (op LX_ADD) or maximum (LX_MAX): five times x = op(x, that of thread
                    t ^ h), h = 16, 8, 4, 2, 1 */
     LS_COPY,    /* in regions: LS_STORE to shared memory of a `value` that is an LX_LOAD of 4, 8 or 16 bytes (both addresses are multiples
@@ -134,7 +136,14 @@ typedef struct Lptr {
    modulo 32) is its entry in row 16 i + l / 4 + 8 (e / 2), column 8 j + 2 (l % 4) + e % 2. The tile's A(row, d) is at a_at + row a_row + d a_col
    of pointer a, its B(d, column) at b_at + d b_row + column b_col of pointer b, both shared, floats or bf16. Both are rounded to the
    precision; the entry is acc + A(row, 0) B(0, column) + ..., in the order of d, each sum rounded to float32 (on a GPU: in an order of its
-   own). */
+   own).
+
+   `group`: a collective of four warps each (threads is a multiple of 128). A group's tile has 64 m rows and 8 n columns, n is 8 or 16; register
+   reg + 4 (i n + j) + e of lane l of its warp w is the entry in row 64 i + 16 w + l / 4 + 8 (e / 2), column as above. Operands lie as core
+   matrices of 128 bytes, 8 rows (columns of B) x 16 bytes of the sum: T entries, 8 of bf16, 4 of tf32. Entry (row, d) of A lies at
+   a_at + row / 8 a_row + d / T a_col + row % 8 T + d % T, with `a_across` (bf16 only) at .. + row % 8 + d % 8 T; B's (d, column) likewise, with
+   b_col and b_row. Places and distances are multiples of 16 bytes; elements are those of the precision, rounded when they were stored. It
+   happens at some time before the LS_MMA_WAIT for it ends: until then its registers are for other such products only. */
 typedef enum LpPrecision {
     LP_TF32, /* 10 bits of fraction, to nearest, ties away from zero; depth is a multiple of 8 */
     LP_BFLOAT16, /* 7 bits, to nearest, ties to even; a multiple of 16 */
@@ -142,6 +151,7 @@ typedef enum LpPrecision {
 
 typedef struct LsMma {
     LpPrecision precision;
+    bool group, a_across, b_across;
     int32_t m, n, depth;
     int32_t a, b; /* pointer parameters */
     const Lx *a_at, *b_at;
@@ -164,7 +174,12 @@ typedef struct Ls {
     struct Ls *next;
 } Ls;
 
-typedef enum LpElem { LP_F32, LP_BF16 /* loads widen, stores round to nearest even */, LP_I32 /* a table, read by LX_ITAB */ } LpElem;
+typedef enum LpElem {
+    LP_F32,
+    LP_BF16, /* loads widen, stores round to nearest even */
+    LP_I32,  /* a table, read by LX_ITAB */
+    LP_F19,  /* a float with the 19 bits that tf32 has; stores round as LP_TF32 says. Shared memory only */
+} LpElem;
 static inline int lp_elem_bytes(LpElem e) { return e == LP_BF16 ? 2 : 4; }
 
 typedef struct LpParam { /* pointer parameter of a kernel. Indices count elements */
@@ -279,6 +294,7 @@ Ls *ls_store_aligned(Arena *a, int32_t ptr, const Lx *index, const Lx *value);
 Ls *ls_threads(Arena *a, const Ls *body);
 Ls *ls_sync(Arena *a);
 Ls *ls_mma(Arena *a, int32_t reg, LsMma mma);
+Ls *ls_mma_wait(Arena *a, int under_way);
 Ls *ls_warp(Arena *a, LxKind op, int32_t reg);
 Ls *ls_copy(Arena *a, int32_t ptr, const Lx *index, const Lx *load);
 Ls *ls_group(Arena *a);

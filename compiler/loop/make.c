@@ -357,6 +357,12 @@ Ls *ls_copy(Arena *a, int32_t ptr, const Lx *index, const Lx *load) {
     return s;
 }
 
+Ls *ls_mma_wait(Arena *a, int under_way) {
+    Ls *s = ls_new(a, LS_MMA_WAIT);
+    s->cond = lx_int(a, under_way);
+    return s;
+}
+
 Ls *ls_group(Arena *a) { return ls_new(a, LS_GROUP); }
 
 Ls *ls_wait(Arena *a, int under_way) {

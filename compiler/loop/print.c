@@ -172,17 +172,17 @@ static void print_args(Printer *p, const Lx *const *x, size_t n) {
     }
 }
 
-static void print_operand(Printer *p, int32_t ptr, const Lx *at, int64_t row, int64_t col) {
+static void print_operand(Printer *p, int32_t ptr, const Lx *at, int64_t row, int64_t col, bool across) {
     fprintf(p->out, " p%d[", (int)ptr);
     print_x(p, at);
-    fprintf(p->out, ", %" PRId64 ", %" PRId64 "]", row, col);
+    fprintf(p->out, ", %" PRId64 ", %" PRId64 "]%s", row, col, across ? " across" : "");
 }
 
 static void print_mma(Printer *p, const Ls *s) {
     const LsMma *m = s->mma;
-    fprintf(p->out, "mma %s r%d %d %d %d", m->precision == LP_TF32 ? "tf32" : "bf16", (int)s->reg, (int)m->m, (int)m->n, (int)m->depth);
-    print_operand(p, m->a, m->a_at, m->a_row, m->a_col);
-    print_operand(p, m->b, m->b_at, m->b_row, m->b_col);
+    fprintf(p->out, "mma %s%s r%d %d %d %d", m->group ? "group " : "", m->precision == LP_TF32 ? "tf32" : "bf16", (int)s->reg, (int)m->m, (int)m->n, (int)m->depth);
+    print_operand(p, m->a, m->a_at, m->a_row, m->a_col, m->a_across);
+    print_operand(p, m->b, m->b_at, m->b_row, m->b_col, m->b_across);
 }
 
 static void print_body(Printer *p, const Ls *s, const LpModule *m);
@@ -286,6 +286,7 @@ static void print_one(Printer *p, const Ls *s, const LpModule *m) {
         fputs(")", out);
         break;
     case LS_MMA: print_mma(p, s); break;
+    case LS_MMA_WAIT: fprintf(out, "mma wait %" PRId64, s->cond->i); break;
     case LS_KINDS: BUG("statement of kind %d", (int)s->kind);
     }
 }
@@ -332,7 +333,8 @@ static void print_kernel(Printer *p, const LpModule *m, size_t number) {
         const LpParam *q = &k->ptr[i];
         fprintf(out, "  ptr p%d ", (int)i);
         print_text(out, q->name);
-        if (q->elem != LP_F32) fputs(q->elem == LP_BF16 ? " bf16" : " int", out);
+        static const char *const elems[] = {[LP_F32] = "", [LP_BF16] = " bf16", [LP_I32] = " int", [LP_F19] = " tf32"};
+        fputs(elems[q->elem], out);
         if (q->writes) fputs(" writes", out);
         if (q->thread || q->shared) fprintf(out, " %s %" PRId64, q->thread ? "thread" : "shared", q->bytes);
         if (q->extent) {

@@ -357,12 +357,16 @@ static const Lx *operand(Reader *r, int32_t *ptr, int64_t *row, int64_t *col) {
 }
 
 static Ls *mma(Reader *r) {
-    LsMma m = {.precision = take(r, "tf32") ? LP_TF32 : LP_BFLOAT16};
+    if (take(r, "wait")) return ls_mma_wait(r->a, small(r, 1000));
+    bool group = take(r, "group");
+    LsMma m = {.group = group, .precision = take(r, "tf32") ? LP_TF32 : LP_BFLOAT16};
     if (m.precision == LP_BFLOAT16) need(r, "bf16");
     int32_t reg = reg_number(r);
     m.m = small(r, 1000), m.n = small(r, 1000), m.depth = small(r, 100000);
     m.a_at = operand(r, &m.a, &m.a_row, &m.a_col);
+    m.a_across = take(r, "across");
     m.b_at = operand(r, &m.b, &m.b_row, &m.b_col);
+    m.b_across = take(r, "across");
     return ls_mma(r->a, reg, m);
 }
 
@@ -461,6 +465,7 @@ static LpParam param(Reader *r, int32_t number) {
     for (;;) {
         if (take(r, "int")) p.elem = LP_I32;
         else if (take(r, "bf16")) p.elem = LP_BF16;
+        else if (take(r, "tf32")) p.elem = LP_F19;
         else if (take(r, "shared")) p.shared = true, p.bytes = whole(r);
         else if (take(r, "writes")) p.writes = true;
         else if (take(r, "thread")) p.thread = true, p.bytes = whole(r);

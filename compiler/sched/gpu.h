@@ -17,6 +17,8 @@ typedef struct Side {
     bool inside;       /* no tap leaves the map */
     int vec;           /* entries that are copied together */
     int64_t tile, pitch, stage_size;
+    int64_t across, along; /* groups: from one core matrix to the next; along: along r */
+    bool flips;            /* groups: neighbours in memory differ in i, in shared memory in r */
 } Side;
 
 typedef struct Place { /* a position, cut into its parts */
@@ -38,8 +40,9 @@ typedef struct Gemm {
     int64_t parts;             /* that the sum is cut into; the results lie one after another */
     int64_t planes, plane;     /* as many products side by side, A of each `plane` further on */
     int64_t tm, tn, chunk, threads; /* of the tile; of r at a time */
-    int64_t m_each, n_each;         /* of the tile, what a thread has; of matrix units, a warp */
+    int64_t m_each, n_each;         /* of the tile, what a thread has; of matrix units, a warp or a group of them */
     SchedPrecision precision;
+    bool group;                /* four warps multiply together: LsMma's group */
     int stages;
     int acc, areg, breg;
     const Lx *z;               /* the part or plane of this block */

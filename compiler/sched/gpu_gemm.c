@@ -143,6 +143,8 @@ static bool stays_inside(const Gemm *g, const Side *s) {
 }
 
 /* ---- how it is copied ---- */
+static int64_t core_along(const Gemm *g) { return g->precision == SCHED_BF16 ? 8 : 4; } /* entries of r in the 16 bytes of a core matrix */
+
 static void set_side(Gemm *g, Side *s, int64_t tile) {
     const View *v = &s->v;
     s->tile = tile;
@@ -160,6 +162,14 @@ static void set_side(Gemm *g, Side *s, int64_t tile) {
         s->inside = stays_inside(g, s);
     }
     s->vec = near == 1 && run % 4 == 0 && all4 ? 4 : 1;
+    if (g->group) {
+        int64_t each = core_along(g), core = 8 * each; /* padding: threads that store neighbours use different banks */
+        s->flips = g->precision == SCHED_TF32 && !s->r_near;
+        s->across = s->r_near ? core : g->chunk * 8 + each;
+        s->along = s->r_near ? tile * each + 2 * each : core;
+        s->stage_size = s->r_near ? g->chunk / each * s->along : tile / 8 * s->across;
+        return;
+    }
     /* matrix units read 8 rows of 4 words at a time: no two in one bank */
     int pad = g->precision == SCHED_BF16 || (g->precision == SCHED_TF32 && !s->r_near) ? 8 : 4;
     s->pitch = (s->r_near ? g->chunk : tile) + pad;
@@ -168,36 +178,60 @@ static void set_side(Gemm *g, Side *s, int64_t tile) {
 
 static const Lx *shared_at(Gemm *g, const Side *s, const Lx *slot, const Lx *i, const Lx *r) {
     Arena *a = g->a;
+    if (g->group) {
+        int64_t each = core_along(g);
+        const Lx *core = ADD(MUL(DIV(i, INT(8)), INT(s->across)), MUL(DIV(r, INT(each)), INT(s->along))), *i8 = MOD(i, INT(8)), *r8 = MOD(r, INT(each));
+        const Lx *inside = s->r_near || s->flips ? ADD(MUL(i8, INT(each)), r8) : ADD(MUL(r8, INT(8)), i8);
+        return ADD(MUL(slot, INT(s->stage_size)), ADD(core, inside));
+    }
     const Lx *in = s->r_near ? ADD(MUL(i, INT(s->pitch)), r) : ADD(MUL(r, INT(s->pitch)), i);
     return ADD(MUL(slot, INT(s->stage_size)), in);
 }
 
 /* In a region: a chunk of one side, from `first` and r0 on, into its slot; or, where shared memory has other elements, into registers (`load`)
-   and from there (`store`). */
+   and from there (`store`). A side that flips has four neighbours in r in registers side by side. */
 typedef enum Way { COPY, LOAD, STORE } Way;
+
+static int64_t copied_together(const Side *s) { return s->flips ? 4 * s->vec : s->vec; }
+
+static void store_staged(Gemm *g, const Side *s, int64_t j, const Lx *i, const Lx *r, const Lx *slot) {
+    Kb *k = g->k;
+    Arena *a = g->a;
+    if (!s->flips) {
+        kb_store_aligned(k, s->shared, shared_at(g, s, slot, i, r), lx_reg(a, s->stage + (int)j, NULL, s->vec));
+        return;
+    }
+    for (int l = 0; l < s->vec; l++) {
+        const Lx *part[4];
+        for (int q = 0; q < 4; q++) {
+            part[q] = lx_reg(a, s->stage + 4 * (int)j + q, NULL, s->vec);
+            if (s->vec > 1) part[q] = lx_lane(a, part[q], l);
+        }
+        kb_store_aligned(k, s->shared, shared_at(g, s, slot, ADD(i, INT(l)), r), lx_pack(a, part, 4));
+    }
+}
+
 static void copy_chunk(Gemm *g, Side *s, const Lx *first, const Lx *r0, const Lx *slot, Way way) {
     Kb *k = g->k;
     Arena *a = g->a;
-    int64_t wide = (s->r_near ? g->chunk : s->tile) / s->vec, all = s->tile * g->chunk / s->vec;
+    int64_t turns = s->flips ? 4 : 1, wide = (s->r_near ? g->chunk : s->tile) / s->vec, all = s->tile * g->chunk / copied_together(s);
     for (int64_t j = 0; j < ceil_div(all, g->threads); j++) {
         const Lx *e = kb_let(k, ADD(lx_thread(a), INT(j * g->threads)));
         bool rest = (j + 1) * g->threads > all;
         if (rest) kb_if(k, ILT(e, INT(all)));
-        const Lx *quick = MUL(MOD(e, INT(wide)), INT(s->vec)), *slow = DIV(e, INT(wide));
+        const Lx *quick = MUL(MOD(e, INT(wide)), INT(s->vec)), *slow = MUL(DIV(e, INT(wide)), INT(turns));
         const Lx *i = s->r_near ? slow : quick, *r = s->r_near ? quick : slow, *exists;
-        if (way == STORE) {
-            kb_store_aligned(k, s->shared, shared_at(g, s, slot, i, r), lx_reg(a, s->stage + (int)j, NULL, s->vec));
-            if (rest) kb_end(k);
-            continue;
-        }
-        const Lx *from = at(g, s, first, i, r0, r, &exists);
-        const Lx *count = exists ? MUL(exists, INT(s->vec)) : NULL;
-        const Lx *v = s->vec > 1 && !count ? lx_load_aligned(a, s->ptr, from, s->vec) : lx_load(a, s->ptr, from, s->vec, count);
-        if (way == LOAD)
-            kb_set(k, s->stage + (int)j, NULL, v);
-        else {
-            Ls *c = code_add(a, &k->code, LS_COPY);
-            c->ptr = s->shared, c->index = shared_at(g, s, slot, i, r), c->value = v;
+        if (way == STORE) store_staged(g, s, j, i, r, slot);
+        for (int64_t q = 0; q < turns && way != STORE; q++) {
+            const Lx *from = at(g, s, first, i, r0, ADD(r, INT(q)), &exists);
+            const Lx *count = exists ? MUL(exists, INT(s->vec)) : NULL;
+            const Lx *v = s->vec > 1 && !count ? lx_load_aligned(a, s->ptr, from, s->vec) : lx_load(a, s->ptr, from, s->vec, count);
+            if (way == LOAD)
+                kb_set(k, s->stage + (int)(j * turns + q), NULL, v);
+            else {
+                Ls *c = code_add(a, &k->code, LS_COPY);
+                c->ptr = s->shared, c->index = shared_at(g, s, slot, i, r), c->value = v;
+            }
         }
         if (rest) kb_end(k);
     }
@@ -274,17 +308,25 @@ static void add_chunk(Gemm *g, const Lx *slot) {
 }
 
 /* ---- matrix units: rows are columns of the result, so that neighbours in a thread are neighbouring rows of it ---- */
+static int64_t together(const Gemm *g) { return g->group ? 128 : 32; } /* threads that have a tile */
+
 static void multiply_chunk(Gemm *g, const Lx *slot) {
     Arena *a = g->a;
     const Side *rows = &g->side[1], *cols = &g->side[0];
-    const Lx *warp = DIV(lx_thread(a), INT(32)), *across = INT(g->tm / g->m_each);
+    const Lx *warp = g->threads == together(g) ? INT(0) : DIV(lx_thread(a), INT(together(g))), *across = INT(g->tm / g->m_each);
     const Lx *zero = INT(0), *n0 = MUL(DIV(warp, across), INT(g->n_each)), *m0 = MUL(MOD(warp, across), INT(g->m_each));
     LsMma *x = ARENA_NEW(a, LsMma);
     *x = (LsMma){.precision = g->precision == SCHED_TF32 ? LP_TF32 : LP_BFLOAT16, .m = (int32_t)(g->n_each / 16), .n = (int32_t)(g->m_each / 8), .depth = (int32_t)g->chunk};
     x->a = rows->shared, x->b = cols->shared;
     x->a_at = shared_at(g, rows, slot, n0, zero), x->b_at = shared_at(g, cols, slot, m0, zero);
-    x->a_row = rows->r_near ? rows->pitch : 1, x->a_col = rows->r_near ? 1 : rows->pitch;
-    x->b_row = cols->r_near ? 1 : cols->pitch, x->b_col = cols->r_near ? cols->pitch : 1;
+    if (g->group) {
+        x->group = true, x->m = (int32_t)(g->n_each / 64);
+        x->a_row = rows->across, x->a_col = rows->along, x->a_across = !rows->r_near && !rows->flips;
+        x->b_col = cols->across, x->b_row = cols->along, x->b_across = !cols->r_near && !cols->flips;
+    } else {
+        x->a_row = rows->r_near ? rows->pitch : 1, x->a_col = rows->r_near ? 1 : rows->pitch;
+        x->b_row = cols->r_near ? 1 : cols->pitch, x->b_col = cols->r_near ? cols->pitch : 1;
+    }
     Ls *s = code_add(a, &g->k->code, LS_MMA);
     s->reg = g->acc, s->mma = x;
 }
@@ -296,21 +338,22 @@ typedef struct Mine {
 
 static Mine mine(const Gemm *g) {
     if (g->precision == SCHED_FLOAT32) return (Mine){(int)g->n_each, (int)g->m_each, lanes_of(&g->side[0], g->m_each)};
-    return (Mine){(int)g->n_each / 8, (int)g->m_each / 4, 2};
+    return (Mine){(int)g->n_each / (g->group ? 32 : 8), (int)g->m_each / 4, 2};
 }
 
 static const Lx *mine_n(Gemm *g, int j) {
     Arena *a = g->a;
     if (g->precision == SCHED_FLOAT32) return in_tile(g, &g->side[1], thread_n(g), g->tn / g->n_each, g->n_each, j);
-    const Lx *t = lx_thread(a), *warp = DIV(t, INT(32)), *lane = MOD(t, INT(32));
-    return ADD(ADD(MUL(DIV(warp, INT(g->tm / g->m_each)), INT(g->n_each)), DIV(lane, INT(4))), INT(j / 2 * 16 + j % 2 * 8));
+    const Lx *t = lx_thread(a), *tile = DIV(t, INT(together(g))), *row = DIV(MOD(t, INT(32)), INT(4));
+    if (g->group) row = ADD(MUL(MOD(DIV(t, INT(32)), INT(4)), INT(16)), row);
+    return ADD(ADD(MUL(DIV(tile, INT(g->tm / g->m_each)), INT(g->n_each)), row), INT(j / 2 * (g->group ? 64 : 16) + j % 2 * 8));
 }
 
 static const Lx *mine_m(Gemm *g, int i) {
     Arena *a = g->a;
     if (g->precision == SCHED_FLOAT32) return in_tile(g, &g->side[0], thread_m(g), g->tm / g->m_each, g->m_each, i);
-    const Lx *t = lx_thread(a), *warp = DIV(t, INT(32)), *lane = MOD(t, INT(32));
-    return ADD(ADD(MUL(MOD(warp, INT(g->tm / g->m_each)), INT(g->m_each)), MUL(MOD(lane, INT(4)), INT(2))), INT(i / 2 * 8 + i % 2));
+    const Lx *t = lx_thread(a), *tile = DIV(t, INT(together(g))), *lane = MOD(t, INT(32));
+    return ADD(ADD(MUL(MOD(tile, INT(g->tm / g->m_each)), INT(g->m_each)), MUL(MOD(lane, INT(4)), INT(2))), INT(i / 2 * 8 + i % 2));
 }
 
 static int mine_reg(const Gemm *g, int j, int i) {
@@ -352,16 +395,21 @@ static void choose_tile(Gemm *g) {
     } Tile;
     static const Tile by_thread[] = {{33, 64, 128, 8, 8}, {33, 64, 64, 8, 4}, {33, 64, 32, 4, 4}, {17, 32, 128, 4, 8}, {17, 32, 32, 4, 2}, {9, 16, 128, 4, 4},
                                      {9, 16, 32, 4, 2},   {5, 8, 128, 4, 2},  {5, 8, 32, 4, 1},   {0, 4, 128, 4, 1},   {0, 4, 32, 4, 1}};
-    static const Tile by_warp[] = {{33, 64, 128, 32, 64}, {33, 64, 64, 32, 32}, {33, 64, 32, 32, 16}, {17, 32, 128, 32, 32}, {17, 32, 32, 16, 16},
+    static const Tile by_warp[] = {{65, 128, 128, 128, 64}, {33, 64, 128, 64, 128}, {33, 64, 64, 64, 64}, {33, 64, 32, 32, 16}, {17, 32, 128, 32, 32}, {17, 32, 32, 16, 16},
                                    {9, 16, 128, 16, 32},  {9, 16, 32, 16, 16},  {0, 8, 128, 8, 32},   {0, 8, 32, 8, 16}};
     bool units = g->precision != SCHED_FLOAT32;
     const Tile *tiles = units ? by_warp : by_thread;
     size_t i = 0, last = (units ? sizeof by_warp : sizeof by_thread) / sizeof(Tile) - 1;
     int64_t columns = g->side[1].r_is_position ? g->entries : g->OH * g->OW * (g->batched ? 64 : 1);
     while (i < last && tiles[i].least_m > g->M) i++;
-    while (i < last && tiles[i + 1].tm == tiles[i].tm && ceil_div(columns, tiles[i].tn) * ceil_div(g->M, tiles[i].tm) * g->parts * g->planes < TILES_WANTED) i++;
-    g->tm = tiles[i].tm, g->tn = tiles[i].tn, g->m_each = tiles[i].m_each, g->n_each = tiles[i].n_each;
-    g->threads = g->tm / g->m_each * (g->tn / g->n_each) * (units ? 32 : 1);
+    if (tiles[i].tm > 64 && ceil_div(g->M, 64) % 2) i++; /* half of the last one would be empty */
+    for (; i < last && (tiles[i + 1].tm == tiles[i].tm || tiles[i].tm > 64); i++) {
+        bool last_group = units && tiles[i].tn == 64 && tiles[i].tm == 64; /* half as many of those will do */
+        int64_t blocks = ceil_div(columns, tiles[i].tn) * ceil_div(g->M, tiles[i].tm) * g->parts * g->planes;
+        if (blocks >= (last_group ? TILES_WANTED / 2 : TILES_WANTED)) break;
+    }
+    g->tm = tiles[i].tm, g->tn = tiles[i].tn, g->m_each = tiles[i].m_each, g->n_each = tiles[i].n_each, g->group = units && g->tm >= 64 && g->tn >= 64;
+    g->threads = g->tm / g->m_each * (g->tn / g->n_each) * (units ? together(g) : 1);
 }
 
 int64_t gemm_parts(int64_t rows, int64_t columns, int64_t summed) {
@@ -411,20 +459,27 @@ static void loop_of_copies(Gemm *g, const Lx *const first[2], const Lx *lo, cons
     code_add(a, &k->code, LS_WAIT)->cond = INT(0);
 }
 
-/* The same through registers, where numbers change on the way: the next chunk is loaded while one is used. */
+/* The same through registers, where numbers change on the way: the next chunk is loaded while one is used. Groups of warps have two products under
+   way: with three slots, the one that is written was read by the last but two, and all threads know that it is done. */
 static void loop_of_registers(Gemm *g, const Lx *const first[2], const Lx *lo, const Lx *hi) {
     Kb *k = g->k;
     Arena *a = g->a;
     for (int i = 0; i < 2; i++) {
         Side *s = &g->side[i];
-        s->stage = kb_reg(k, s->vec, (int)ceil_div(s->tile * g->chunk / s->vec, g->threads));
+        s->stage = kb_reg(k, s->vec, (int)ceil_div(s->tile * g->chunk / copied_together(s), g->threads) * (s->flips ? 4 : 1));
     }
     fetch(g, first, lo, hi, INT(0), LOAD);
-    const Lx *c = kb_for(k, lo, hi, 1), *slot = MOD(SUB(c, lo), INT(2));
+    if (g->group) kb_if(k, ILT(lo, hi)); /* so that the last wait is on no path around the loop, which would set the sums while products are under way */
+    const Lx *c = kb_for(k, lo, hi, 1), *slot = MOD(SUB(c, lo), INT(g->stages));
     fetch(g, first, c, NULL, slot, STORE);
     kb_sync(k);
+    if (g->group) use_chunk(g, slot);
     fetch(g, first, ADD(c, INT(1)), hi, slot, LOAD);
-    use_chunk(g, slot);
+    if (!g->group) use_chunk(g, slot);
+    if (g->group) code_add(a, &k->code, LS_MMA_WAIT)->cond = INT(1);
+    kb_end(k);
+    if (!g->group) return;
+    code_add(a, &k->code, LS_MMA_WAIT)->cond = INT(0);
     kb_end(k);
 }
 
@@ -436,7 +491,8 @@ void gemm_run(Gemm *g) {
     bool shorter = g->precision == SCHED_BF16;
     choose_tile(g);
     k->threads = (int32_t)g->threads;
-    g->stages = shorter ? 2 : STAGES;
+    bool staged = shorter || g->group; /* rounded on the way */
+    g->stages = staged && !g->group ? 2 : STAGES;
     g->chunk = shorter ? 32 : 16;
     bool sum_positions = g->side[1].r_is_position;
     for (int i = 0; i < 2; i++) {
@@ -445,7 +501,10 @@ void gemm_run(Gemm *g) {
         s->ptr = kb_ptr(k, &s->v, false);
         if (s->taps && s->taps[0].n * s->taps[1].n > 1) tap_table(g, s);
     }
-    for (int i = 0; i < 2; i++) g->side[i].shared = kb_shared(k, shorter ? LP_BF16 : LP_F32, g->stages * g->side[i].stage_size);
+    for (int i = 0; i < 2; i++) g->side[i].shared = kb_shared(k, shorter ? LP_BF16 : g->group ? LP_F19 : LP_F32, g->stages * g->side[i].stage_size);
+    if (g->precision != SCHED_FLOAT32)
+        k->detail = arena_printf(a, "%s: tiles of %d x %d, chunks of %d in %s, by %s", g->what, (int)g->tm, (int)g->tn, (int)g->chunk, shorter ? "bf16" : "tf32",
+                                 g->group ? "groups of four warps" : "warps");
     g->acc = kb_reg(k, 1, (int)(g->tm * g->tn / g->threads));
     if (g->precision == SCHED_FLOAT32) g->areg = side_regs(g, &g->side[0], g->m_each), g->breg = side_regs(g, &g->side[1], g->n_each);
 
@@ -465,7 +524,7 @@ void gemm_run(Gemm *g) {
         hi = kb_let(k, DIV(MUL(ADD(g->z, INT(1)), chunks), INT(g->parts)));
     } else
         hi = kb_let(k, hi);
-    if (shorter)
+    if (staged)
         loop_of_registers(g, (const Lx *const[]){m0, n0}, lo, hi);
     else
         loop_of_copies(g, (const Lx *const[]){m0, n0}, lo, hi);

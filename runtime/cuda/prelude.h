@@ -18,6 +18,13 @@ typedef unsigned short csc_bf16;
 #ifndef CSC_HOST
 #pragma nv_diag_suppress 177, 550 /* functions that this kernel does not use, variables that nothing reads */
 #define CSC_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
+#if defined __CUDA_ARCH_FEAT_SM90_ALL && !defined CSC_NO_WGMMA
+#define CSC_WGMMA
+/* as many registers as let two or three blocks share a processor: while one waits for memory another multiplies */
+#define CSC_KERNEL_OF_GROUPS(threads) extern "C" __global__ void __launch_bounds__(threads, (threads) > 128 ? 2 : 3)
+#else
+#define CSC_KERNEL_OF_GROUPS(threads) CSC_KERNEL(threads)
+#endif
 #define CSC_HEAD
 #define CSC_BLOCK ((int)blockIdx.x)
 #define CSC_T ((int)threadIdx.x)
@@ -31,7 +38,9 @@ typedef unsigned short csc_bf16;
 #define CSC_OWN(p) p
 #define CSC_THREADS(threads)
 #define CSC_WARPS(threads)
+#define CSC_GROUPS(threads)
 #define CSC_WARP_T ((int)threadIdx.x & ~31)
+#define CSC_GROUP_T ((int)threadIdx.x & ~127)
 #define CSC_SYNC() __syncthreads()
 #define CSC_UNROLL _Pragma("unroll")
 #define CSC_ROLLED _Pragma("unroll 1")
@@ -50,6 +59,7 @@ typedef unsigned short csc_bf16;
 #define csc_pow(x, y) powf(x, y)
 #else
 #define CSC_KERNEL(threads) static void
+#define CSC_KERNEL_OF_GROUPS(threads) CSC_KERNEL(threads)
 #define CSC_HEAD const i64 csc_block,
 #define CSC_BLOCK ((int)csc_block)
 #define CSC_T csc_t
@@ -63,7 +73,9 @@ typedef unsigned short csc_bf16;
 #define CSC_OWN(p) p[csc_t]
 #define CSC_THREADS(threads) for (int csc_t = 0; csc_t < (threads); csc_t++)
 #define CSC_WARPS(threads) for (int csc_t = 0; csc_t < (threads); csc_t += 32)
+#define CSC_GROUPS(threads) for (int csc_t = 0; csc_t < (threads); csc_t += 128)
 #define CSC_WARP_T csc_t
+#define CSC_GROUP_T csc_t
 #define CSC_SYNC() ((void)0)
 #define CSC_UNROLL
 #define CSC_ROLLED
@@ -124,6 +136,7 @@ CSC_FN unsigned csc_tf32(float f) {
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(u) : "f"(f));
     return u;
 }
+CSC_FN float csc_cut(float f) { return __uint_as_float(csc_tf32(f)); }
 CSC_FN unsigned csc_pair(float low, float high) {
     unsigned u;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
@@ -138,6 +151,7 @@ CSC_FN float csc_tf32(float f) {
     unsigned u = (unsigned)csc_bits(f);
     return f != f || (u & 0x7f800000) == 0x7f800000 ? f : csc_float((int)((u + 0x1000) & ~0x1fffu));
 }
+#define csc_cut(f) csc_tf32(f)
 #endif
 
 /* ---- exp, log, tanh: the sequences of poly.h ---- */
@@ -237,6 +251,8 @@ CSC_FN csc_f4 csc_load4_bf16(const csc_bf16 *p) {
     csc_f4 v = {csc_float((int)(u.x << 16)), csc_float((int)(u.x & 0xffff0000u)), csc_float((int)(u.y << 16)), csc_float((int)(u.y & 0xffff0000u))};
     return v;
 }
+CSC_FN void csc_store2_tf32(float *p, float x, float y) { csc_store2(p, csc_cut(x), csc_cut(y)); }
+CSC_FN void csc_store4_tf32(float *p, float x, float y, float z, float w) { csc_store4(p, csc_cut(x), csc_cut(y), csc_cut(z), csc_cut(w)); }
 CSC_FN void csc_store2_bf16(csc_bf16 *p, float x, float y) { *(csc_u1 *)p = csc_pair(x, y); }
 CSC_FN void csc_store4_bf16(csc_bf16 *p, float x, float y, float z, float w) {
     csc_u2 v = {csc_pair(x, y), csc_pair(z, w)};
@@ -325,28 +341,35 @@ CSC_FN unsigned csc_two_bf16_2(const csc_bf16 *p, int step) { return *(const uns
 CSC_BF16_TILES(float, f32)
 CSC_BF16_TILES(csc_bf16, bf16)
 CSC_BF16_TILES(csc_bf16, bf16_2) /* neighbours along the sum, at multiples of 4 bytes */
+#define CSC_LDMATRIX_4(how, t, at)                                                                                                           \
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4." how "shared.b16 {%0,%1,%2,%3}, [%4];"                                                      \
+                 : "=r"(t.x[0]), "=r"(t.x[1]), "=r"(t.x[2]), "=r"(t.x[3])                                                                    \
+                 : "r"(at)                                                                                                                   \
+                 : "memory")
+#define CSC_LDMATRIX_2(how, t, at)                                                                                                           \
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2." how "shared.b16 {%0,%1}, [%2];" : "=r"(t.x[0]), "=r"(t.x[1]) : "r"(at) : "memory")
 CSC_FN csc_a_tile csc_a_bf16_8(const csc_bf16 *p, int r, int c) { /* .. of 16 bytes */
     csc_a_tile a;
     unsigned at = csc_shared_address(p + (CSC_LANE % 16) * r + (CSC_LANE / 16) * 8);
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(a.x[0]), "=r"(a.x[1]), "=r"(a.x[2]), "=r"(a.x[3]) : "r"(at) : "memory");
+    CSC_LDMATRIX_4("", a, at);
     return a;
 }
 CSC_FN csc_b_tile csc_b_bf16_8(const csc_bf16 *p, int r, int c) {
     csc_b_tile b;
     unsigned at = csc_shared_address(p + (CSC_LANE % 8) * c + (CSC_LANE / 8 % 2) * 8);
-    asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];" : "=r"(b.x[0]), "=r"(b.x[1]) : "r"(at) : "memory");
+    CSC_LDMATRIX_2("", b, at);
     return b;
 }
 CSC_FN csc_a_tile csc_a_bf16_t(const csc_bf16 *p, int r, int c) { /* the same, neighbours across the sum: r is 1 */
     csc_a_tile a;
     unsigned at = csc_shared_address(p + (CSC_LANE / 16 * 8 + CSC_LANE % 8) * c + (CSC_LANE / 8 % 2) * 8);
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(a.x[0]), "=r"(a.x[1]), "=r"(a.x[2]), "=r"(a.x[3]) : "r"(at) : "memory");
+    CSC_LDMATRIX_4("trans.", a, at);
     return a;
 }
 CSC_FN csc_b_tile csc_b_bf16_t(const csc_bf16 *p, int r, int c) { /* c is 1 */
     csc_b_tile b;
     unsigned at = csc_shared_address(p + (CSC_LANE % 16) * r);
-    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];" : "=r"(b.x[0]), "=r"(b.x[1]) : "r"(at) : "memory");
+    CSC_LDMATRIX_2("trans.", b, at);
     return b;
 }
 #define CSC_MMA_TF32(r0, r1, r2, r3, a, b)                                                                                                   \
@@ -388,4 +411,149 @@ CSC_HOST_TILES(csc_bf16, bf16_t, 16, csc_wide)
     }
 #define CSC_MMA_TF32(r0, r1, r2, r3, a, b) CSC_HOST_MMA(8, r0, r1, r2, r3, a, b)
 #define CSC_MMA_BF16(r0, r1, r2, r3, a, b) CSC_HOST_MMA(16, r0, r1, r2, r3, a, b)
+#endif
+
+/* ---- matrix units, four warps together: LsMma's `group`. Operands in shared memory lie as core matrices; where, say the 64 bits that wgmma takes
+   (csc_cores): address / 16; at bit 16 how far core matrices along the sum are apart / 16; at bit 32 the same across it; no swizzle. The registers
+   come as lists of 32 in parentheses. Without wgmma, or with CSC_NO_WGMMA, mma.sync adds to the same registers from the same memory. ---- */
+typedef unsigned long long csc_cores;
+#define CSC_CORES_OF(address, along, across)                                                                                                 \
+    ((csc_cores)((address) & 0x3ffff) >> 4 | (csc_cores)((along) >> 4) << 16 | (csc_cores)((across) >> 4) << 32)
+#ifndef CSC_HOST
+#define CSC_CORES(p, at, along, across) CSC_CORES_OF(csc_shared_address(p + at), along, across)
+#define CSC_ACC(r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, r13, r14, r15,                                                        \
+                r16, r17, r18, r19, r20, r21, r22, r23, r24, r25, r26, r27, r28, r29, r30, r31)                                              \
+    "+f"(r0), "+f"(r1), "+f"(r2), "+f"(r3), "+f"(r4), "+f"(r5), "+f"(r6), "+f"(r7),                                                          \
+    "+f"(r8), "+f"(r9), "+f"(r10), "+f"(r11), "+f"(r12), "+f"(r13), "+f"(r14), "+f"(r15),                                                    \
+    "+f"(r16), "+f"(r17), "+f"(r18), "+f"(r19), "+f"(r20), "+f"(r21), "+f"(r22), "+f"(r23),                                                  \
+    "+f"(r24), "+f"(r25), "+f"(r26), "+f"(r27), "+f"(r28), "+f"(r29), "+f"(r30), "+f"(r31)
+#define CSC_WGMMA_HOLD(...) asm volatile("" : CSC_ACC(__VA_ARGS__)::"memory"); /* nothing that reads them moves up beyond this */
+#endif
+#ifdef CSC_WGMMA
+#define CSC_WGMMA_BEGIN() asm volatile("wgmma.fence.sync.aligned;" ::: "memory")
+#define CSC_WGMMA_END() asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory")
+#define CSC_WGMMA_WAIT(n) asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(n) : "memory")
+/* what threads wrote is for matrix units to read, which look at memory another way */
+#define CSC_WGMMA_SYNC()                                                                                                                     \
+    do {                                                                                                                                     \
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");                                                                         \
+        __syncthreads();                                                                                                                     \
+    } while (0)
+#define CSC_32 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
+#define CSC_64                                                                                                                               \
+    CSC_32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+#define CSC_WGMMA_BF16_64(ta, tb, a, b, pa, pb, r)                                                                                           \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" CSC_32 "}, %32, %33, 1, 1, 1, " #ta ", " #tb ";"                   \
+                 : CSC_ACC r                                                                                                                 \
+                 : "l"(a), "l"(b)                                                                                                            \
+                 : "memory");
+#define CSC_WGMMA_BF16_128(ta, tb, a, b, pa, pb, r, s)                                                                                       \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" CSC_64 "}, %64, %65, 1, 1, 1, " #ta ", " #tb ";"                  \
+                 : CSC_ACC r, CSC_ACC s                                                                                                      \
+                 : "l"(a), "l"(b)                                                                                                            \
+                 : "memory");
+#define CSC_WGMMA_TF32_64(a, b, pa, pb, r)                                                                                                   \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n64k8.f32.tf32.tf32 {" CSC_32 "}, %32, %33, 1, 1, 1;"                                      \
+                 : CSC_ACC r                                                                                                                 \
+                 : "l"(a), "l"(b)                                                                                                            \
+                 : "memory");
+#define CSC_WGMMA_TF32_128(a, b, pa, pb, r, s)                                                                                               \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k8.f32.tf32.tf32 {" CSC_64 "}, %64, %65, 1, 1, 1;"                                     \
+                 : CSC_ACC r, CSC_ACC s                                                                                                      \
+                 : "l"(a), "l"(b)                                                                                                            \
+                 : "memory");
+#else
+#define CSC_WGMMA_BEGIN() ((void)0)
+#define CSC_WGMMA_END() ((void)0)
+#define CSC_WGMMA_WAIT(n) ((void)0)
+#define CSC_WGMMA_SYNC() CSC_SYNC()
+#ifndef CSC_HOST
+/* A core matrix is 8 rows of 16 bytes, as ldmatrix reads them; for tf32 too, whose fragments are its pairs of halves. */
+CSC_FN csc_a_tile csc_cores_a(csc_cores a, int across) { /* this warp's 16 rows */
+    csc_a_tile x;
+    const unsigned along = (unsigned)(a >> 16 & 0x3fff) << 4, rows = (unsigned)(a >> 32 & 0x3fff) << 4;
+    const unsigned row = (threadIdx.x / 32 % 4) * 2 + CSC_LANE / 8 % 2, at = ((unsigned)(a & 0x3fff) << 4) + row * rows + CSC_LANE / 16 * along + CSC_LANE % 8 * 16;
+    if (across) CSC_LDMATRIX_4("trans.", x, at);
+    else CSC_LDMATRIX_4("", x, at);
+    return x;
+}
+CSC_FN csc_b_tile csc_cores_b(csc_cores b, int across, int j) { /* columns 8 j .. */
+    csc_b_tile x;
+    const unsigned along = (unsigned)(b >> 16 & 0x3fff) << 4, columns = (unsigned)(b >> 32 & 0x3fff) << 4;
+    const unsigned at = ((unsigned)(b & 0x3fff) << 4) + j * columns + CSC_LANE / 8 % 2 * along + CSC_LANE % 8 * 16;
+    if (across) CSC_LDMATRIX_2("trans.", x, at);
+    else CSC_LDMATRIX_2("", x, at);
+    return x;
+}
+#define CSC_EIGHTH(kind, j, r0, r1, r2, r3)                                                                                                  \
+    { const csc_b_tile y = csc_cores_b(csc_b, csc_turned, csc_first + j); CSC_MMA_##kind(r0, r1, r2, r3, x, y) }
+#define CSC_EIGHTHS_BF16(r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, r13, r14, r15,                                               \
+                         r16, r17, r18, r19, r20, r21, r22, r23, r24, r25, r26, r27, r28, r29, r30, r31)                                     \
+    CSC_EIGHTH(BF16, 0, r0, r1, r2, r3) CSC_EIGHTH(BF16, 1, r4, r5, r6, r7)                                                                  \
+    CSC_EIGHTH(BF16, 2, r8, r9, r10, r11) CSC_EIGHTH(BF16, 3, r12, r13, r14, r15)                                                            \
+    CSC_EIGHTH(BF16, 4, r16, r17, r18, r19) CSC_EIGHTH(BF16, 5, r20, r21, r22, r23)                                                          \
+    CSC_EIGHTH(BF16, 6, r24, r25, r26, r27) CSC_EIGHTH(BF16, 7, r28, r29, r30, r31)
+#define CSC_EIGHTHS_TF32(r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, r13, r14, r15,                                               \
+                         r16, r17, r18, r19, r20, r21, r22, r23, r24, r25, r26, r27, r28, r29, r30, r31)                                     \
+    CSC_EIGHTH(TF32, 0, r0, r1, r2, r3) CSC_EIGHTH(TF32, 1, r4, r5, r6, r7)                                                                  \
+    CSC_EIGHTH(TF32, 2, r8, r9, r10, r11) CSC_EIGHTH(TF32, 3, r12, r13, r14, r15)                                                            \
+    CSC_EIGHTH(TF32, 4, r16, r17, r18, r19) CSC_EIGHTH(TF32, 5, r20, r21, r22, r23)                                                          \
+    CSC_EIGHTH(TF32, 6, r24, r25, r26, r27) CSC_EIGHTH(TF32, 7, r28, r29, r30, r31)
+#define CSC_BY_WARPS(ta, tb, a, b, first, do_it)                                                                                             \
+    {                                                                                                                                        \
+        const csc_a_tile x = csc_cores_a(a, ta);                                                                                             \
+        const csc_cores csc_b = b;                                                                                                           \
+        enum { csc_turned = tb, csc_first = first };                                                                                         \
+        do_it                                                                                                                                \
+    }
+#define CSC_WGMMA_BF16_64(ta, tb, a, b, pa, pb, r) CSC_BY_WARPS(ta, tb, a, b, 0, CSC_EIGHTHS_BF16 r)
+#define CSC_WGMMA_TF32_64(a, b, pa, pb, r) CSC_BY_WARPS(0, 0, a, b, 0, CSC_EIGHTHS_TF32 r)
+#define CSC_WGMMA_BF16_128(ta, tb, a, b, pa, pb, r, s)                                                                                       \
+    CSC_BY_WARPS(ta, tb, a, b, 0, CSC_EIGHTHS_BF16 r) CSC_BY_WARPS(ta, tb, a, b, 8, CSC_EIGHTHS_BF16 s)
+#define CSC_WGMMA_TF32_128(a, b, pa, pb, r, s) CSC_BY_WARPS(0, 0, a, b, 0, CSC_EIGHTHS_TF32 r) CSC_BY_WARPS(0, 0, a, b, 8, CSC_EIGHTHS_TF32 s)
+#else
+#define CSC_CORES(p, at, along, across) CSC_CORES_OF((unsigned)((at) * sizeof *p), along, across) /* p is 0 */
+#define CSC_WGMMA_HOLD(...)
+#define CSC_PLACES(r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, r13, r14, r15,                                                     \
+                   r16, r17, r18, r19, r20, r21, r22, r23, r24, r25, r26, r27, r28, r29, r30, r31)                                           \
+    &csc_r[csc_t].r0, &csc_r[csc_t].r1, &csc_r[csc_t].r2, &csc_r[csc_t].r3,                                                                  \
+    &csc_r[csc_t].r4, &csc_r[csc_t].r5, &csc_r[csc_t].r6, &csc_r[csc_t].r7,                                                                  \
+    &csc_r[csc_t].r8, &csc_r[csc_t].r9, &csc_r[csc_t].r10, &csc_r[csc_t].r11,                                                                \
+    &csc_r[csc_t].r12, &csc_r[csc_t].r13, &csc_r[csc_t].r14, &csc_r[csc_t].r15,                                                              \
+    &csc_r[csc_t].r16, &csc_r[csc_t].r17, &csc_r[csc_t].r18, &csc_r[csc_t].r19,                                                              \
+    &csc_r[csc_t].r20, &csc_r[csc_t].r21, &csc_r[csc_t].r22, &csc_r[csc_t].r23,                                                              \
+    &csc_r[csc_t].r24, &csc_r[csc_t].r25, &csc_r[csc_t].r26, &csc_r[csc_t].r27,                                                              \
+    &csc_r[csc_t].r28, &csc_r[csc_t].r29, &csc_r[csc_t].r30, &csc_r[csc_t].r31
+/* Entry (i, k) of what the bits describe: NaN where they are none that wgmma takes. Of tf32 it sees the upper 19 bits. */
+CSC_FN float csc_core(const void *p, csc_cores d, int tf32, int across, int i, int k) {
+    const unsigned long each = tf32 ? 4 : 8, size = 16 / each, I = (unsigned long)i, K = (unsigned long)k;
+    const unsigned long in = across ? K % each * 16 + I % 8 * size : I % 8 * 16 + K % each * size;
+    const unsigned long along = (d >> 16 & 0x3fff) << 4, apart = (d >> 32 & 0x3fff) << 4;
+    const unsigned char *at = (const unsigned char *)p + ((d & 0x3fff) << 4) + K / each * along + I / 8 * apart + in;
+    if (d & 0xffffc000c000c000ull || (tf32 && across)) return CSC_NAN;
+    unsigned u = 0;
+    __builtin_memcpy(&u, at, size);
+    return csc_float((int)(tf32 ? u & ~0x1fffu : u << 16));
+}
+CSC_FN void csc_wgmma(float *const *r, unsigned long step, int n, int tf32, int ta, int tb, csc_cores a, csc_cores b, const void *pa, const void *pb) {
+    const int depth = tf32 ? 8 : 16;
+    float x[64][16], y[128][16];
+    for (int i = 0; i < 64; i++)
+        for (int k = 0; k < depth; k++) x[i][k] = csc_core(pa, a, tf32, ta, i, k);
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < depth; k++) y[i][k] = csc_core(pb, b, tf32, tb, i, k);
+    for (int t = 0; t < 128; t++)
+        for (int q = 0; q < n / 2; q++) {
+            float *const e = (float *)((char *)r[q] + (unsigned long)t * step);
+            const int row = t / 32 * 16 + t % 32 / 4 + q / 2 % 2 * 8, column = q / 4 * 8 + t % 4 * 2 + q % 2;
+            for (int k = 0; k < depth; k++) *e = csc_fma(x[row][k], y[column][k], *e);
+        }
+}
+#define CSC_HOST_WGMMA(n, tf32, ta, tb, a, b, pa, pb, ...)                                                                                   \
+    { float *const csc_q[] = {__VA_ARGS__}; csc_wgmma(csc_q, sizeof *csc_r, n, tf32, ta, tb, a, b, pa, pb); }
+#define CSC_WGMMA_BF16_64(ta, tb, a, b, pa, pb, r) CSC_HOST_WGMMA(64, 0, ta, tb, a, b, pa, pb, CSC_PLACES r)
+#define CSC_WGMMA_BF16_128(ta, tb, a, b, pa, pb, r, s) CSC_HOST_WGMMA(128, 0, ta, tb, a, b, pa, pb, CSC_PLACES r, CSC_PLACES s)
+#define CSC_WGMMA_TF32_64(a, b, pa, pb, r) CSC_HOST_WGMMA(64, 1, 0, 0, a, b, pa, pb, CSC_PLACES r)
+#define CSC_WGMMA_TF32_128(a, b, pa, pb, r, s) CSC_HOST_WGMMA(128, 1, 0, 0, a, b, pa, pb, CSC_PLACES r, CSC_PLACES s)
+#endif
 #endif

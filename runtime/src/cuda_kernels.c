@@ -8,8 +8,13 @@
 #include <unistd.h>
 
 /* Each operation is rounded by itself, as the loop nests say: no contraction. */
-static const char *const options[] = {"--fmad=false", "--std=c++17", "-default-device"};
-enum { NOPTIONS = 3, MOST_THREADS = 64 };
+static const char *const options[] = {"--fmad=false", "--std=c++17", "-default-device", "-DCSC_NO_WGMMA"};
+enum { OPTIONS_MOST = 4, MOST_THREADS = 64 };
+
+static int option_count(void) { /* CSC_WGMMA=off: the matrix units of sm_90a as those before it */
+    const char *wgmma = getenv("CSC_WGMMA");
+    return OPTIONS_MOST - !(wgmma && !strcmp(wgmma, "off"));
+}
 
 static const csc_cache_kind kept = {"kernels", "", "csc kernel 1   \n", 4000, 1 << 28};
 
@@ -19,7 +24,7 @@ typedef struct Work {
     csc_kernel_text *source;
     const int *todo; /* indices of those that the cache does not have */
     const csc_cache_key *key;
-    int n;
+    int n, noptions;
     atomic_int next, done;
     atomic_bool failed;
     pthread_mutex_t lock; /* of the message */
@@ -56,12 +61,12 @@ static void compile(Work *w, int i) {
     char *text = rt_format("%s\n%.*s", csc_cuda_prelude, (int)s->len, s->text), *file = rt_format("%s.cu", s->name), arch[64];
     RtcProgram p = NULL;
     snprintf(arch, sizeof arch, "--gpu-architecture=%s", w->arch);
-    const char *argv[NOPTIONS + 1] = {arch};
-    memcpy(argv + 1, options, sizeof *argv * NOPTIONS);
+    const char *argv[OPTIONS_MOST + 1] = {arch};
+    memcpy(argv + 1, options, sizeof *argv * (size_t)w->noptions);
     CuResult e = text && file ? r->program_new(&p, text, file, 0, NULL, NULL) : 0;
     if (!text || !file) fail(w, s, "compiling", "no memory", NULL);
     else if (e != 0) fail(w, s, "nvrtcCreateProgram", r->error_text(e), NULL);
-    else if ((e = r->compile(p, NOPTIONS + 1, argv)) != 0) {
+    else if ((e = r->compile(p, w->noptions + 1, argv)) != 0) {
         size_t n = 0;
         char *log = r->log_size(p, &n) == 0 ? calloc(n + 1, 1) : NULL;
         if (log) r->log(p, log);
@@ -105,14 +110,15 @@ csc_status cuda_compile(csc_context *cx, const RtcApi *r, const char *arch, csc_
         free(todo);
         return rt_no_memory(cx, (size_t)n * sizeof *key);
     }
+    int noptions = option_count();
     csc_cache_key_mix(&base, CSC_VERSION, sizeof CSC_VERSION);
     csc_cache_key_mix(&base, arch, strlen(arch) + 1);
-    for (int i = 0; i < NOPTIONS; i++) csc_cache_key_mix(&base, options[i], strlen(options[i]) + 1);
+    for (int i = 0; i < noptions; i++) csc_cache_key_mix(&base, options[i], strlen(options[i]) + 1);
     csc_cache_key_mix(&base, (int[]){r->major, r->minor}, 2 * sizeof(int));
     csc_cache_key_mix(&base, r->build, strlen(r->build) + 1);
     csc_cache_key_mix(&base, r->path ? r->path : "", r->path ? strlen(r->path) : 0);
     csc_cache_key_mix(&base, csc_cuda_prelude, strlen(csc_cuda_prelude) + 1);
-    Work w = {.rtc = r, .arch = arch, .source = s, .todo = todo, .key = key, .lock = PTHREAD_MUTEX_INITIALIZER};
+    Work w = {.rtc = r, .arch = arch, .source = s, .todo = todo, .key = key, .noptions = noptions, .lock = PTHREAD_MUTEX_INITIALIZER};
     for (int i = 0; i < n; i++) {
         if (s[i].image) continue;
         key[i] = base;

@@ -1,8 +1,10 @@
-/* The examples on a device, entry by entry, against the evaluators: gpu_agree float32|tf32|bf16 [CASE...]. Prints a line of JSON for each. */
+/* The examples on a device, entry by entry, against the evaluators: gpu_agree float32|tf32|bf16 [CASE...]; products of groups of warps in all forms,
+   one by one: gpu_agree groups (their names), gpu_agree groups NAME. Prints a line of JSON for each. */
 #include "gpu_rig.h"
 #include "csc_cuda.h"
 #include "cuda/program.h"
 #include "cuda/text.h"
+#include "unit/block_samples.h"
 #include "unit/gpu_programs.h"
 #include "cuda_net.h"
 #include <time.h>
@@ -102,6 +104,37 @@ static void agrees(const char *name, const char *program, const char *args, cons
            (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec));
 }
 
+/* What is different from one device to the next is the order of sums; a wrong place of an operand makes other numbers. */
+static const GroupSample *sample;
+TEST(groups) {
+    const GroupSample *s = sample;
+    Cx *cx = cx_new();
+    Arena *a = cx->keep;
+    LpModule *m = loop_read(cx, a, cx_add_source(cx, "sample", s->text, strlen(s->text)));
+    CHECK(m);
+    OnDevice *d = open_device(a, m);
+    float *in[2], *out[2];
+    const char *why = "";
+    double far = 0, most = 0;
+    dice = 7;
+    for (int i = 0; i < 2; i++) {
+        in[i] = block(a, GROUP_FLOATS), out[i] = block(a, GROUP_FLOATS);
+        for (int k = 0; k < GROUP_FLOATS; k++) in[i][k] = (float)(uniform() * 2 - 1), out[i][k] = 0;
+    }
+    csc_call call = {.size = sizeof call, .batch = 1, .in = (const float *const *)in, .out = out, .workspace = block(a, 16)};
+    bool ok = loop_eval(a, m, 0, &call, &why);
+    call.out = out + 1;
+    if (ok && !(ok = net_call(d->net, &csc_program_model(d->program)->entries[0], &call) == CSC_OK)) why = csc_error(d->rt);
+    for (int k = 0; k < GROUP_FLOATS; k++) far = fmax(far, fabs((double)out[0][k] - out[1][k])), most = fmax(most, fabs((double)out[0][k]));
+    for (int k = 0; k < GROUP_FLOATS; k++) ok = ok && isfinite(out[1][k]);
+    if (ok && !(ok = far <= 1e-4 * most)) why = "other numbers";
+    printf("{\"kind\": \"groups\", \"name\": \"%s\", \"ok\": %s, \"text\": \"at most %.3g of %.3g %s\"}\n", s->name, ok ? "true" : "false", far, most, why);
+    fflush(stdout);
+    close_device(d);
+    cx_free(cx);
+    CHECK(ok);
+}
+
 #define PROGRAM(name, program, args, which, batch, tolerance) TEST(name) { agrees(#name, program, args, which, batch, tolerance); }
 GPU_PROGRAMS(PROGRAM)
 
@@ -113,6 +146,13 @@ int main(int argc, char **argv) {
         for (size_t i = 0; i < n; i++) puts(cases[i].name);
         return 0;
     }
+    if (argc > 1 && !strcmp(argv[1], "groups")) {
+        static const Case one[] = {T(groups)};
+        for (sample = group_samples; sample < group_samples + GROUP_SAMPLES; sample++)
+            if (argc == 2) puts(sample->name);
+            else if (!strcmp(sample->name, argv[2])) return run_tests(1, argv, one, 1);
+        return argc > 2;
+    }
     for (int p = 0; argc > 1 && p < 3; p++) {
         if (strcmp(argv[1], precisions[p])) continue;
         precision = (SchedPrecision)p;
@@ -120,6 +160,6 @@ int main(int argc, char **argv) {
         for (size_t i = 0; i < n; i++) /* one by its whole name */
             if (!strcmp(cases[i].name, argv[2])) return run_tests(1, argv, &cases[i], 1);
     }
-    fprintf(stderr, "usage: %s list | float32|tf32|bf16 [CASE]\n", argv[0]);
+    fprintf(stderr, "usage: %s list | groups [NAME] | float32|tf32|bf16 [CASE]\n", argv[0]);
     return 1;
 }

@@ -117,6 +117,57 @@ static const char block_mma_bf16_odd[] = BLOCK_MMA_OF("bf16", "16", " bf16", "25
                                                       "(v4 + 1), 39, 1", "(((thread / 32) * 608) + v4), 1, 38"); /* not aligned; aligned to two */
 static const char block_mma_bf16_wide[] = BLOCK_MMA("bf16", "16", "", "5120"); /* rounded where they are multiplied */
 
+/* Y = X W by one group of four warps: M x N tiles, 64 M rows of X, 8 N columns of W, two products of 32 under way at a time. Where entry v3, v4
+   (row or column, of the sum) of each side is put; how its core matrices lie, and where those of the second product begin. */
+#define BLOCK_GROUP_OF(WAIT, PRECISION, ELEM, BYTES, M, N, X_TO, X_HOW, X_MORE, W_TO, W_HOW, W_MORE)                                         \
+    "blocks 0 0 0\n"                                                                                                                         \
+    "kernel \"group\" ints 0 vars 6 threads 128\n"                                                                                           \
+    "  ptr p0 \"x\" extent 8192\n  ptr p1 \"w\" extent 8192\n  ptr p2 \"y\" writes extent 8192\n"                                            \
+    "  ptr p3 \"xs\" " ELEM " writes shared " BYTES "\n  ptr p4 \"ws\" " ELEM " writes shared " BYTES "\n"                                   \
+    "  regs 64 : 1\n"                                                                                                                        \
+    "{\n"                                                                                                                                    \
+    "  threads {\n"                                                                                                                          \
+    "    for v2 = thread .. (" M " * 4096) step 128 { v3 = (v2 / 64) v4 = (v2 % 64) store(p3, (" X_TO "), load:1(p0, v2)) }\n"               \
+    "    for v2 = thread .. (" N " * 512) step 128 { v3 = (v2 % (" N " * 8)) v4 = (v2 / (" N " * 8)) store(p4, (" W_TO "), load:1(p1, v2)) }\n" \
+    "  }\n"                                                                                                                                  \
+    "  sync\n"                                                                                                                               \
+    "  mma group " PRECISION " r0 " M " " N " 32 p3[0, " X_HOW " p4[0, " W_HOW "\n"                                                          \
+    "  mma group " PRECISION " r0 " M " " N " 32 p3[" X_MORE ", " X_HOW " p4[" W_MORE ", " W_HOW "\n"                                        \
+    "  " WAIT "\n"                                                                                                                           \
+    "  threads {\n"                                                                                                                          \
+    "    for v2 = 0 .. " M " unroll { for v3 = 0 .. " N " unroll { for v4 = 0 .. 4 unroll {\n"                                               \
+    "      store(p2, (((((v2 * 64) + ((thread / 32) * 16)) + (((thread % 32) / 4) + ((v4 / 2) * 8))) * (" N " * 8)) + ((v3 * 8) + (((thread % 4) * 2) + (v4 % 2)))),\n" \
+    "            r[0 + (((v2 * (" N " * 4)) + (v3 * 4)) + v4)]:1)\n"                                                                         \
+    "    } } }\n"                                                                                                                            \
+    "  }\n"                                                                                                                                  \
+    "}\n"                                                                                                                                    \
+    "entry \"eval\" kind 0 stage 0 nin 2 nout 1 vars 4 fixed 0 batch 0 lane 0 thread 0\n"                                                    \
+    "  in 8192\n  in 8192\n  out 8192\n"                                                                                                     \
+    "{ launch 0 (1; in.0[0], in.1[0], out.0[0]) }\n"
+#define BLOCK_GROUP(WAIT, ...) BLOCK_GROUP_OF(WAIT, __VA_ARGS__)
+#define GROUP_ALONG_4 "(((v3 / 8) * 32) + ((v4 / 4) * 520)) + (((v3 % 8) * 4) + (v4 % 4))"
+#define GROUP_ALONG_8 "(((v3 / 8) * 64) + ((v4 / 8) * 1040)) + (((v3 % 8) * 8) + (v4 % 8))"
+#define GROUP_ACROSS_8 "(((v3 / 8) * 520) + ((v4 / 8) * 64)) + ((v3 % 8) + ((v4 % 8) * 8))"
+#define GROUP_TF32(M, N) "tf32", "tf32", "33280", M, N, GROUP_ALONG_4, "32, 520]", "4160", GROUP_ALONG_4, "520, 32]", "4160"
+#define GROUP_BF16(M, N) "bf16", "bf16", "16640", M, N, GROUP_ALONG_8, "64, 1040]", "4160", GROUP_ALONG_8, "1040, 64]", "4160"
+#define GROUP_ACROSS(M, N) "bf16", "bf16", "16640", M, N, GROUP_ACROSS_8, "520, 64] across", "256", GROUP_ACROSS_8, "64, 520] across", "256"
+#define GROUP_MIXED(M, N) "bf16", "bf16", "16640", M, N, GROUP_ACROSS_8, "520, 64] across", "256", GROUP_ALONG_8, "1040, 64]", "4160"
+#define BLOCK_GROUP_WAITS "mma wait 1\n  mma wait 0"
+static const char block_group_tf32[] = BLOCK_GROUP(BLOCK_GROUP_WAITS, GROUP_TF32("2", "8")), block_group_tf32_wide[] = BLOCK_GROUP(BLOCK_GROUP_WAITS, GROUP_TF32("1", "16"));
+static const char block_group_bf16[] = BLOCK_GROUP(BLOCK_GROUP_WAITS, GROUP_BF16("2", "8")), block_group_bf16_wide[] = BLOCK_GROUP(BLOCK_GROUP_WAITS, GROUP_BF16("1", "16"));
+static const char block_group_across[] = BLOCK_GROUP(BLOCK_GROUP_WAITS, GROUP_ACROSS("1", "16")), block_group_mixed[] = BLOCK_GROUP(BLOCK_GROUP_WAITS, GROUP_MIXED("2", "8"));
+/* name, whether tf32, columns */
+typedef struct GroupSample {
+    const char *name, *text;
+    bool tf32;
+    int columns;
+} GroupSample;
+enum { GROUP_SAMPLES = 6, GROUP_FLOATS = 8192 };
+static const GroupSample group_samples[GROUP_SAMPLES] = {
+    {"tf32", block_group_tf32, true, 64},  {"tf32, 128 columns", block_group_tf32_wide, true, 128}, {"bf16", block_group_bf16, false, 64}, {"bf16, 128 columns", block_group_bf16_wide, false, 128},
+    {"bf16 across", block_group_across, false, 128}, {"bf16, A across", block_group_mixed, false, 64},
+};
+
 /* y = reversed x in pairs through scratch, short floats in between; a last block that is not full; vectors of 4 and counts. */
 static const char block_odds[] =
     "blocks 0 0 0\n"

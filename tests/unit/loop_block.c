@@ -30,7 +30,8 @@ static void fill(float *x, size_t n, uint32_t seed) {
 
 TEST(text_round_trip) {
     Cx *cx = cx_new();
-    const char *all[] = {block_sum, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide, block_odds,
+    const char *all[] = {block_sum, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide, block_group_tf32, block_group_tf32_wide, block_group_bf16,
+                         block_group_bf16_wide, block_group_across, block_group_mixed, block_odds,
                          LANES("lanes v4 alone v5 .. (v0 + 2) { launch 0 (1; in.0[0, v4], lane[0]) }")};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         LpModule *m = module_of(cx, all[i]);
@@ -101,6 +102,51 @@ TEST(matrix_units) {
                 }
                 if (y[r * 32 + c] != want) FAIL("kernel %d, entry %d %d: %.9g, expected %.9g", i, r, c, (double)y[r * 32 + c], (double)want);
             }
+    }
+    cx_free(cx);
+}
+
+TEST(groups_of_warps) {
+    Cx *cx = cx_new();
+    float *x = arena_alloc(cx->keep, GROUP_FLOATS * 4), *w = arena_alloc(cx->keep, GROUP_FLOATS * 4), *y = arena_alloc(cx->keep, GROUP_FLOATS * 4);
+    fill(x, GROUP_FLOATS, 1);
+    fill(w, GROUP_FLOATS, 2);
+    for (const GroupSample *s = group_samples; s < group_samples + GROUP_SAMPLES; s++) {
+        const char *why = run_text(cx, s->text, 1, (const float *[]){x, w}, y);
+        if (why) FAIL("%s", why);
+        for (int i = 0; i < GROUP_FLOATS; i++) {
+            float want = 0;
+            for (int d = 0; d < 64; d++) {
+                float a = x[i / s->columns * 64 + d], b = w[d * s->columns + i % s->columns];
+                want = s->tf32 ? fmaf(loop_tf32(a), loop_tf32(b), want) : fmaf(loop_bf16(a), loop_bf16(b), want);
+            }
+            if (y[i] != want) FAIL("%s, entry %d %d: %.9g, expected %.9g", s->name, i / s->columns, i % s->columns, (double)y[i], (double)want);
+        }
+    }
+    cx_free(cx);
+}
+
+/* What happens while such a product may be under way. */
+TEST(groups_that_are_not_waited_for) {
+    static const struct {
+        const char *text, *why;
+    } all[] = {
+        {BLOCK_GROUP("mma wait 1", GROUP_BF16("2", "8")), "touches register 0"},
+        {BLOCK_GROUP("threads { store(p3, (thread * 8), 0:1) } mma wait 0", GROUP_BF16("2", "8")), "may not have read yet"},
+        {BLOCK_GROUP("mma wait 0 threads { store(p3, (thread * 8), 0:1) }", GROUP_BF16("2", "8")), "reads before the next barrier"},
+        {BLOCK_GROUP("mma wait 0 sync threads { store(p3, (thread * 8), 0:1) }", GROUP_BF16("2", "8")), NULL},
+        {BLOCK_GROUP("warp add r3 mma wait 0", GROUP_BF16("2", "8")), "touches register 3"},
+        {BLOCK_GROUP("mma group bf16 r0 1 8 32 p3[0, 64, 1040] p4[0, 1040, 64] mma wait 0", GROUP_BF16("2", "8")), "touches register 0"},
+        {BLOCK_GROUP("mma wait 0 mma group bf16 r0 1 8 32 p3[4, 64, 1040] p4[0, 1040, 64] mma wait 0", GROUP_BF16("2", "8")), "not aligned to 16 bytes"},
+        {BLOCK_GROUP("mma wait 0 mma group bf16 r0 1 8 32 p3[0, 64, 1040] p4[0, 1040, 64]", GROUP_BF16("2", "8")), "touches register 0"},
+    };
+    Cx *cx = cx_new();
+    float *x = arena_alloc(cx->keep, GROUP_FLOATS * 4), *w = arena_alloc(cx->keep, GROUP_FLOATS * 4), *y = arena_alloc(cx->keep, GROUP_FLOATS * 4);
+    fill(x, GROUP_FLOATS, 1);
+    fill(w, GROUP_FLOATS, 2);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const char *why = run_text(cx, all[i].text, 1, (const float *[]){x, w}, y);
+        if (all[i].why ? !why || !strstr(why, all[i].why) : why != NULL) FAIL("case %d: %s", (int)i, why ? why : "nothing was found");
     }
     cx_free(cx);
 }
@@ -237,7 +283,7 @@ TEST(bad_blocks_are_refused) {
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(text_round_trip), T(sum_of_a_block), T(product_of_a_block), T(matrix_units), T(short_floats), T(odds_and_ends),
+    static const Case cases[] = {T(text_round_trip), T(sum_of_a_block), T(product_of_a_block), T(matrix_units), T(groups_of_warps), T(groups_that_are_not_waited_for), T(short_floats), T(odds_and_ends),
                                  T(races_are_found), T(copies_are_waited_for), T(lanes), T(bad_blocks_are_refused)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

@@ -384,8 +384,14 @@ TEST(kernels_are_kept) {
     setenv("CSC_SHIM_LOG", log, 1);
     CHECK(opened(log) == 7);
     CHECK(opened(log) == 0);
+    setenv("CSC_WGMMA", "off", 1); /* other kernels */
+    CHECK(opened(log) == 7);
+    CHECK(opened(log) == 0);
+    unsetenv("CSC_WGMMA");
     csc_cache_info info;
-    CHECK(csc_cache_look(&info, false) && info.files == 7 && info.bytes > 1000);
+    CHECK(opened(log) == 0);
+    CHECK(csc_cache_look(&info, true) && info.files == 14 && info.bytes > 1000);
+    CHECK(opened(log) == 7);
     struct stat st;
     snprintf(path, sizeof path, "%s/kernels", cache);
     CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0700);
