@@ -179,6 +179,7 @@ typedef enum LpElem {
     LP_BF16, /* loads widen, stores round to nearest even */
     LP_I32,  /* a table, read by LX_ITAB */
     LP_F19,  /* a float with the 19 bits that tf32 has; stores round as LP_TF32 says. Shared memory only */
+    LP_ELEMS
 } LpElem;
 static inline int lp_elem_bytes(LpElem e) { return e == LP_BF16 ? 2 : 4; }
 

@@ -70,7 +70,7 @@ static int32_t shared_slot(Join *j, const LpParam *p, int nth) {
 }
 
 static void map_shared(Join *j, JoinPart *p, const LpKernel *k) {
-    int nth[3] = {0};
+    int nth[LP_ELEMS] = {0};
     for (int32_t i = lp_launch_ptrs(k); i < k->nptr; i++) p->to[i] = shared_slot(j, &k->ptr[i], nth[k->ptr[i].elem]++);
 }
 

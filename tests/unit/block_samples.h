@@ -24,7 +24,7 @@ static const char block_sum[] =
     "    if (thread == 0) { store(p1, v0, add(load:1(p2, 0), load:1(p2, 1))) }\n"
     "  }\n"
     "}\n"
-    "entry \"eval\" kind 0 stage 0 nin 1 nout 1 vars 4 fixed 0 batch 0 lane 0 thread 0\n"
+    "entry \"eval\" kind 0 stage 0 nin 1 nout 1 vars 4 fixed 0 batch 0 lane 0 prepared 0 thread 0\n"
     "  in 1000 batched\n  out 1 batched\n"
     "{ launch 0 (v0; in.0[0], out.0[0]) }\n";
 
@@ -76,7 +76,7 @@ static const char block_product[] =
     "    }\n"
     "  }\n"
     "}\n"
-    "entry \"eval\" kind 0 stage 0 nin 2 nout 1 vars 4 fixed 0 batch 0 lane 0 thread 0\n"
+    "entry \"eval\" kind 0 stage 0 nin 2 nout 1 vars 4 fixed 0 batch 0 lane 0 prepared 0 thread 0\n"
     "  in 4096\n  in 2048\n  out 2048\n"
     "{ launch 0 (2; in.0[0], in.1[0], out.0[0]) }\n";
 
@@ -106,7 +106,7 @@ static const char block_product[] =
     "    } }\n"                                                                                                                              \
     "  }\n"                                                                                                                                  \
     "}\n"                                                                                                                                    \
-    "entry \"eval\" kind 0 stage 0 nin 2 nout 1 vars 4 fixed 0 batch 0 lane 0 thread 0\n"                                                           \
+    "entry \"eval\" kind 0 stage 0 nin 2 nout 1 vars 4 fixed 0 batch 0 lane 0 prepared 0 thread 0\n"                                                           \
     "  in 1024\n  in 1024\n  out 1024\n"                                                                                                     \
     "{ launch 0 (1; in.0[0], in.1[0], out.0[0]) }\n"
 static const char block_mma_tf32[] = BLOCK_MMA("tf32", "8", "", "5120");
@@ -141,7 +141,7 @@ static const char block_mma_bf16_wide[] = BLOCK_MMA("bf16", "16", "", "5120"); /
     "    } } }\n"                                                                                                                            \
     "  }\n"                                                                                                                                  \
     "}\n"                                                                                                                                    \
-    "entry \"eval\" kind 0 stage 0 nin 2 nout 1 vars 4 fixed 0 batch 0 lane 0 thread 0\n"                                                    \
+    "entry \"eval\" kind 0 stage 0 nin 2 nout 1 vars 4 fixed 0 batch 0 lane 0 prepared 0 thread 0\n"                                                    \
     "  in 8192\n  in 8192\n  out 8192\n"                                                                                                     \
     "{ launch 0 (1; in.0[0], in.1[0], out.0[0]) }\n"
 #define BLOCK_GROUP(WAIT, ...) BLOCK_GROUP_OF(WAIT, __VA_ARGS__)
@@ -193,7 +193,7 @@ static const char block_odds[] =
     "    store(p2, v4, add(gather:4(p3, 3, -1), max(splat:4(r1:1), load:4(p1, v4, ((v2 * 101) - v4)))), ((v2 * 101) - v4))\n"
     "  }\n"
     "}\n"
-    "entry \"eval\" kind 0 stage 0 nin 1 nout 1 vars 4 fixed 0 batch 208 lane 0 thread 64\n"
+    "entry \"eval\" kind 0 stage 0 nin 1 nout 1 vars 4 fixed 0 batch 208 lane 0 prepared 0 thread 64\n"
     "  in 101 batched\n  out 101 batched\n"
     "{ launch 0 ((((v0 * 101) + 127) / 128); in.0[0], batch[0], out.0[0]; 3) }\n";
 
@@ -204,7 +204,7 @@ static const char block_odds[] =
     "kernel \"inc\" ints 0 vars 2\n"                                                                                                          \
     "  ptr p0 \"x\" extent 1\n  ptr p1 \"y\" writes extent 1\n"                                                                   \
     "{ store(p1, 0, add(load:1(p0, 0), 1:1)) }\n"                                                                                             \
-    "entry \"eval\" kind 0 stage 0 nin 1 nout 1 vars 7 fixed 32 batch 0 lane 16 thread 0\n"                                                   \
+    "entry \"eval\" kind 0 stage 0 nin 1 nout 1 vars 7 fixed 32 batch 0 lane 16 prepared 0 thread 0\n"                                                   \
     "  in 64\n  out 64\n"                                                                                                                     \
     "{ " BODY " }\n"
 
@@ -213,7 +213,7 @@ static const char block_odds[] =
     "kernel \"race\" ints 0 vars 4 threads 32\n"                                                                                             \
     "  ptr p0 \"y\" writes extent 64\n  ptr p1 \"s\" writes shared 256\n  ptr p2 \"b\" bf16 writes shared 128\n  regs 4 : 1\n"                \
     "{\n" BODY "\n}\n"                                                                                                                       \
-    "entry \"eval\" kind 0 stage 0 nin 1 nout 1 vars 4 fixed 0 batch 0 lane 0 thread 0\n"                                                           \
+    "entry \"eval\" kind 0 stage 0 nin 1 nout 1 vars 4 fixed 0 batch 0 lane 0 prepared 0 thread 0\n"                                                           \
     "  in 64\n  out 64\n"                                                                                                                    \
     "{ launch 0 (2; out.0[0]) }\n"
 #endif

@@ -63,7 +63,7 @@ static void *sweep(Arena *a, const LpModule *m) {
             if (f.spills || (f.stack && !scratch) || f.shared || f.registers < 1)
                 FAIL("%s (%s) for %s: %d bytes spilled, %d of stack, %d of static shared memory", host_kernel_name(a, k), k->name, archs[q], f.spills, f.stack, f.shared);
             if (lp_shared_bytes(k) > 99 << 10) FAIL("%s (%s): %lld bytes of shared memory", host_kernel_name(a, k), k->name, (long long)lp_shared_bytes(k));
-            if (group ? !(q ? f.wgmma : f.mma) || (q ? f.mma : f.wgmma) : f.wgmma) FAIL("%s (%s) for %s: %d wgmma, %d mma", host_kernel_name(a, k), k->remark, archs[q], f.wgmma, f.mma);
+            if (group && q ? !f.wgmma : f.wgmma || (group && !f.mma)) FAIL("%s (%s) for %s: %d wgmma, %d mma", host_kernel_name(a, k), k->remark, archs[q], f.wgmma, f.mma);
             most = f.registers > most ? f.registers : most;
             shared = lp_shared_bytes(k) > shared ? lp_shared_bytes(k) : shared;
             kernels++;
