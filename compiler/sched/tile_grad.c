@@ -4,7 +4,7 @@
    is fixed for any number of threads. An image, or a few small ones, stays near while all taps of the slice are
    done; their sums wait in the scratch. With many channels a visit copies what it reads of both sides, so that
    the positions of a tap are one loop through near memory. */
-#include "sched/internal.h"
+#include "sched/wino.h"
 #include <string.h>
 
 enum { POINTS_WANTED = 12, PADDED_MOST = 4 * 1024 * 1024, SLOTS = 8, SLOT_MOST = 64 * 1024 };
@@ -488,6 +488,7 @@ bool tile_grad(Ent *e, const TileGrad *t) {
         gpu_grad(e, t);
         return true;
     }
+    if (wino_grad(e, t)) return true;
     bool batched = !t->columns && (t->x.batched || t->y.batched);
     if (e->group || !batched || shape_size(t->out.shape) > SLOT_MOST) return grad_by_slices(e, t, 1);
     if (t->epilogue && finish_ops(t->epilogue) > TILE_OPS_MOST) return false;

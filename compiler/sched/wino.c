@@ -17,24 +17,18 @@ typedef struct Wino {
     int m, n;            /* a tile makes m x m results from n x n entries of x, dilation[] apart */
     int kv, cols;        /* of the products' register tile: vectors x tiles */
     int64_t L, K, C, Cp; /* channels; those of x in whole vectors */
-    int64_t dilation[2], count[2], per; /* tiles along the axes, of a sample */
+    WinoTiles in;
+    int64_t per; /* tiles of a sample */
     int64_t block;       /* tiles that a grid point transforms at a time, at most */
-    int64_t vnext, pnext; /* from one of the n x n matrices to the next: of the transformed tiles, of the products */
+    int64_t pnext;       /* products: from one of the n x n matrices to the next */
     bool split;          /* grid points share the channels, not the tiles */
     View weights;
-    int px, pw, po, patch, in, products, sums; /* parameters; sums: results that wait for an ending that is a loop, or -1 */
-    int acc, wreg, xreg, plane;
+    int pw, po, products, sums; /* parameters; sums: results that wait for an ending that is a loop, or -1 */
+    int acc, wreg, xreg;
     const Lx *first, *tiles; /* of this grid point */
 } Wino;
 
 /* ---- which ---- */
-static bool three(const Taps *t) { return t->n == 3 && t->stride == 1 && t->off[1] > t->off[0] && t->off[2] - t->off[1] == t->off[1] - t->off[0]; }
-
-static int64_t tiles_along(const TileConv *t, int d, int m) {
-    int64_t step = t->taps[d].off[1] - t->taps[d].off[0], out = t->out.shape.dim[1 + d];
-    return step * ceil_div(ceil_div(out, step), m);
-}
-
 static int64_t weight_bytes(const TileConv *t, int m) {
     return (m + 2) * (m + 2) * t->x.shape.dim[0] * t->out.shape.dim[0] * 4;
 }
@@ -48,14 +42,16 @@ static double cost(const Ent *e, const TileConv *t, int m) {
     double bytes = m ? (double)weight_bytes(t, m) : 9.0 * 4 * (double)(C * t->out.shape.dim[0]);
     double far = bytes > SECOND_LEVEL ? bytes / 8 / samples : 0;
     if (!m) return 9 * (double)(C * vectors * t->out.shape.dim[1] * t->out.shape.dim[2]) / 2 / 0.9 + far;
-    double tiles = (double)(tiles_along(t, 0, m) * tiles_along(t, 1, m));
+    WinoTiles w = {.m = m};
+    wino_counts(&w, t->taps, &t->out.shape.dim[1]);
+    double tiles = (double)(w.count[0] * w.count[1]);
     double in = (double)ceil_div(C, L) * n * n * 4.5, out = (double)vectors * n * n * 3;
     return tiles * (n * n * (double)(C * vectors) / 2 / 0.75 + in + out) + far + bytes / 2 / 32;
 }
 
 int wino_choose(Ent *e, const TileConv *t) {
     int64_t C = t->x.shape.dim[0], K = t->out.shape.dim[0];
-    if (e->s->t.gpu || t->columns || t->spread[0] || !three(&t->taps[0]) || !three(&t->taps[1])) return 0;
+    if (e->s->t.gpu || t->columns || t->spread[0] || !wino_taps(&t->taps[0]) || !wino_taps(&t->taps[1])) return 0;
     e->products++;
     if (e->s->t.winograd) return e->s->t.winograd < 0 ? 0 : e->s->t.winograd;
     if (t->x.stride[0] != 1 || C < e->s->t.lanes || K < e->s->t.lanes) return 0;
@@ -81,94 +77,6 @@ static void choose_block(Wino *q) {
 }
 
 /* ---- the kernel ---- */
-typedef struct Place { /* of a tile */
-    const Lx *sample, *at[2]; /* its first result */
-} Place;
-
-static Place place_of(Wino *q, const Lx *tile) {
-    Kb *k = q->k;
-    Arena *a = q->a;
-    const Lx *number = kb_let(k, ADD(q->first, tile)), *inside = kb_let(k, MOD(number, INT(q->per)));
-    Place p = {.sample = q->t->out.batched ? kb_let(k, DIV(number, INT(q->per))) : NULL};
-    const Lx *i[2] = {DIV(inside, INT(q->count[1])), MOD(inside, INT(q->count[1]))};
-    for (int d = 0; d < 2; d++) {
-        int64_t step = q->dilation[d], each = q->count[d] / step; /* tiles whose results are step apart, first those from 0 on */
-        p.at[d] = kb_let(k, ADD(DIV(i[d], INT(each)), MUL(MOD(i[d], INT(each)), INT(step * q->m))));
-    }
-    return p;
-}
-
-typedef struct Put {
-    Wino *q;
-    const Lx *at, *row; /* where entry (0, 0) goes; WINO_OUTPUT: rows of results that there are */
-    const Lx *channel;
-    const Place *place;
-} Put;
-
-static void put_input(void *how, int i, int j, const Lx *v) {
-    Put *p = how;
-    Arena *a = p->q->a;
-    kb_store(p->q->k, p->q->in, ADD(p->at, INT((i * p->q->n + j) * p->q->vnext)), v, NULL);
-}
-
-/* The tile that begins at float `at` of a parameter, whose rows and columns are so far apart. */
-static void transform_input(Wino *q, int from, const Lx *at, int64_t row, int64_t column, bool whole, const Lx *tile) {
-    Kb *k = q->k;
-    Arena *a = q->a;
-    const Lx *c = kb_for(k, INT(0), INT(q->C), q->L), *in[WINO_MOST * WINO_MOST], *count = !whole && q->C % q->L ? SUB(INT(q->C), c) : NULL;
-    for (int i = 0; i < q->n * q->n; i++)
-        in[i] = lx_load(a, from, ADD(ADD(at, c), INT(i / q->n * row + i % q->n * column)), (int)q->L, count);
-    WinoPlane p = {.k = k, .what = WINO_INPUT, .m = q->m, .width = (int)q->L, .reg = q->plane};
-    wino_plane(&p, in, put_input, &(Put){.q = q, .at = ADD(MUL(tile, INT(q->Cp)), c)});
-    kb_end(k);
-}
-
-/* What lies outside of the map is zero: such a tile is copied first. */
-static void copy_patch(Wino *q, const Lx *base, const Lx *const y[2]) {
-    Kb *k = q->k;
-    Arena *a = q->a;
-    const View *x = &q->t->x;
-    const Lx *i[2] = {kb_for(k, INT(0), INT(q->n), 1), kb_for(k, INT(0), INT(q->n), 1)}, *in = NULL, *from = base;
-    for (int d = 0; d < 2; d++) {
-        const Lx *at = ADD(y[d], MUL(i[d], INT(q->dilation[d])));
-        const Lx *ok = IAND(ILT(INT(-1), at), ILT(at, INT(x->shape.dim[1 + d])));
-        in = in ? IAND(in, ok) : ok;
-        from = ADD(from, MUL(at, INT(x->stride[1 + d])));
-    }
-    from = kb_let(k, from);
-    const Lx *to = kb_let(k, MUL(ADD(MUL(i[0], INT(q->n)), i[1]), INT(q->Cp)));
-    kb_if(k, in);
-    const Lx *c = kb_for(k, INT(0), INT(q->C), q->L);
-    kb_store(k, q->patch, ADD(to, c), lx_load(a, q->px, ADD(from, c), (int)q->L, q->C % q->L ? SUB(INT(q->C), c) : NULL), NULL);
-    kb_end(k);
-    kb_else(k);
-    c = kb_for(k, INT(0), INT(q->C), q->L);
-    kb_store(k, q->patch, ADD(to, c), lx_float(a, 0, (int)q->L), NULL);
-    for (int n = 0; n < 4; n++) kb_end(k);
-}
-
-static void emit_input(Wino *q) {
-    Kb *k = q->k;
-    Arena *a = q->a;
-    const View *x = &q->t->x;
-    const Lx *tile = kb_for(k, INT(0), q->tiles, 1), *y[2], *inside = NULL;
-    Place p = place_of(q, tile);
-    const Lx *base = p.sample && x->batched ? MUL(p.sample, INT(x->sample)) : INT(0), *at = base;
-    for (int d = 0; d < 2; d++) {
-        y[d] = ADD(p.at[d], INT(q->t->taps[d].off[0]));
-        const Lx *ok = IAND(ILT(INT(-1), y[d]), ILT(ADD(y[d], INT((q->n - 1) * q->dilation[d])), INT(x->shape.dim[1 + d])));
-        inside = inside ? IAND(inside, ok) : ok;
-        at = ADD(at, MUL(y[d], INT(x->stride[1 + d])));
-    }
-    kb_if(k, inside);
-    transform_input(q, q->px, kb_let(k, at), x->stride[1] * q->dilation[0], x->stride[2] * q->dilation[1], false, tile);
-    kb_else(k);
-    copy_patch(q, base, y);
-    transform_input(q, q->patch, INT(0), q->n * q->Cp, q->Cp, true, tile);
-    kb_end(k);
-    kb_end(k);
-}
-
 /* The products with a tile of channels: n x n matrices. Columns beyond the tiles that there are hold anything, and nobody reads them. */
 static void emit_products(Wino *q, const Lx *kt) {
     Kb *k = q->k;
@@ -177,7 +85,7 @@ static void emit_products(Wino *q, const Lx *kt) {
     int64_t step = kv * q->L;
     const Lx *i = kb_for(k, INT(0), INT(q->n * q->n), 1), *ct = kb_for(k, INT(0), q->tiles, Q), *v, *p, *at;
     const Lx *w = kb_let(k, MUL(ADD(MUL(kt, INT(q->n * q->n)), i), INT(matrix_floats(q->C, kv, L))));
-    const Lx *x = kb_let(k, ADD(MUL(i, INT(q->vnext)), MUL(ct, INT(q->Cp))));
+    const Lx *x = kb_let(k, ADD(MUL(i, INT(q->in.next)), MUL(ct, INT(q->Cp))));
     p = kb_unroll(k, kv * Q);
     kb_set(k, q->acc, p, lx_float(a, 0, L));
     kb_end(k);
@@ -186,7 +94,7 @@ static void emit_products(Wino *q, const Lx *kt) {
     kb_set(k, q->wreg, v, lx_load(a, q->pw, ADD(ADD(w, MUL(c, INT(step))), MUL(v, INT(L))), L, NULL));
     kb_end(k);
     p = kb_unroll(k, Q);
-    kb_set(k, q->xreg, NULL, lx_splat(a, lx_load(a, q->in, ADD(ADD(x, c), MUL(p, INT(q->Cp))), 1, NULL), L));
+    kb_set(k, q->xreg, NULL, lx_splat(a, lx_load(a, q->in.to, ADD(ADD(x, c), MUL(p, INT(q->Cp))), 1, NULL), L));
     v = kb_unroll(k, kv);
     at = ADD(MUL(p, INT(kv)), v);
     kb_set(k, q->acc, at, lx_f3(a, LX_FMA, lx_reg(a, q->wreg, v, L), lx_reg(a, q->xreg, NULL, L), lx_reg(a, q->acc, at, L)));
@@ -196,11 +104,17 @@ static void emit_products(Wino *q, const Lx *kt) {
     for (int n = 0; n < 3; n++) kb_end(k);
 }
 
+typedef struct Put {
+    Wino *q;
+    const Lx *channel;
+    const WinoPlace *place;
+} Put;
+
 /* A result, from the sum to where it goes. */
 static void put_result(Put *p, const Lx *i, const Lx *j, const Lx *value) {
     Wino *q = p->q;
     Arena *a = q->a;
-    const Lx *at[3] = {p->channel, ADD(p->place->at[0], MUL(i, INT(q->dilation[0]))), ADD(p->place->at[1], MUL(j, INT(q->dilation[1])))};
+    const Lx *at[3] = {p->channel, ADD(p->place->at[0], MUL(i, INT(q->in.step[0]))), ADD(p->place->at[1], MUL(j, INT(q->in.step[1])))};
     const Lx *count = q->K % q->L ? SUB(INT(q->K), p->channel) : NULL;
     Finish f = {.k = q->k, .sample = p->place->sample, .acc = q->t->acc, .value = value, .axes = 3, .at = at, .width = (int)q->L, .count = count};
     if (q->t->epilogue) value = finish(&f, q->t->epilogue);
@@ -221,18 +135,18 @@ static void emit_output(Wino *q, const Lx *kt) {
     Arena *a = q->a;
     int64_t step = q->kv * q->L;
     const Lx *tile = kb_for(k, INT(0), q->tiles, 1), *in[WINO_MOST * WINO_MOST];
-    Place place = place_of(q, tile);
+    WinoPlace place = wino_place(&q->in, ADD(q->first, tile));
     const Lx *first = IMIN(MUL(kt, INT(q->kv)), INT(ceil_div(q->K, q->L) - q->kv));
     const Lx *v = kb_for(k, INT(0), INT(q->kv), 1), *at = ADD(MUL(tile, INT(step)), MUL(v, INT(q->L)));
     for (int i = 0; i < q->n * q->n; i++) in[i] = lx_load(a, q->products, ADD(at, INT(i * q->pnext)), (int)q->L, NULL);
-    WinoPlane p = {.k = k, .what = WINO_OUTPUT, .m = q->m, .width = (int)q->L, .reg = q->plane};
+    WinoPlane p = {.k = k, .what = WINO_OUTPUT, .m = q->m, .width = (int)q->L, .reg = q->in.reg};
     Put put = {.q = q, .channel = kb_let(k, MUL(ADD(first, v), INT(q->L))), .place = &place};
     wino_plane(&p, in, put_output, &put);
     if (q->sums >= 0) { /* also where a tile may reach over the edge */
         const Lx *have[2];
         for (int d = 0; d < 2; d++) {
-            const Lx *left = IMAX(INT(0), SUB(INT(q->t->out.shape.dim[1 + d] + q->dilation[d] - 1), place.at[d]));
-            have[d] = IMIN(INT(q->m), DIV(left, INT(q->dilation[d])));
+            const Lx *left = IMAX(INT(0), SUB(INT(q->t->out.shape.dim[1 + d] + q->in.step[d] - 1), place.at[d]));
+            have[d] = IMIN(INT(q->m), DIV(left, INT(q->in.step[d])));
         }
         const Lx *i = kb_for(k, INT(0), have[0], 1), *j = kb_for(k, INT(0), have[1], 1);
         put_result(&put, i, j, lx_load(a, q->sums, MUL(ADD(MUL(i, INT(q->m)), j), INT(q->L)), (int)q->L, NULL));
@@ -246,15 +160,16 @@ static void emit_output(Wino *q, const Lx *kt) {
 static void open_parameters(Wino *q) {
     Kb *k = q->k;
     const TileConv *t = q->t;
-    bool edges = t->out.shape.dim[1] % (q->m * q->dilation[0]) || t->out.shape.dim[2] % (q->m * q->dilation[1]);
+    bool edges = t->out.shape.dim[1] % (q->m * q->in.step[0]) || t->out.shape.dim[2] % (q->m * q->in.step[1]);
     int64_t nn = q->n * q->n;
-    q->px = kb_ptr(k, &t->x, false), q->pw = kb_ptr(k, &q->weights, false), q->po = kb_ptr(k, &t->out, true);
+    q->in.k = k, q->in.from = kb_ptr(k, &t->x, false), q->pw = kb_ptr(k, &q->weights, false), q->po = kb_ptr(k, &t->out, true);
     if (t->epilogue) finish_pointers(k, t->epilogue);
-    q->vnext = (q->block * (q->Cp / q->L) | 1) * q->L, q->pnext = (q->block * q->kv | 1) * q->L;
-    q->in = kb_scratch(k, nn * q->vnext), q->products = kb_scratch(k, nn * q->pnext), q->patch = kb_scratch(k, nn * q->Cp);
+    wino_tiles_open(&q->in, q->block);
+    q->pnext = (q->block * q->kv | 1) * q->L;
+    q->products = kb_scratch(k, nn * q->pnext);
     q->sums = edges || (t->epilogue && finish_parts(t->epilogue) >= ENDING_LOOP) ? kb_scratch(k, q->m * q->m * q->L) : -1;
     q->acc = kb_reg(k, (int)q->L, q->kv * q->cols), q->wreg = kb_reg(k, (int)q->L, q->kv), q->xreg = kb_reg(k, (int)q->L, 1);
-    q->plane = kb_reg(k, (int)q->L, WINO_REGISTERS);
+    q->in.reg = kb_reg(k, (int)q->L, WINO_REGISTERS);
 }
 
 void wino_conv(Ent *e, const TileConv *t, int m) {
@@ -263,8 +178,9 @@ void wino_conv(Ent *e, const TileConv *t, int m) {
     e->transformed++;
     *q = (Wino){.t = t, .e = e, .a = a, .m = m, .n = m + 2, .L = e->s->t.lanes, .K = t->out.shape.dim[0], .C = t->x.shape.dim[0]};
     q->Cp = ceil_div(q->C, q->L) * q->L;
-    for (int d = 0; d < 2; d++) q->dilation[d] = t->taps[d].off[1] - t->taps[d].off[0], q->count[d] = tiles_along(t, d, m);
-    q->per = q->count[0] * q->count[1];
+    q->in = (WinoTiles){.v = &t->x, .what = WINO_INPUT, .m = m, .batched = t->out.batched, .off = {t->taps[0].off[0], t->taps[1].off[0]}, .channels = q->C};
+    wino_counts(&q->in, t->taps, &t->out.shape.dim[1]);
+    q->per = q->in.count[0] * q->in.count[1];
     choose_block(q);
     q->weights = pack_wino(e, &t->w, t->taps, q->kv, m);
 
@@ -277,7 +193,7 @@ void wino_conv(Ent *e, const TileConv *t, int m) {
     const Lx *blocks = IVAR(0), *shares = IVAR(1), *block = DIV(kb_grid(k), shares), *share = MOD(kb_grid(k), shares);
     q->first = kb_let(k, MUL(DIV(MUL(block, units), blocks), INT(q->cols)));
     q->tiles = kb_let(k, SUB(IMIN(all, MUL(DIV(MUL(ADD(block, INT(1)), units), blocks), INT(q->cols))), q->first));
-    emit_input(q);
+    wino_tiles(&q->in, q->first, q->tiles);
     const Lx *kt = kb_for(k, DIV(MUL(share, INT(parts)), shares), DIV(MUL(ADD(share, INT(1)), INT(parts)), shares), 1);
     emit_products(q, kt);
     emit_output(q, kt);

@@ -9,6 +9,9 @@ typedef enum WinoKind {
     WINO_INPUT,   /* m + 2 inputs to as many */
     WINO_WEIGHTS, /* 3 taps to m + 2 */
     WINO_OUTPUT,  /* m + 2 products to m outputs */
+    /* the transposed of the last and of WINO_WEIGHTS, for gradients of weights */
+    WINO_SPREAD, /* m gradients of outputs to m + 2 */
+    WINO_GATHER, /* m + 2 sums of products to 3 taps */
 } WinoKind;
 int wino_in(WinoKind what, int m);  /* numbers along an axis that go in */
 int wino_out(WinoKind what, int m); /* ... that come out */
@@ -21,6 +24,28 @@ typedef struct WinoPlane { /* writes one transform along both axes into a kernel
 } WinoPlane;
 /* in[i * wino_in + j]; put takes entry (i, j) of what comes out, an expression over the registers that is good for as long as put runs. */
 void wino_plane(const WinoPlane *p, const Lx *const *in, void (*put)(void *how, int i, int j, const Lx *v), void *how);
+
+typedef struct WinoTiles { /* the tiles of a map, transformed into the thread's scratch: [matrix][tile][channel] */
+    Kb *k;
+    const View *v;
+    WinoKind what; /* WINO_INPUT, WINO_SPREAD */
+    int m, reg;    /* as WinoPlane's */
+    bool batched;  /* tiles of one sample after those of the other */
+    int64_t step[2], count[2], off[2]; /* between the entries of a tile; tiles along the axes; a tile's first entry is the first of its m x m results + off */
+    int64_t channels, next;        /* floats from one matrix to the next: wino_tiles_open's */
+    const Lx *lo, *hi;             /* channels to transform, in whole vectors; NULL: all */
+    int from, to, patch;           /* parameters; the last two: wino_tiles_open's */
+} WinoTiles;
+typedef struct WinoPlace { /* of a tile */
+    const Lx *sample, *at[2]; /* its first result */
+} WinoPlace;
+bool wino_taps(const Taps *t);                                        /* three, stride 1, equally far apart */
+void wino_counts(WinoTiles *w, const Taps taps[2], const int64_t out[2]); /* step, count from the size of the results */
+void wino_tiles_open(WinoTiles *w, int64_t most); /* room for so many tiles */
+int64_t wino_pitch(const WinoTiles *w);           /* floats from one tile to the next */
+WinoPlace wino_place(const WinoTiles *w, const Lx *number);
+void wino_tiles(const WinoTiles *w, const Lx *first, const Lx *n); /* tiles first .. first + n - 1 */
+bool wino_grad(Ent *e, const TileGrad *t); /* false: not this one, or the register tile is the better choice */
 
 View wino_weights(Ent *e, const View *w, const Taps taps[2], int kv, int m); /* pack_weights, tile_pack.c */
 #endif

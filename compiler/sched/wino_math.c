@@ -2,9 +2,10 @@
 #include "sched/wino.h"
 
 static const double a1 = 2.0 / 3, b1 = 1.5, a2 = 4.0 / 9, b2 = 2.25; /* the points and their squares; a1 * b1 = 1 */
+static const double na = 8.0 / 9 * (4.0 / 9 - 9.0 / 4), nb = 9.0 / 2 * (9.0 / 4 - 4.0 / 9); /* products of their distances to the others */
 
-int wino_in(WinoKind what, int m) { return what == WINO_WEIGHTS ? 3 : m + 2; }
-int wino_out(WinoKind what, int m) { return what == WINO_OUTPUT ? m : m + 2; }
+int wino_in(WinoKind what, int m) { return what == WINO_WEIGHTS ? 3 : what == WINO_SPREAD ? m : m + 2; }
+int wino_out(WinoKind what, int m) { return what == WINO_OUTPUT ? m : what == WINO_GATHER ? 3 : m + 2; }
 
 typedef struct Writer {
     const WinoPlane *l;
@@ -48,7 +49,6 @@ static void weights(Writer *w, const Lx *const *g, const Lx **out) {
         out[3] = g[2];
         return;
     }
-    double na = 2 * a2 * (a2 - b2), nb = 2 * b2 * (b2 - a2); /* the products of the distances to the other points */
     pair(w, more(w, a2 / na, g[2], times(w, 1 / na, g[0])), a1 / na, g[1], out + 1);
     pair(w, more(w, b2 / nb, g[2], times(w, 1 / nb, g[0])), b1 / nb, g[1], out + 3);
     out[5] = g[2];
@@ -67,6 +67,29 @@ static void output(Writer *w, const Lx *const *p, const Lx **out) {
     out[3] = more(w, b1 * b2, ob, more(w, a1 * a2, oa, p[5]));
 }
 
+static void spread(Writer *w, const Lx *const *y, const Lx **out) {
+    out[0] = y[0];
+    if (w->l->m == 2) {
+        out[1] = plus(w, y[0], y[1]), out[2] = less(w, y[0], y[1]), out[3] = lx_f1(w->a, LX_NEG, y[1]);
+        return;
+    }
+    pair(w, more(w, a2, y[2], y[0]), a1, more(w, a2, y[3], y[1]), out + 1);
+    pair(w, more(w, b2, y[2], y[0]), b1, more(w, b2, y[3], y[1]), out + 3);
+    out[5] = y[3];
+}
+
+static void gather(Writer *w, const Lx *const *p, const Lx **out) {
+    const Lx *e = keep(w, plus(w, p[1], p[2])), *o = keep(w, less(w, p[1], p[2]));
+    if (w->l->m == 2) {
+        out[0] = more(w, 0.5, e, p[0]), out[1] = times(w, 0.5, o), out[2] = more(w, 0.5, e, p[3]);
+        return;
+    }
+    const Lx *eb = keep(w, plus(w, p[3], p[4])), *ob = keep(w, less(w, p[3], p[4]));
+    out[0] = more(w, 1 / nb, eb, more(w, 1 / na, e, p[0]));
+    out[1] = more(w, b1 / nb, ob, times(w, a1 / na, o));
+    out[2] = more(w, b2 / nb, eb, more(w, a2 / na, e, p[5]));
+}
+
 /* `in` may be anything; what comes out is good until the next call. */
 static void line(const WinoPlane *l, const Lx *const *in, const Lx **out) {
     Writer w = {.l = l, .a = l->k->a};
@@ -76,8 +99,12 @@ static void line(const WinoPlane *l, const Lx *const *in, const Lx **out) {
         input(&w, x, out);
     else if (l->what == WINO_WEIGHTS)
         weights(&w, x, out);
-    else
+    else if (l->what == WINO_OUTPUT)
         output(&w, x, out);
+    else if (l->what == WINO_SPREAD)
+        spread(&w, x, out);
+    else
+        gather(&w, x, out);
 }
 
 void wino_plane(const WinoPlane *l, const Lx *const *in, void (*put)(void *how, int i, int j, const Lx *v), void *how) {
