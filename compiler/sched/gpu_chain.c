@@ -195,7 +195,7 @@ static Launch *write(Chain *c, const Item *item, int n) {
 
 /* The chain that begins with the first of these. What is between its launches and no part of it comes before them, where it may, or after. Gives
    back how many were looked at; 0: there is none. */
-static int find(Chain *c, Item *item, int n) {
+static int find(Chain *c, Item *item, int n, int64_t turns) {
     int last = 0, later = 0, samples;
     for (int i = 0; i < n && later <= LATER_MOST; i++) {
         bool held = false, reads = false;
@@ -210,7 +210,9 @@ static int find(Chain *c, Item *item, int n) {
         item[i].waits = held || reads;
         later += item[i].waits;
     }
-    if (c->n < 2 || gain(c->alone, c->busy, c->before, &samples) <= 0) return 0;
+    double less = gain(c->alone, c->busy, c->before, &samples);
+    if (c->n == n && turns > 1) less += BATCHES * (GPU_LAUNCH - GPU_LAUNCH / (double)turns); /* gpu_turns.c makes one of them all */
+    if (less <= 0 || (c->n < 2 && (n > 1 || turns == 1))) return 0;
     c->samples = samples;
     c->begin = item[0].l->pos, c->end = item[0].l->end;
     for (int i = 0; i <= last; i++) {
@@ -227,12 +229,12 @@ static Launch *kept(Ent *e, const Launch *l, LsList *to) {
     return r;
 }
 
-static void chains(Ent *e, Item *item, int n, LsList *to) {
+static void chains(Ent *e, Item *item, int n, int64_t turns, LsList *to) {
     Arena *a = e->a;
     for (int i = 0; i < n;) {
         Chain c = {.e = e, .part = ARENA_ARRAY(a, Item *, PARTS_MOST), .l = ARENA_ARRAY(a, const Launch *, PARTS_MOST + 1)};
         for (int q = i; q < n; q++) item[q].waits = false;
-        int seen = item[i].able ? find(&c, item + i, n - i) : 0, many = 0;
+        int seen = item[i].able ? find(&c, item + i, n - i, i ? 1 : turns) : 0, many = 0;
         if (!seen) {
             kept(e, item[i++].l, to);
             continue;
@@ -251,25 +253,57 @@ static void chains(Ent *e, Item *item, int n, LsList *to) {
     }
 }
 
-const Ls *gpu_chain(Ent *e, const Ls *s) {
+static void forget(const Ls *s, const Lx **known) {
+    for (; s; s = s->next) {
+        if (s->kind == LS_FOR || s->kind == LS_SETVAR || s->kind == LS_F2VAR) known[s->var] = NULL;
+        forget(s->body, known), forget(s->orelse, known);
+    }
+}
+
+static int64_t turns_of(const Ls *s) {
+    int64_t lo, hi;
+    if (s->kind != LS_FOR || !lx_is_const(s->lo, &lo) || !lx_is_const(s->hi, &hi)) return 1;
+    for (const Ls *q = s->body; q; q = q->next)
+        if (q->kind != LS_LAUNCH && q->kind != LS_SETVAR) return 1;
+    return hi > lo ? (hi - lo + s->step->i - 1) / s->step->i : 1;
+}
+
+static const Ls *chain_list(Ent *e, const Ls *s, int64_t turns, const Lx **known) {
+    Arena *a = e->a;
     LsList to = {0};
     while (s) {
         int n = 0;
         for (const Ls *q = s; q && q->kind == LS_LAUNCH; q = q->next) n++;
-        Item *item = ARENA_ARRAY(e->a, Item, n + 1);
+        Item *item = ARENA_ARRAY(a, Item, n + 1);
         for (int i = 0; i < n; i++, s = s->next) {
             Item *it = &item[i];
             it->l = (const Launch *)s, it->k = join_kernel(e, it->l);
             it->cost = gpu_cost(e, it->l);
             it->able = able(e, it);
         }
-        chains(e, item, n, &to);
+        chains(e, item, n, turns, &to);
         if (!s) break;
-        Ls *c = arena_copy(e->a, s, sizeof *s);
-        c->body = gpu_chain(e, s->body), c->orelse = gpu_chain(e, s->orelse);
+        Ls *c = arena_copy(a, s, sizeof *s);
         c->next = NULL;
+        if (s->body || s->orelse) {
+            int64_t inner = turns_of(s);
+            const Lx **inside = ARENA_ARRAY(a, const Lx *, e->nvar); /* nothing is known of what an earlier turn has set */
+            c->body = chain_list(e, s->body, inner, inside), c->orelse = chain_list(e, s->orelse, 1, inside);
+            Launch *all = inner > 1 ? gpu_turns(e, c, known) : NULL;
+            if (all) {
+                ls_add(&to, &all->s);
+                LsList rest = {0};
+                for (const Ls *q = c->body; q; q = q->next)
+                    if (q->kind != LS_LAUNCH) ls_add(&rest, ls_setvar(a, q->var, q->cond));
+                c->body = rest.first;
+            }
+        }
+        forget(&(Ls){.kind = s->kind, .var = s->var, .body = s->body, .orelse = s->orelse}, known);
+        if (s->kind == LS_SETVAR && lx_is_const(s->cond, NULL)) known[s->var] = s->cond;
         ls_add(&to, c);
         s = s->next;
     }
     return to.first;
 }
+
+const Ls *gpu_chain(Ent *e, const Ls *s) { return chain_list(e, s, 1, ARENA_ARRAY(e->a, const Lx *, e->nvar)); }

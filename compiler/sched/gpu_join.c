@@ -155,6 +155,7 @@ static const Lx *shifted(Copy *c, int32_t ptr, const Lx *at) { /* from the part'
     Arena *a = c->a;
     if (ptr >= lp_launch_ptrs(c->k)) return at;
     const View *v = &c->part->l->arg[ptr];
+    if (c->part->plus && c->part->plus[ptr]) at = ADD(at, c->part->plus[ptr]);
     if (c->part->near && c->part->near[ptr] >= 0) return ADD(at, INT(v->offset)); /* which begins with the value, not with the view */
     if (!c->part->first) return at;
     return v->batched && v->sample ? ADD(at, MUL(c->part->first, INT(v->sample))) : at;

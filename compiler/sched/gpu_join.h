@@ -10,6 +10,7 @@ typedef struct JoinPart {
     const Lx *grid, *batch; /* what it takes for its grid point and batch; NULL: those of the whole */
     const Lx *first;        /* the sample that it takes for number 0; NULL: that of the whole */
     const int *near;        /* [pointer] which memory of the block it is; -1: what is passed. NULL: all are passed */
+    const Lx **plus;        /* [pointer] what is added to its indices; NULL: nothing, to none */
     bool again;             /* it runs several times */
     int32_t *to, reg;       /* found: pointers; its first register */
     const Lx **var;         /* found: its variables, but for grid and batch */
@@ -46,5 +47,8 @@ double gpu_launch_cost(const Launch *l, const GpuCost *c, int64_t batch); /* of 
 Join *join_open(Ent *e, const Launch *const *l, int n, const int *const *near, const int64_t *bytes, int nnear);
 const Lx *join_var(Join *j, LsList *to, const Lx *value); /* a new variable of this value */
 void join_body(Join *j, int part, LsList *to);
+/* A loop around a launch of a few samples a block, and nothing else but variables that are known where it starts (`known`, or NULL): all turns as
+   one launch. NULL: it is none. gpu_turns.c. */
+Launch *gpu_turns(Ent *e, const Ls *loop, const Lx *const *known);
 Launch *join_launch(Join *j, const Ls *body, const Lx *grid);
 #endif

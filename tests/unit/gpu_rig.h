@@ -103,10 +103,11 @@ static inline void gpu_run_entry(const GpuRunner *r, void *how, const char *what
     arena_free(a);
 }
 
-/* which: as in examples.c; launches: of the step, at most */
+/* program: an example, or a path without its ending; which: as in examples.c; launches: of the step, or of forward alone, at most */
 static inline void gpu_agrees(const GpuRunner *r, const char *program, const char *args, const char *which, int64_t batch, double tolerance, int64_t launches) {
     Cx *cx = cx_new();
-    const char *words[32] = {"cscc", "train", arena_printf(cx->keep, "%s/examples/%s/%s.csc", CSC_SOURCE_DIR, program, program)};
+    const char *words[32] = {"cscc", "train", strchr(program, '/') ? arena_printf(cx->keep, "%s/%s.csc", CSC_SOURCE_DIR, program)
+                                                                          : arena_printf(cx->keep, "%s/examples/%s/%s.csc", CSC_SOURCE_DIR, program, program)};
     int n = 3;
     char *copy = arena_strndup(cx->keep, args, strlen(args));
     for (char *w = strtok(copy, " "); w && n < 32; w = strtok(NULL, " ")) words[n++] = w;
@@ -146,7 +147,8 @@ static inline void gpu_agrees(const GpuRunner *r, const char *program, const cha
     for (size_t i = 0; i < c.entries.len; i++) {
         int64_t many = gpu_launches_of(s->module->entries.at[i].body);
         if (getenv("CSC_SHOW")) printf("%s, %s: %lld launches\n", what, c.entries.at[i].name, (long long)many);
-        if (c.entries.at[i].kind == ENTRY_STEP && many > launches) FAIL("%s: %lld launches in a step, not %lld", what, (long long)many, (long long)launches);
+        if ((c.entries.at[i].kind == ENTRY_STEP || (c.entries.at[i].kind == ENTRY_FORWARD && !strcmp(which, "f"))) && many > launches)
+            FAIL("%s: %lld launches in entry %s, not %lld", what, (long long)many, c.entries.at[i].name, (long long)launches);
         gpu_run_entry(r, how, what, p, &c.entries.at[i], s, (int)i, &net, batch, tolerance);
     }
     if (r->close) r->close(how);
