@@ -79,6 +79,33 @@ void gpu_turns_end(Ent *e, GpuTurns *t, const View *stopped) {
     e->guard = &t->ended;
 }
 
+static void leave_at(Ent *e, const View *flag) {
+    code_add(e->a, &e->code, LS_BREAK_IF)->ptrs = plan_pointer(e, flag, ARENA_NEW(e->a, Lptr));
+    buf_touch(e, flag->buf);
+    e->pos++;
+}
+
+/* A backward loop begins with the turns that did not count: they come in eight parts, before each of which the host asks whether it may be left
+   out. It waits for the answer (an answer comes with the question after it, so it asks twice). */
+int gpu_turns_parts(Ent *e, GpuTurns *t, int64_t count, const View *taken, int32_t var) {
+    enum { PARTS = 8, LEAST = 8 };
+    Arena *a = e->a;
+    int64_t each = (count + PARTS - 1) / PARTS;
+    if (each < LEAST) each = LEAST;
+    if (count < 2 * LEAST) {
+        code_for(a, &e->code, var, INT(0), INT(count), INT(1));
+        return 1;
+    }
+    int32_t part = e->nvar++;
+    code_for(a, &e->code, part, INT(0), INT((count + each - 1) / each), INT(1));
+    const Lx *first = MUL(IVAR(part), INT(each)), *end = IMIN(ADD(first, INT(each)), INT(count));
+    gpu_turns_from(e, t, SUB(INT(count), end), taken);
+    code_for(a, &e->code, e->nvar++, INT(0), INT(1), INT(1));
+    for (int i = 0; i < 2; i++) leave_at(e, &t->ended);
+    code_for(a, &e->code, var, first, end, INT(1));
+    return 3;
+}
+
 void gpu_turns_leave(Ent *e, GpuTurns *t, const Lx *turn, const Lx *count) {
     enum { EACH = 8 }; /* after 2, 4, 8, 16, 24, ... turns: a question costs as much as a few launches */
     Arena *a = e->a;
@@ -86,8 +113,6 @@ void gpu_turns_leave(Ent *e, GpuTurns *t, const Lx *turn, const Lx *count) {
     if (lx_is_const(count, &most) && most <= 4) return; /* it is known too late */
     const Lx *n = ADD(turn, INT(1)), *asks = lx_i2(a, LX_IOR, IEQ(MOD(n, INT(EACH)), INT(0)), lx_i2(a, LX_IOR, IEQ(n, INT(2)), IEQ(n, INT(4))));
     code_if(a, &e->code, IAND(asks, ILT(n, count)));
-    code_add(a, &e->code, LS_BREAK_IF)->ptrs = plan_pointer(e, &t->ended, ARENA_NEW(a, Lptr));
+    leave_at(e, &t->ended);
     code_end(&e->code);
-    buf_touch(e, t->ended.buf);
-    e->pos++;
 }

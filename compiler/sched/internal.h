@@ -459,6 +459,8 @@ typedef struct GpuTurns {
 } GpuTurns;
 void gpu_turns_start(Ent *e, GpuTurns *t, Span at);
 void gpu_turns_from(Ent *e, GpuTurns *t, const Lx *turn, const View *count); /* a turn begins: it counts where turn < count */
+/* Opens the loop over `var` of a backward loop of that many turns, and what is around it; gives back how many statements are open then. */
+int gpu_turns_parts(Ent *e, GpuTurns *t, int64_t count, const View *taken, int32_t var);
 void gpu_turns_end(Ent *e, GpuTurns *t, const View *stopped);                /* a turn ends; stopped: NULL, or flags that end the loop when all are set */
 void gpu_turns_leave(Ent *e, GpuTurns *t, const Lx *turn, const Lx *count);  /* last in a turn of `count`: the loop may be left where it has ended */
 

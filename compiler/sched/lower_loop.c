@@ -255,7 +255,9 @@ void lower_loop(Gx *x, NodeId id) {
     int32_t begin = e->pos, var = e->nvar++;
     vec_push(a, &e->loops, ((Around){zero, begin}));
 
-    code_for(a, &e->code, var, INT(0), count, INT(1));
+    int opened = 1;
+    if (r->open && l->reverse) opened = gpu_turns_parts(e, &r->turns, l->turns, &taken, var);
+    else code_for(a, &e->code, var, INT(0), count, INT(1));
     const Lx *turn = l->reverse ? SUB(SUB(count, INT(1)), IVAR(var)) : IVAR(var);
     for (uint32_t i = l->ncarry + l->ninvariant; i < l->ncarry + l->ninvariant + l->nper; i++)
         r->args[i] = view_turn(e, &r->args[i], turn);
@@ -287,7 +289,7 @@ void lower_loop(Gx *x, NodeId id) {
         buf_touch(e, end.buf);
         e->pos++;
     }
-    code_end(&e->code);
+    while (opened--) code_end(&e->code);
     plan_loop_end(e, begin);
     e->loops.len--;
     pack_forget(e);
