@@ -281,6 +281,7 @@ typedef struct TileConv {
     int64_t spread[2]; /* columns 1: x is one position, and tap (i, j) makes the result at (i * spread[0], j *
                           spread[1]) alone; else 0 */
     bool in_place;     /* x may be read where it lies whatever its strides */
+    bool one_copy;     /* another product reads these weights from the other side, where they lie */
     Ex *epilogue;      /* over (K, OH, OW), reads acc; NULL: the sum itself is stored */
     Ex *acc;
     const char *what;
@@ -333,6 +334,7 @@ bool tile_unit_steps(const Taps *t);
 typedef struct TileWork { /* what is to be computed, and which packing of the weights can be saved */
     int64_t out_ch, rows, cols, entries, run;
     bool no_dots, dots_free, vectors_free;
+    bool one_copy; /* see TileConv: a packed copy beside it would not stay in the second cache */
     int row_taps; /* rows of taps, where the next row of the result meets each row of the input under the tap before; 0: it does not */
 } TileWork;
 Shape2 tile_choose(const SchedTarget *t, const TileWork *w);

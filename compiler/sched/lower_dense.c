@@ -62,6 +62,15 @@ static Taps no_tap(Arena *a) {
     return (Taps){.n = 1, .stride = 1, .at = ARENA_ARRAY(a, int32_t, 1), .off = ARENA_ARRAY(a, int32_t, 1)};
 }
 
+/* Does another product take the same matrix, transposed? */
+static bool both_ways(const Gx *x, const Node *n) {
+    for (NodeId i = 0; i < x->g->nodes.len; i++) {
+        const Node *o = graph_at(x->g, i);
+        if (x->uses[i] && o->op == OP_dense && o->in[0] == n->in[0] && o->a.flag != n->a.flag) return true;
+    }
+    return false;
+}
+
 static bool lower_tiled(Gx *x, NodeId id, Ending end) {
     const Node *n = graph_at(x->g, id);
     View w = gx_view(x, n->in[0]), p = gx_view(x, n->in[1]), out = gx_result(x, end.into), o;
@@ -70,7 +79,7 @@ static bool lower_tiled(Gx *x, NodeId id, Ending end) {
     if (!view_reshape(&out, s, &o)) return false;
     View in = as_map(x, p);
     if (n->a.flag) w = view_permute(&w, (const int32_t[]){1, 0});
-    TileConv t = {.x = in, .out = o, .what = "dense", .in_place = true};
+    TileConv t = {.x = in, .out = o, .what = "dense", .in_place = true, .one_copy = both_ways(x, n)};
     t.w = w;
     t.w.shape = shape_of(4, w.shape.dim[0], w.shape.dim[1], (int64_t)1, (int64_t)1);
     t.w.stride[2] = t.w.stride[3] = 0;

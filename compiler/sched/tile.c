@@ -3,6 +3,7 @@
 #include "sched/internal.h"
 
 enum { TAIL_MOST = 8 }; /* channels */
+enum { NARROW_MOST = 16 }; /* vectors of one column */
 enum { SHARED_MOST = 4 }; /* rows of a tile that share what they load: each has two more inner loops */
 enum { SCRATCH_MOST = 512 * 1024, FIRST_LEVEL = 32 * 1024, SECOND_LEVEL = 1024 * 1024, FAR = 128 * 1024 }; /* bytes */
 enum { ENDING_LOOP = 4 }; /* loads and operations behind each sum: from so many on they are a loop, not most of the code */
@@ -62,7 +63,8 @@ Shape2 tile_choose(const SchedTarget *t, const TileWork *w) {
             }
     if (!w->vectors_free) best[0].cost += packing;
     if (!w->dots_free) best[1].cost += packing;
-    return dots && best[1].cost < best[0].cost ? best[1] : best[0];
+    bool in_place = w->one_copy && w->dots_free && weights * 4 * 2 > SECOND_LEVEL;
+    return dots && (in_place || best[1].cost < best[0].cost) ? best[1] : best[0];
 }
 
 /* For few channels that are left beyond whole vectors: lanes along the sum, and rows as the other tile has them. */
@@ -90,6 +92,9 @@ typedef struct Tile {
     bool shared; /* rows of the input pass one by one, and each feeds all rows of the result that it meets */
     int64_t ring; /* shared, from a copy: so many rows of it are there at a time */
     int64_t run; /* floats of one entry of the table */
+    int packed_kv; /* vectors of a tile, when `one` has others */
+    int narrow;   /* vectors that few columns are made with, one by one: as many of packed tiles side by side as that takes */
+    bool one;     /* ... as now */
     int32_t entries, per_row;
     int64_t xrow, xpix, xch;   /* strides of what is read */
     int64_t xstep;             /* from one column of the result to the next */
@@ -198,7 +203,7 @@ static void emit_ending(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
         kb_end(k);
     }
     const Lx *r = waits ? kb_for(k, INT(0), INT(R), 1) : kb_unroll(k, R), *p = waits ? kb_for(k, INT(0), INT(Q), 1) : kb_unroll(k, Q);
-    const Lx *v = kb_unroll(k, kv), *which = ADD(MUL(ADD(MUL(r, INT(Q)), p), INT(kv)), v), *count = NULL;
+    const Lx *v = waits && q->one ? kb_for(k, INT(0), INT(kv), 1) : kb_unroll(k, kv), *which = ADD(MUL(ADD(MUL(r, INT(Q)), p), INT(kv)), v), *count = NULL;
     const Lx *acc = waits ? lx_load(a, q->sums, MUL(which, INT(L)), L, NULL) : lx_reg(a, q->acc, which, L);
     int width = q->s.dots ? 1 : L;
     const Lx *ch = ADD(kb, v);
@@ -254,8 +259,9 @@ static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
     Ls *s = code_add(a, &k->code, LS_SETVAR);
     s->var = xb, s->cond = ADD(start, lx_itab(a, q->tab, e));
     s = code_add(a, &k->code, LS_SETVAR);
+    int own = q->one ? q->packed_kv : kv; /* vectors of a packed tile */
     s->var = wb,
-    s->cond = ADD(q->wtile ? MUL(kt, INT(q->wtile)) : MUL(kb, INT(q->wvec)), MUL(e, INT(q->went)));
+    s->cond = ADD(q->wtile ? MUL(kt, INT(kv / own * q->wtile)) : MUL(kb, INT(q->wvec)), MUL(e, INT(q->went)));
     int64_t step = q->s.dots ? L : 1, main = q->run / step * step;
     int64_t line = 16, ahead = q->passes ? ceil_div(q->wstep, q->passes) : 0; /* floats of each step */
     int32_t next = q->passes ? kb_var(k) : 0;
@@ -267,7 +273,7 @@ static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
         if (!part) c = kb_for(k, INT(0), INT(main), step);
         for (int64_t n = 0; n < ahead; n += line) kb_prefetch(k, q->pw, ADD(ADD(IVAR(next), MUL(c, INT(ahead))), INT(n)));
         const Lx *v = kb_unroll(k, kv);
-        const Lx *wat = ADD(ADD(IVAR(wb), MUL(v, INT(q->wvec))), MUL(c, INT(q->wstep)));
+        const Lx *wat = ADD(ADD(IVAR(wb), ADD(MUL(DIV(v, INT(own)), INT(q->wtile ? q->wtile : own * q->wvec)), MUL(MOD(v, INT(own)), INT(q->wvec)))), MUL(c, INT(q->wstep)));
         const Lx *whole = q->wtail ? SUB(INT(q->K), MUL(ADD(kb, v), INT(L))) : count;
         kb_set(k, q->wreg, v, lx_load(a, q->pw, wat, L, whole));
         kb_end(k);
@@ -400,6 +406,7 @@ static void geometry(Tile *q) {
                   .run = q->run,
                   .no_dots = q->xch != 1,
                   .dots_free = one && t->w.stride[1] == 1,
+                  .one_copy = t->one_copy,
                   .vectors_free = one && t->w.stride[0] == 1};
     if (!t->columns && ty->stride == 1 && spacing(ty) == 1 && q->K * q->C * ty->n * tx->n * 4 <= SECOND_LEVEL) w.row_taps = ty->n;
     split_tail(q, &w);
@@ -570,8 +577,30 @@ static void emit_samples(Tile *q, int64_t tiles) {
     kb_launch(k, INT(shares * channel_tiles(q)));
 }
 
-/* A grid point: a block of the columns of all samples. Fewer columns than a tile is wide are done one by one.
- */
+/* With how many vectors a single column is made: two or three accumulators would wait for each other, and read weights in crumbs. */
+static int narrow_vectors(const Tile *q) {
+    int most = q->s.kv;
+    int limit = q->s.dots ? NARROW_MOST / 2 : NARROW_MOST;
+    for (int n = q->s.kv; !q->wtail && n <= limit && n <= q->s.kv * q->s.rows * q->s.cols; n += q->wtile ? q->s.kv : 1)
+        if (vectors_of(q) % n == 0) most = n;
+    return most;
+}
+
+/* Fewer columns than a tile is wide, one by one; each sum in the order of the wide tile. */
+static void emit_few_columns(Tile *q, const Lx *n, const Lx *block) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    Shape2 wide = q->s;
+    q->packed_kv = wide.kv, q->one = true;
+    q->s.kv = q->narrow, q->s.cols = 1;
+    kb_if(k, IEQ(block, INT(0)));
+    const Lx *kt = kb_for(k, INT(0), INT(channel_tiles(q)), 1), *ox = kb_for(k, INT(0), n, 1);
+    emit_tile(q, kt, INT(0), ox);
+    for (int i = 0; i < 3; i++) kb_end(k);
+    q->s = wide, q->one = false;
+}
+
+/* A grid point: a block of the columns of all samples. */
 static void emit_columns(Tile *q) {
     Kb *k = q->k;
     Arena *a = q->a;
@@ -583,16 +612,10 @@ static void emit_columns(Tile *q) {
     if (spread) q->tap = DIV(kb_grid(k), blocks);
     const Lx *tiles = DIV(ADD(n, INT(Q - 1)), INT(Q)),
              *units = lx_iselect(a, MOD(n, INT(Q)), SUB(tiles, INT(1)), tiles);
-    const Lx *kt = kb_for(k, INT(0), INT(channel_tiles(q)), 1);
     kb_if(k, ILT(n, INT(Q)));
-    kb_if(k, IEQ(block, INT(0)));
-    const Lx *ox = kb_for(k, INT(0), n, 1);
-    q->s.cols = 1;
-    emit_tile(q, kt, INT(0), ox);
-    q->s.cols = Q;
-    kb_end(k);
-    kb_end(k);
+    emit_few_columns(q, n, block);
     kb_else(k);
+    const Lx *kt = kb_for(k, INT(0), INT(channel_tiles(q)), 1);
     const Lx *lo = DIV(MUL(block, units), blocks),
              *hi = lx_iselect(a, IEQ(next, blocks), tiles, DIV(MUL(next, units), blocks));
     const Lx *ct = kb_for(k, lo, hi, 1);
@@ -608,7 +631,8 @@ static void open_registers(Tile *q) {
     bool waits = q->t->epilogue && q->s.rows * q->s.cols >= 4 && finish_parts(q->t->epilogue) >= ENDING_LOOP;
     q->sums = waits ? kb_scratch(k, sums * q->L) : -1;
     q->acc = kb_reg(k, (int)q->L, sums);
-    q->wreg = kb_reg(k, (int)q->L, q->s.kv * (q->shared ? q->s.rows : 1));
+    q->narrow = q->t->columns ? narrow_vectors(q) : q->s.kv;
+    q->wreg = kb_reg(k, (int)q->L, q->shared ? q->s.kv * q->s.rows : q->narrow);
     q->xreg = kb_reg(k, (int)q->L, 1);
 }
 

@@ -427,9 +427,65 @@ TEST(groups_between_statistics) {
     }
 }
 
+#ifdef CSC_HAVE_LLVM
+/* The same matrix both ways (one copy of it: sums along rows in place), and one that is packed. */
+static OpTest two_matrices(Arena *a, Rng *dice) {
+    OpTest t;
+    optest_start(&t, a, dice);
+    Graph *g = t.graph;
+    NodeId w = optest_leaf(&t, dice, shape_of(2, (int64_t)288, (int64_t)512), false, DOM_ANY, 0), x = optest_leaf(&t, dice, shape_of(1, (int64_t)512), true, DOM_ANY, 0);
+    NodeId v = optest_leaf(&t, dice, shape_of(2, (int64_t)96, (int64_t)512), false, DOM_ANY, 0);
+    NodeId y = op1(g, OP_relu, graph_add(g, OP_dense, (NodeId[]){w, x}, 2, &(Attr){0}, (Span){0}));
+    NodeId z = op1(g, OP_relu, op2(g, OP_sub, x, graph_add(g, OP_dense, (NodeId[]){w, y}, 2, &(Attr){.flag = true}, (Span){0})));
+    graph_out(g, OUT_VALUE, 0, graph_add(g, OP_dense, (NodeId[]){v, z}, 2, &(Attr){0}, (Span){0}), NULL);
+    graph_out(g, OUT_VALUE, 1, z, NULL);
+    return t;
+}
+
+/* What a sample gives does not depend on its company: few columns take another tile, with the same sums. */
+TEST(columns_alone_and_together) {
+    enum { MOST = 33 };
+    static const uint32_t batches_of[] = {MOST, 1, 2, 7, 31, 32};
+    Arena *a = arena_new();
+    Rng dice = {3};
+    Rig r;
+    rig_open(&r, two_matrices(a, &dice));
+    rig_set_batch(&r, MOST);
+    rig_fill(&r);
+    const char *cpu = __builtin_cpu_supports("avx512dq") ? "x86-64-v4" : "x86-64-v2", *why = "";
+    SchedTarget target;
+    CHECK(sched_target(cpu, &target));
+    SchedResult *s = sched_program(r.cx, r.a, &r.p, &r.entry, 1, &target);
+    const LpEntry *e = &s->module->entries.at[0];
+    const csc_model *m;
+    LlvmModelInfo info = {.json = "{}", .param_floats = (uint64_t)r.p.param_floats};
+    CodeImage *j = code_load(r.a, llvm_emit(r.a, s->module, &info, &(LlvmOptions){.cpu = cpu, .level = 1}, NULL, NULL), &m, &why);
+    if (!j) FAIL("%s", why);
+    r.call.workspace = floats(r.a, e->fixed_floats + e->batch_floats * MOST + e->thread_bytes / 4);
+    float *all[2];
+    for (size_t k = 0; k < sizeof batches_of / sizeof *batches_of; k++) {
+        r.call.batch = batches_of[k];
+        CHECK(m->entries[0].run(&r.call) == 0);
+        if (k == 0) compare(&r, "compiled", "columns", MOST);
+        for (size_t i = 0; i < 2; i++) {
+            size_t n = (size_t)shape_size(r.want[i].shape) * sizeof(float);
+            if (k == 0) all[i] = arena_copy(r.a, r.out[i], n * MOST);
+            if (memcmp(all[i], r.out[i], n * r.call.batch)) FAIL("output %zu of %u samples differs from that of %d", i, r.call.batch, MOST);
+        }
+    }
+    code_free(j);
+    cx_free(r.cx);
+    arena_free(a);
+}
+#endif
+
 int main(int argc, char **argv) {
     static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
                                  T(products), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows), T(winograd_products), T(winograd_nan),
-                                 T(groups),         T(groups_between_statistics)};
+                                 T(groups),         T(groups_between_statistics),
+#ifdef CSC_HAVE_LLVM
+                                 T(columns_alone_and_together),
+#endif
+    };
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
