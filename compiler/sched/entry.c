@@ -477,7 +477,7 @@ static void lower_entry(Sched *s, const Entry *y) {
     code_setvar(a, &e->code, e->first_var, INT(0));
     set_blocks(e, INT(0));
 
-    const Groups *q = groups_of(a, split_joined(a, y->graph), s->t.gpu ? -1 : s->t.group);
+    const Groups *q = groups_of(a, split_joined(a, y->graph), s->t.gpu ? -1 : s->t.group, s->t.wait);
     const Graph *g = q->graph;
     e->grouped = q->nparts > 0;
     group_describe(e, q);
@@ -495,7 +495,10 @@ static void lower_entry(Sched *s, const Entry *y) {
     place_parts(x);
     if (!q->nparts) run_nodes(x, 0, (NodeId)g->nodes.len);
     for (int32_t i = 0; i < q->nparts; i++) {
-        if (i % 2) group_open(x, q, i);
+        if (i % 2)
+            group_open(x, q, i);
+        else if (i)
+            e->group = 0; /* all samples */
         run_nodes(x, q->begin[i], q->begin[i + 1]);
         if (i % 2) copy_results(x, r, i), group_close(x, q, i);
     }

@@ -13,6 +13,7 @@ typedef struct Body { /* one graph: which of its values the batch has a say in *
     bool *same;  /* result of a loop over samples that is the same for each group */
     bool *whole; /* result of such a loop that is right for the whole batch only */
     uint32_t *uses;
+    bool wait; /* SchedTarget.wait */
 } Body;
 
 static bool sees_batch(const Node *n) { /* a loop: does anything in it differ from sample to sample? */
@@ -126,12 +127,7 @@ static bool loop_adds_up(const Body *b, const Node *proj) {
 static Body *body_new(Arena *a, const Graph *g) {
     Body *b = ARENA_NEW(a, Body);
     size_t n = g->nodes.len + 1;
-    *b = (Body){a,
-                g,
-                ARENA_ARRAY(a, bool, n),
-                ARENA_ARRAY(a, bool, n),
-                ARENA_ARRAY(a, bool, n),
-                graph_uses(a, g)};
+    *b = (Body){.a = a, .g = g, .sums = ARENA_ARRAY(a, bool, n), .same = ARENA_ARRAY(a, bool, n), .whole = ARENA_ARRAY(a, bool, n), .uses = graph_uses(a, g)};
     for (size_t i = 0; i < g->nodes.len; i++) {
         const Node *x = &g->nodes.at[i];
         if (x->batched || !b->uses[i]) continue;
@@ -229,8 +225,17 @@ static NodeId reader_of_sums(const Body *b) { /* a value per sample that depends
 
 enum { BEFORE, EACH, AFTER };
 
+/* A gradient of weights that is far larger than what it is made of: it is cheaper to keep that for all samples, and to make the gradient
+   of them at the end, than to read and write it for each group (and to have a copy for each lane). */
+static bool waits_for_all(const Body *b, const Node *n) {
+    enum { LARGER = 64 };
+    if ((n->op != OP_conv_grad && n->op != OP_dense_grad) || !crosses(b, n)) return false;
+    return b->wait || shape_size(n->shape) > LARGER * (shape_size(graph_shape(b->g, n->in[0])) + shape_size(graph_shape(b->g, n->in[1])));
+}
+
 static int phase_of(const Body *b, NodeId i) {
     const Node *n = graph_at(b->g, i);
+    if (waits_for_all(b, n)) return AFTER;
     if (by_sample(b, n) || b->whole[i] || (n->op == OP_proj && loop_adds_up(b, n))) return EACH;
     return b->sums[i] ? AFTER : b->same[i] ? EACH : BEFORE;
 }
@@ -337,7 +342,7 @@ static int choose_lanes(Arena *a, const Groups *q, int32_t part) {
     return !floats ? 0 : floats > FOUR ? 2 : floats > EIGHT ? 4 : LANES_MOST;
 }
 
-Groups *groups_of(Arena *a, const Graph *g, int64_t wanted) {
+Groups *groups_of(Arena *a, const Graph *g, int64_t wanted, bool wait) {
     Groups *q = ARENA_NEW(a, Groups);
     Body *b = body_new(a, g);
     *q = (Groups){.graph = g, .reader = NO_NODE};
@@ -352,8 +357,11 @@ Groups *groups_of(Arena *a, const Graph *g, int64_t wanted) {
     if (q->reader != NO_NODE && loops) return q;
     q->part = ARENA_ARRAY(a, int32_t, g->nodes.len + 1);
     if (q->reader == NO_NODE) {
-        q->nparts = 3;
-        for (NodeId i = 0; i < g->nodes.len; i++) q->part[i] = phase_of(b, i);
+        q->nparts = 3, b->wait = wait;
+        for (NodeId i = 0; i < g->nodes.len; i++) {
+            q->part[i] = phase_of(b, i);
+            q->waits |= b->uses[i] && waits_for_all(b, graph_at(g, i));
+        }
     } else
         parts_between_sums(q, b);
     put_in_order(q, b);
@@ -377,7 +385,7 @@ void group_mark_whole(Gx *x, const Groups *q, const NodeId *root, const bool *ag
     const Graph *g = x->g;
     size_t n = g->nodes.len;
     x->made = ARENA_ARRAY(x->a, int32_t, n + 1);
-    if (q->nparts > 3) x->whole = ARENA_ARRAY(x->a, bool, n + 1);
+    if (q->nparts > 3 || q->waits) x->whole = ARENA_ARRAY(x->a, bool, n + 1);
     Span2 *at = ARENA_ARRAY(x->a, Span2, n + 1), *reads = ARENA_ARRAY(x->a, Span2, n + 1);
     for (size_t i = 0; i < n; i++) reads[i] = (Span2){INT32_MAX, -1};
     for (size_t i = n; i-- > 0;) { /* at: where it is computed; reads: where its memory is read */
@@ -475,7 +483,7 @@ void group_close(Gx *x, const Groups *q, int32_t part) {
     if (q->lanes[part]) code_end(&e->code);
     code_end(&e->code);
     plan_lanes(e, begin);
-    if (q->nparts > 3) plan_kept(e, begin);
+    if (x->whole) plan_kept(e, begin);
     plan_loop_end(e, begin);
     e->loops.len--;
     pack_forget(e);

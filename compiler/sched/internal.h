@@ -376,6 +376,7 @@ typedef struct Groups {
     int64_t *size;      /* [nparts] samples of a group; 0: the whole batch */
     int *lanes;         /* [nparts] into how many lanes the groups are cut, each with sums of its own; 0: each group is a lane */
     bool *minus;        /* [node] it is taken from its sum */
+    bool waits;         /* the last part makes gradients of values that are kept for all samples */
     NodeId *sum;        /* the sum over all groups that a node is a part of (its own number: it is that sum); NO_NODE */
     double each_cost, once; /* estimated cycles: of a sample, of a group by itself; of the last part chosen for */
     NodeId reader;      /* why there are no groups: a value per sample (of the graph as given) that sums lead to; NO_NODE */
@@ -423,7 +424,7 @@ typedef bool (*ViewChange)(const View *v, void *how, View *out);
 Ex *ex_change(Ent *e, Ex *x, Ex **acc, ViewChange f, void *how);
 
 /* ---- group.c: samples in groups ---- */
-Groups *groups_of(Arena *a, const Graph *g, int64_t wanted);
+Groups *groups_of(Arena *a, const Graph *g, int64_t wanted, bool wait); /* SchedTarget.group, .wait */
 void group_open(Gx *x, const Groups *q, int32_t part);
 void group_add(Gx *x, NodeId part, NodeId sum);
 void group_close(Gx *x, const Groups *q, int32_t part);

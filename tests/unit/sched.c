@@ -6,8 +6,8 @@
 #include "llvm/llvm.h"
 #endif
 
-static SchedResult *schedule(Rig *r, int lanes, int group) {
-    SchedTarget target = {.lanes = lanes, .registers = lanes == 16 ? 32 : 16, .group = group, .winograd = r->winograd};
+static SchedResult *schedule(Rig *r, int lanes, int group, bool wait) {
+    SchedTarget target = {.lanes = lanes, .registers = lanes == 16 ? 32 : 16, .group = group, .wait = wait, .winograd = r->winograd};
     SchedResult *s = sched_program(r->cx, r->a, &r->p, &r->entry, 1, &target);
     if (r->choice && s->tiles.len) { /* every product by another tile than the model's */
         SchedTile *tuned = ARENA_ARRAY(r->a, SchedTile, s->tiles.len), choice[16];
@@ -100,7 +100,7 @@ static void run_choice(OpTest t, Arena *a, const char *what, uint64_t seed, int6
         fflush(stdout);
     }
     int lanes = seed % 3 == 0 ? 16 : seed % 3 == 1 ? 8 : 4;
-    SchedResult *s = schedule(&r, lanes, (int)(seed / 9 % 3)); /* 0: as sched likes */
+    SchedResult *s = schedule(&r, lanes, (int)(seed / 9 % 3), seed / 27 % 2); /* 0: as sched likes */
     const char *why = "";
     if (!loop_eval(a, s->module, 0, &r.call, &why)) {
         if (getenv("CSC_SHOW")) loop_print(s->module, stdout);
@@ -225,7 +225,7 @@ TEST(shared_rows) {
                 r.choice = batch == 1 ? 1 : 2; /* two rows; four */
                 rig_set_batch(&r, batch);
                 rig_fill(&r);
-                SchedResult *s = schedule(&r, lanes, 0);
+                SchedResult *s = schedule(&r, lanes, 0, false);
                 shared += kernels_that(s, "rows share");
                 const char *why = "";
                 if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, rows %zu: %s", i, why);
@@ -257,7 +257,7 @@ TEST(winograd_products) {
                 rig_fill(&r);
                 int lanes = i % 4 == 3 ? 8 : 16;
                 r.winograd = (form + i) % 2 ? 2 : 4;
-                SchedResult *s = schedule(&r, lanes, 0);
+                SchedResult *s = schedule(&r, lanes, 0, false);
                 used += kernels_that(s, "Winograd") > (ops[form % 3] != OP_conv_grad);
                 const char *why = "";
                 if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, product %zu form %d: %s", i, form, why);
@@ -268,7 +268,7 @@ TEST(winograd_products) {
                 if (batch > 1 && ops[form % 3] != OP_conv_grad) { /* in groups of one other tiles lie side by side */
                     int64_t n = shape_size(r.want[0].shape) * batch;
                     float *first = arena_copy(a, r.out[0], (size_t)n * sizeof(float));
-                    CHECK(loop_eval(a, schedule(&r, lanes, 1)->module, 0, &r.call, &why) && !memcmp(first, r.out[0], (size_t)n * sizeof(float)));
+                    CHECK(loop_eval(a, schedule(&r, lanes, 1, false)->module, 0, &r.call, &why) && !memcmp(first, r.out[0], (size_t)n * sizeof(float)));
                 }
                 cx_free(r.cx);
                 arena_free(a);
@@ -286,7 +286,7 @@ TEST(winograd_nan) {
     rig_open(&r, product_graph(a, &dice, &winograd[0], OP_conv, true, 2));
     r.t.env.inputs[0].at[5 * 64 + 4 * 8 + 2] = NAN; /* channel 5, row 4, column 2 */
     rig_fill(&r);
-    SchedResult *s = schedule(&r, 16, 0);
+    SchedResult *s = schedule(&r, 16, 0, false);
     CHECK(kernels_that(s, "Winograd") > 1);
     const char *why = "";
     CHECK(loop_eval(a, s->module, 0, &r.call, &why));
@@ -353,7 +353,7 @@ TEST(groups) {
         rig_open(&r, with_gradients(a, product_graph(a, &dice, &products[0], OP_conv, true, 2)));
         rig_set_batch(&r, batch);
         rig_fill(&r);
-        SchedResult *s = schedule(&r, 8, 0);
+        SchedResult *s = schedule(&r, 8, 0, false);
         const LpEntry *e = &s->module->entries.at[0];
         CHECK(e->batch_floats == 0 && remarks(s, "samples at a time"));
         const char *why = "";
@@ -413,7 +413,7 @@ TEST(groups_between_statistics) {
         rig_open(&r, t);
         rig_set_batch(&r, batch);
         rig_fill(&r);
-        SchedResult *s = schedule(&r, 8, 4);
+        SchedResult *s = schedule(&r, 8, 4, false);
         CHECK(remarks(s, "parts between sums over the samples"));
         const char *why = "";
         CHECK(loop_eval(a, s->module, 0, &r.call, &why));
