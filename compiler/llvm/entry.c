@@ -129,6 +129,20 @@ static Val store_env(Emit *e, int32_t slot, Val v) {
 
 enum { ENV_CALL, ENV_LANE, ENV_ALONE, ENV_PREPARED, ENV_VARS }; /* eight bytes each */
 
+/* The statements of a function that open_function began, then back to the outer one. */
+static Val body_and_back(Emit *e, const Ls *list, LLVMBasicBlockRef body, const Emit *outer, LLVMBasicBlockRef back) {
+    LLVMBuildBr(e->b, body);
+    LLVMPositionBuilderAtEnd(e->b, body);
+    emit_list(e, list);
+    LLVMBuildRetVoid(e->b);
+    Val f = e->fn;
+    LxMap memo = e->memo; /* its turns go on */
+    *e = *outer;
+    e->memo = memo;
+    LLVMPositionBuilderAtEnd(e->b, back);
+    return f;
+}
+
 /* void lane(env, number, scratch): a task of the pool, or called by the entry for one lane after the other. */
 static Val lane_function(Emit *e, const Ls *s, Val env_slots[]) {
     LLVMBasicBlockRef back = LLVMGetInsertBlock(e->b);
@@ -153,16 +167,7 @@ static Val lane_function(Emit *e, const Ls *s, Val env_slots[]) {
     e->slot[s->var] = LLVMGetParam(e->fn, 1);
     e->slot[s->alone] = pure_here(e, emit_field(e, e->i64, env, 8 * ENV_ALONE, ""));
     LLVMBuildStore(e->b, e->slot[LP_VAR_BATCH], e->args);
-    LLVMBuildBr(e->b, body);
-    LLVMPositionBuilderAtEnd(e->b, body);
-    emit_list(e, s->body);
-    LLVMBuildRetVoid(e->b);
-    Val f = e->fn;
-    LxMap memo = e->memo; /* its turns go on */
-    *e = outer;
-    e->memo = memo;
-    LLVMPositionBuilderAtEnd(e->b, back);
-    return f;
+    return body_and_back(e, s->body, body, &outer, back);
 }
 
 /* Lanes run at the same time, each on one thread, where there are enough of them; else one after the other, and launches use the pool. */
@@ -214,16 +219,7 @@ static Val prepare_function(Emit *e, const Ls *s) {
     emit_open_slots(e, e->e->nvar);
     e->args = args_block(e);
     LLVMBuildStore(e->b, emit_i64(e, 0), e->args); /* no kernel of these reads the batch */
-    LLVMBuildBr(e->b, body);
-    LLVMPositionBuilderAtEnd(e->b, body);
-    emit_list(e, s->body);
-    LLVMBuildRetVoid(e->b);
-    Val f = e->fn;
-    LxMap memo = e->memo; /* its turns go on */
-    *e = outer;
-    e->memo = memo;
-    LLVMPositionBuilderAtEnd(e->b, back);
-    return f;
+    return body_and_back(e, s->body, body, &outer, back);
 }
 
 static void call_prepare(Emit *e) {
