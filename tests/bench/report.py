@@ -42,11 +42,12 @@ print("""Written by `sh tests/bench/run` at commit %s: %s, float32. Ours and the
 theirs over ours of each pair, its median and where the middle half of the pairs lies; times are processor time at one thread, passed time at two.
 The peer is the best of its ways (eager, channels last; oneDNN's own tensors for a row of convolutions; `torch.compile` where it was asked for), with an
 allocator that keeps its memory. The peak is that of multiply-adds, of one thread or of two processes at the same time, measured between the pairs; our share counts the operations of
-the convolutions and products as written. Memory: growth of resident memory from before the model is loaded to the end of the third step, less
+the convolutions and products as written, of which Winograd's form needs fewer. Memory: growth of resident memory from before the model is loaded to the end of the third step, less
 parameters and gradients; there is no optimiser on either side. Ours runs from the library. Two threads over one thread of ours: below.
 
 Before a row is measured both are compared with the peer in float64: loss within 1e-4, and gradients (outputs) as near to it as 0.005, or five times what the
-peer's own float32 is away, since a threshold may cut a rounded value differently (below: how far each is).
+peer's own float32 is away, since a threshold may cut a rounded value differently (below: how far each is); where one batch
+is farther away, two of three must not be.
 """ % (sys.argv[3], sys.argv[2]))
 if len(sys.argv) > 4:
     print("![Ratios at one thread (blue), two threads (orange) and what is needed (green), row by row](benchmarks.png)\n")
@@ -76,7 +77,8 @@ away = [r for r in rows if r.get("check") and r["check"]["ours"] > 1e-4]
 if away:
     print("## How far from float64\n\nLargest relative difference of a gradient (output), rows above 1e-4:\n\n| row | ours | the peer's float32 |\n| --- | --- | --- |")
     for r in away:
-        print("| %s, batch %s, %s | %.2g | %.2g |" % (r["name"], r["batch"], r["group"], r["check"]["ours"], r["check"]["theirs"]))
+        draws = "" if r["check"].get("draws", 1) == 1 else ", the middle one of %d draws of samples" % r["check"]["draws"]
+        print("| %s, batch %s, %s | %.2g%s | %.2g |" % (r["name"], r["batch"], r["group"], r["check"]["ours"], draws, r["check"]["theirs"]))
     print()
 missing = [r for r in rows if r.get("missing")]
 if missing:
