@@ -135,6 +135,13 @@ assert l and all(o["difference"] < 1e-14 for o in l), l'
     expect 0 "$CSCC" check "$digits" --remarks
     has err "the operator D.2 from real[32, 4, 4] to real[16, 8, 8] and its adjoint agree"
 }
+case_winograd_is_named_and_can_be_left_out() {
+    model=$CSC_SOURCE/examples/res_csc/res_csc.csc
+    expect 0 "$CSCC" check "$model" --cpu x86-64-v4 --remarks
+    has err "products with 3x3 taps by Winograd's transforms (--direct: none)"
+    expect 0 "$CSCC" check "$model" --cpu x86-64-v4 --remarks --direct
+    lacks err Winograd
+}
 case_inspect_program() {
     expect 0 "$CSCC" inspect "$digits"
     has out "logits"
