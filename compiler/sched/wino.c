@@ -106,7 +106,7 @@ static void emit_products(Wino *q, const Lx *kt) {
 
 typedef struct Put {
     Wino *q;
-    const Lx *channel;
+    const Lx *channel, *from, *have; /* float of the first matrix's sums; columns inside of the map, where there are sums */
     const WinoPlace *place;
 } Put;
 
@@ -121,38 +121,43 @@ static void put_result(Put *p, const Lx *i, const Lx *j, const Lx *value) {
     kb_store_strided(q->k, q->po, kb_at(q->k, &q->t->out, p->place->sample, at), q->t->out.stride[0], value, count);
 }
 
-static void put_output(void *how, int i, int j, const Lx *v) {
+static const Lx *get_output(void *how, int i, const Lx *j) {
     Put *p = how;
     Arena *a = p->q->a;
-    if (p->q->sums < 0)
-        put_result(p, INT(i), INT(j), v);
-    else
-        kb_store(p->q->k, p->q->sums, INT((i * p->q->m + j) * p->q->L), v, NULL);
+    return lx_load(a, p->q->products, ADD(ADD(p->from, MUL(j, INT(p->q->pnext))), INT(i * p->q->n * p->q->pnext)), (int)p->q->L, NULL);
+}
+
+static void put_output(void *how, const Lx *i, int j, const Lx *v) {
+    Put *p = how;
+    Wino *q = p->q;
+    Arena *a = q->a;
+    if (q->sums < 0) {
+        put_result(p, i, INT(j), v);
+        return;
+    }
+    kb_store(q->k, q->sums, INT(j * q->L), v, NULL);
+    if (j + 1 < q->m) return;
+    const Lx *each = kb_for(q->k, INT(0), p->have, 1);
+    put_result(p, i, each, lx_load(a, q->sums, MUL(each, INT(q->L)), (int)q->L, NULL));
+    kb_end(q->k);
 }
 
 static void emit_output(Wino *q, const Lx *kt) {
     Kb *k = q->k;
     Arena *a = q->a;
     int64_t step = q->kv * q->L;
-    const Lx *tile = kb_for(k, INT(0), q->tiles, 1), *in[WINO_MOST * WINO_MOST];
+    const Lx *tile = kb_for(k, INT(0), q->tiles, 1), *have[2] = {0};
     WinoPlace place = wino_place(&q->in, ADD(q->first, tile));
-    const Lx *first = IMIN(MUL(kt, INT(q->kv)), INT(ceil_div(q->K, q->L) - q->kv));
-    const Lx *v = kb_for(k, INT(0), INT(q->kv), 1), *at = ADD(MUL(tile, INT(step)), MUL(v, INT(q->L)));
-    for (int i = 0; i < q->n * q->n; i++) in[i] = lx_load(a, q->products, ADD(at, INT(i * q->pnext)), (int)q->L, NULL);
-    WinoPlane p = {.k = k, .what = WINO_OUTPUT, .m = q->m, .width = (int)q->L, .reg = q->in.reg};
-    Put put = {.q = q, .channel = kb_let(k, MUL(ADD(first, v), INT(q->L))), .place = &place};
-    wino_plane(&p, in, put_output, &put);
-    if (q->sums >= 0) { /* also where a tile may reach over the edge */
-        const Lx *have[2];
-        for (int d = 0; d < 2; d++) {
-            const Lx *left = IMAX(INT(0), SUB(INT(q->t->out.shape.dim[1 + d] + q->in.step[d] - 1), place.at[d]));
-            have[d] = IMIN(INT(q->m), DIV(left, INT(q->in.step[d])));
-        }
-        const Lx *i = kb_for(k, INT(0), have[0], 1), *j = kb_for(k, INT(0), have[1], 1);
-        put_result(&put, i, j, lx_load(a, q->sums, MUL(ADD(MUL(i, INT(q->m)), j), INT(q->L)), (int)q->L, NULL));
-        kb_end(k);
-        kb_end(k);
+    for (int d = 0; d < 2 && q->sums >= 0; d++) { /* a tile may reach over the edge */
+        const Lx *left = IMAX(INT(0), SUB(INT(q->t->out.shape.dim[1 + d] + q->in.step[d] - 1), place.at[d]));
+        have[d] = kb_let(k, IMIN(INT(q->m), DIV(left, INT(q->in.step[d]))));
     }
+    const Lx *first = IMIN(MUL(kt, INT(q->kv)), INT(ceil_div(q->K, q->L) - q->kv));
+    const Lx *v = kb_for(k, INT(0), INT(q->kv), 1), *at = kb_let(k, ADD(MUL(tile, INT(step)), MUL(v, INT(q->L))));
+    WinoPlane p = {.k = k, .what = WINO_OUTPUT, .m = q->m, .width = (int)q->L, .reg = q->in.reg, .between = q->in.between};
+    Put put = {.q = q, .channel = kb_let(k, MUL(ADD(first, v), INT(q->L))), .from = at, .have = have[1], .place = &place};
+    wino_columns(&p, get_output, &put);
+    wino_rows(&p, have[0], put_output, &put);
     kb_end(k);
     kb_end(k);
 }
@@ -167,7 +172,8 @@ static void open_parameters(Wino *q) {
     wino_tiles_open(&q->in, q->block);
     q->pnext = (q->block * q->kv | 1) * q->L;
     q->products = kb_scratch(k, nn * q->pnext);
-    q->sums = edges || (t->epilogue && finish_parts(t->epilogue) >= ENDING_LOOP) ? kb_scratch(k, q->m * q->m * q->L) : -1;
+    q->sums = edges || (t->epilogue && finish_parts(t->epilogue) >= ENDING_LOOP) ? kb_scratch(k, q->m * q->L) : -1;
+    q->in.between = kb_scratch(k, WINO_BETWEEN * q->L);
     q->acc = kb_reg(k, (int)q->L, q->kv * q->cols), q->wreg = kb_reg(k, (int)q->L, q->kv), q->xreg = kb_reg(k, (int)q->L, 1);
     q->in.reg = kb_reg(k, (int)q->L, WINO_REGISTERS);
 }
@@ -209,17 +215,26 @@ void wino_conv(Ent *e, const TileConv *t, int m) {
 }
 
 /* ---- the weights ---- */
-typedef struct PutWeights {
+typedef struct Weights {
     Kb *k;
-    int to, n;
-    const Lx *at;
+    int from, to, n;
+    int64_t stride, tap[2][3]; /* between channels; where the taps lie */
+    const Lx *count, *in, *out;
     int64_t next;
-} PutWeights;
+} Weights;
 
-static void put_weights(void *how, int i, int j, const Lx *v) {
-    PutWeights *p = how;
-    Arena *a = p->k->a;
-    kb_store(p->k, p->to, ADD(p->at, INT((i * p->n + j) * p->next)), v, NULL);
+static const Lx *get_weights(void *how, int i, const Lx *j) {
+    Weights *w = how;
+    Arena *a = w->k->a;
+    const Lx *at = ADD(w->in, INT(w->tap[0][i]));
+    at = ADD(at, ADD(INT(w->tap[1][0]), MUL(j, INT(w->tap[1][1] - w->tap[1][0]))));
+    return lx_gather(a, w->from, at, INT(w->stride), (int)w->k->e->s->t.lanes, w->count);
+}
+
+static void put_weights(void *how, const Lx *i, int j, const Lx *v) {
+    Weights *w = how;
+    Arena *a = w->k->a;
+    kb_store(w->k, w->to, ADD(ADD(w->out, MUL(i, INT(w->n * w->next))), INT(j * w->next)), v, NULL);
 }
 
 /* [tile of K][matrix][C][vector][lanes], the last tile overlapping the one before it. A grid point is a tile and a few of the C. */
@@ -231,18 +246,17 @@ View wino_weights(Ent *e, const View *w, const Taps taps[2], int kv, int m) {
     Kb *k = kb_new(e, "weights", 0);
     k->detail = arena_printf(a, "weights of %d to %d channels, Winograd %dx%d", (int)C, (int)K, m, m);
     int from = kb_ptr(k, w, false);
-    PutWeights put = {.k = k, .to = kb_ptr(k, &to, true), .n = m + 2, .next = next};
-    WinoPlane p = {.k = k, .what = WINO_WEIGHTS, .m = m, .width = (int)L, .reg = kb_reg(k, (int)L, WINO_REGISTERS)};
+    Weights put = {.k = k, .from = from, .to = kb_ptr(k, &to, true), .n = m + 2, .next = next, .stride = w->stride[0]};
+    for (int d = 0; d < 2; d++)
+        for (int i = 0; i < 3; i++) put.tap[d][i] = taps[d].at[i] * w->stride[2 + d];
+    WinoPlane p = {.k = k, .what = WINO_WEIGHTS, .m = m, .width = (int)L, .reg = kb_reg(k, (int)L, WINO_REGISTERS), .between = kb_scratch(k, WINO_BETWEEN * L)};
     const Lx *g = kb_grid(k), *tile = DIV(g, INT(slices)), *c0 = MUL(MOD(g, INT(slices)), INT(SLICE));
     const Lx *c = kb_for(k, c0, IMIN(INT(C), ADD(c0, INT(SLICE))), 1), *v = kb_for(k, INT(0), INT(kv), 1);
-    const Lx *first = MUL(ADD(IMIN(MUL(tile, INT(kv)), INT(vectors - kv)), v), INT(L)), *in[9];
-    const Lx *at = kb_let(k, ADD(MUL(first, INT(w->stride[0])), MUL(c, INT(w->stride[1]))));
-    for (int i = 0; i < 9; i++) {
-        const Lx *tap = INT(taps[0].at[i / 3] * w->stride[2] + taps[1].at[i % 3] * w->stride[3]);
-        in[i] = lx_gather(a, from, ADD(at, tap), INT(w->stride[0]), (int)L, K % L ? SUB(INT(K), first) : NULL);
-    }
-    put.at = ADD(MUL(tile, INT(tile_floats)), ADD(MUL(c, INT(kv * L)), MUL(v, INT(L))));
-    wino_plane(&p, in, put_weights, &put);
+    const Lx *first = MUL(ADD(IMIN(MUL(tile, INT(kv)), INT(vectors - kv)), v), INT(L));
+    put.in = kb_let(k, ADD(MUL(first, INT(w->stride[0])), MUL(c, INT(w->stride[1])))), put.count = K % L ? SUB(INT(K), first) : NULL;
+    put.out = kb_let(k, ADD(MUL(tile, INT(tile_floats)), ADD(MUL(c, INT(kv * L)), MUL(v, INT(L)))));
+    wino_columns(&p, get_weights, &put);
+    wino_rows(&p, NULL, put_weights, &put);
     kb_end(k);
     kb_end(k);
     kb_launch(k, INT(tiles * slices));

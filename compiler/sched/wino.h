@@ -4,7 +4,7 @@
 #define CSC_SCHED_WINO_H
 #include "sched/internal.h"
 
-enum { WINO_MOST = 6 /* m + 2 */, WINO_REGISTERS = WINO_MOST * WINO_MOST + 12 };
+enum { WINO_MOST = 6 /* m + 2 */, WINO_REGISTERS = 12, WINO_BETWEEN = WINO_MOST * WINO_MOST };
 typedef enum WinoKind {
     WINO_INPUT,   /* m + 2 inputs to as many */
     WINO_WEIGHTS, /* 3 taps to m + 2 */
@@ -16,20 +16,22 @@ typedef enum WinoKind {
 int wino_in(WinoKind what, int m);  /* numbers along an axis that go in */
 int wino_out(WinoKind what, int m); /* ... that come out */
 
-typedef struct WinoPlane { /* writes one transform along both axes into a kernel */
+typedef struct WinoPlane { /* one transform along both axes: first down the columns into `between`, then along its rows; loops, so that each axis is written once */
     Kb *k;
     WinoKind what;
     int m, width;
-    int reg; /* the first of WINO_REGISTERS */
+    int reg;     /* the first of WINO_REGISTERS */
+    int between; /* memory of the thread, WINO_BETWEEN vectors */
 } WinoPlane;
-/* in[i * wino_in + j]; put takes entry (i, j) of what comes out, an expression over the registers that is good for as long as put runs. */
-void wino_plane(const WinoPlane *p, const Lx *const *in, void (*put)(void *how, int i, int j, const Lx *v), void *how);
+/* Entry (i, j) of what goes in; entry (i, j) of what comes out, an expression over the registers that is good for as long as put runs. */
+void wino_columns(const WinoPlane *p, const Lx *(*get)(void *how, int i, const Lx *j), void *how);
+void wino_rows(const WinoPlane *p, const Lx *n, void (*put)(void *how, const Lx *i, int j, const Lx *v), void *how); /* the first n rows; NULL: all */
 
 typedef struct WinoTiles { /* the tiles of a map, transformed into the thread's scratch: [matrix][tile][channel] */
     Kb *k;
     const View *v;
     WinoKind what; /* WINO_INPUT, WINO_SPREAD */
-    int m, reg;    /* as WinoPlane's */
+    int m, reg, between; /* as WinoPlane's */
     bool batched;  /* tiles of one sample after those of the other */
     int64_t step[2], count[2], off[2]; /* between the entries of a tile; tiles along the axes; a tile's first entry is the first of its m x m results + off */
     int64_t channels, next;        /* floats from one matrix to the next: wino_tiles_open's */

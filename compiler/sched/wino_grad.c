@@ -106,13 +106,21 @@ static void emit_products(Grad *g, const Lx *tiles, const Lx *c, const Lx *r) {
 
 typedef struct Put {
     Grad *g;
-    const Lx *at;
+    const Lx *from, *to;
 } Put;
 
-static void put_tap(void *how, int i, int j, const Lx *v) {
+static const Lx *get_sum(void *how, int i, const Lx *j) {
+    Put *p = how;
+    Grad *g = p->g;
+    Arena *a = g->a;
+    int64_t next = g->kv * g->p * g->L;
+    return lx_load(a, g->sums, ADD(ADD(p->from, MUL(j, INT(next))), INT(i * (g->m + 2) * next)), (int)g->L, NULL);
+}
+
+static void put_tap(void *how, const Lx *i, int j, const Lx *v) {
     Put *p = how;
     Arena *a = p->g->a;
-    kb_store_strided(p->g->k, p->g->turned, ADD(p->at, INT(i * 3 + j)), 9, v, NULL);
+    kb_store_strided(p->g->k, p->g->turned, ADD(ADD(p->to, MUL(i, INT(3))), INT(j)), 9, v, NULL);
 }
 
 static void put_result(Grad *g, const Lx *row, const Lx *at, const Lx *value, const Lx *count) {
@@ -129,10 +137,11 @@ static void emit_back(Grad *g, const Lx *c, const Lx *r) {
     Kb *k = g->k;
     Arena *a = g->a;
     int L = (int)g->L;
-    const Lx *p = kb_for(k, INT(0), IMIN(INT(g->p), SUB(INT(g->K), r)), 1), *v = kb_for(k, INT(0), INT(g->kv), 1), *in[WINO_MOST * WINO_MOST];
-    const Lx *at = kb_let(k, MUL(ADD(MUL(p, INT(g->kv)), v), INT(L)));
-    for (int i = 0; i < g->nn; i++) in[i] = lx_load(a, g->sums, ADD(at, INT(i * g->kv * g->p * L)), L, NULL);
-    wino_plane(&(WinoPlane){.k = k, .what = WINO_GATHER, .m = g->m, .width = L, .reg = g->x.reg}, in, put_tap, &(Put){.g = g, .at = MUL(v, INT(L * 9))});
+    const Lx *p = kb_for(k, INT(0), IMIN(INT(g->p), SUB(INT(g->K), r)), 1), *v = kb_for(k, INT(0), INT(g->kv), 1);
+    Put put = {.g = g, .from = kb_let(k, MUL(ADD(MUL(p, INT(g->kv)), v), INT(L))), .to = kb_let(k, MUL(v, INT(L * 9)))};
+    WinoPlane plane = {.k = k, .what = WINO_GATHER, .m = g->m, .width = L, .reg = g->x.reg, .between = g->x.between};
+    wino_columns(&plane, get_sum, &put);
+    wino_rows(&plane, NULL, put_tap, &put);
     kb_end(k);
     const Lx *row = kb_let(k, ADD(r, p)), *first = MUL(c, INT(9)), *n = IMIN(INT(g->kv * L * 9), SUB(INT(g->C * 9), first));
     const Lx *i = kb_for(k, INT(0), n, L), *value = lx_load(a, g->turned, i, L, NULL), *to = ADD(first, i), *count = g->C % L ? SUB(INT(g->C * 9), to) : NULL;
@@ -161,6 +170,7 @@ bool wino_grad(Ent *e, const TileGrad *t) {
     if (g->flat.epilogue) finish_pointers(k, g->flat.epilogue);
     wino_tiles_open(&g->x, g->visit), wino_tiles_open(&g->y, g->visit + 1); /* the last tile of products may reach over the last channel */
     g->sums = kb_scratch(k, g->nn * width * g->p), g->turned = kb_scratch(k, width * 9), g->wait = g->once ? -1 : kb_scratch(k, floats);
+    g->x.between = g->y.between = kb_scratch(k, WINO_BETWEEN * g->L);
     g->acc = kb_reg(k, (int)g->L, g->kv * g->p), g->vreg = kb_reg(k, (int)g->L, g->kv), g->oreg = kb_reg(k, (int)g->L, 1);
     g->x.reg = g->y.reg = kb_reg(k, (int)g->L, WINO_REGISTERS);
 

@@ -14,7 +14,7 @@ typedef struct Writer {
 } Writer;
 
 static const Lx *keep(Writer *w, const Lx *v) {
-    int reg = w->l->reg + WINO_MOST * WINO_MOST + w->used++;
+    int reg = w->l->reg + w->used++;
     kb_set(w->l->k, reg, NULL, v);
     return lx_reg(w->a, reg, NULL, w->l->width);
 }
@@ -107,17 +107,26 @@ static void line(const WinoPlane *l, const Lx *const *in, const Lx **out) {
         gather(&w, x, out);
 }
 
-void wino_plane(const WinoPlane *l, const Lx *const *in, void (*put)(void *how, int i, int j, const Lx *v), void *how) {
-    int n = wino_in(l->what, l->m), to = wino_out(l->what, l->m);
-    const Lx *from[WINO_MOST], *out[WINO_MOST];
-    for (int j = 0; j < n; j++) {
-        for (int i = 0; i < n; i++) from[i] = in[i * n + j];
-        line(l, from, out);
-        for (int i = 0; i < to; i++) kb_set(l->k, l->reg + i * n + j, NULL, out[i]);
-    }
-    for (int i = 0; i < to; i++) {
-        for (int j = 0; j < n; j++) from[j] = lx_reg(l->k->a, l->reg + i * n + j, NULL, l->width);
-        line(l, from, out);
-        for (int j = 0; j < to; j++) put(how, i, j, out[j]);
-    }
+static const Lx *between(const WinoPlane *l, const Lx *i, const Lx *j) {
+    Arena *a = l->k->a;
+    return MUL(ADD(MUL(i, INT(wino_in(l->what, l->m))), j), INT(l->width));
+}
+
+void wino_columns(const WinoPlane *l, const Lx *(*get)(void *how, int i, const Lx *j), void *how) {
+    Arena *a = l->k->a;
+    int n = wino_in(l->what, l->m);
+    const Lx *in[WINO_MOST], *out[WINO_MOST], *j = kb_for(l->k, INT(0), INT(n), 1);
+    for (int i = 0; i < n; i++) in[i] = get(how, i, j);
+    line(l, in, out);
+    for (int i = 0; i < wino_out(l->what, l->m); i++) kb_store(l->k, l->between, between(l, INT(i), j), out[i], NULL);
+    kb_end(l->k);
+}
+
+void wino_rows(const WinoPlane *l, const Lx *n, void (*put)(void *how, const Lx *i, int j, const Lx *v), void *how) {
+    Arena *a = l->k->a;
+    const Lx *in[WINO_MOST], *out[WINO_MOST], *i = kb_for(l->k, INT(0), n ? n : INT(wino_out(l->what, l->m)), 1);
+    for (int j = 0; j < wino_in(l->what, l->m); j++) in[j] = lx_load(a, l->between, between(l, i, INT(j)), l->width, NULL);
+    line(l, in, out);
+    for (int j = 0; j < wino_out(l->what, l->m); j++) put(how, i, j, out[j]);
+    kb_end(l->k);
 }

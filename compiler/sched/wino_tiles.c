@@ -36,28 +36,23 @@ WinoPlace wino_place(const WinoTiles *w, const Lx *number) {
     return p;
 }
 
-typedef struct Put {
+typedef struct Tile { /* begins at float `at` of a parameter, whose rows and columns are so far apart */
     const WinoTiles *w;
-    const Lx *at;
-} Put;
+    int from;
+    const Lx *at, *count, *to;
+    int64_t row, column;
+} Tile;
 
-static void put(void *how, int i, int j, const Lx *v) {
-    Put *p = how;
-    Arena *a = p->w->k->a;
-    kb_store(p->w->k, p->w->to, ADD(p->at, INT((i * (p->w->m + 2) + j) * p->w->next)), v, NULL);
+static const Lx *get(void *how, int i, const Lx *j) {
+    Tile *t = how;
+    Arena *a = t->w->k->a;
+    return lx_load(a, t->from, ADD(ADD(t->at, MUL(j, INT(t->column))), INT(i * t->row)), (int)lanes_of(t->w), t->count);
 }
 
-/* The tile that begins at float `at` of a parameter, whose rows and columns are so far apart. */
-static void transform(const WinoTiles *w, int from, const Lx *at, int64_t row, int64_t column, const Lx *tile) {
-    Kb *k = w->k;
-    Arena *a = k->a;
-    int64_t L = lanes_of(w), side = wino_in(w->what, w->m);
-    const Lx *c = kb_for(k, w->lo ? w->lo : INT(0), w->hi ? w->hi : INT(w->channels), L), *in[WINO_MOST * WINO_MOST];
-    const Lx *count = from != w->patch && w->channels % L ? SUB(INT(w->channels), c) : NULL;
-    for (int64_t i = 0; i < side * side; i++) in[i] = lx_load(a, from, ADD(ADD(at, c), INT(i / side * row + i % side * column)), (int)L, count);
-    wino_plane(&(WinoPlane){.k = k, .what = w->what, .m = w->m, .width = (int)L, .reg = w->reg}, in, put,
-               &(Put){.w = w, .at = ADD(MUL(tile, INT(wino_pitch(w))), c)});
-    kb_end(k);
+static void put(void *how, const Lx *i, int j, const Lx *v) {
+    Tile *t = how;
+    Arena *a = t->w->k->a;
+    kb_store(t->w->k, t->w->to, ADD(ADD(t->to, MUL(i, INT((t->w->m + 2) * t->w->next))), INT(j * t->w->next)), v, NULL);
 }
 
 /* What lies outside of the map is zero: such a tile is copied first. */
@@ -86,7 +81,7 @@ static void copy_patch(const WinoTiles *w, const Lx *base, const Lx *const y[2])
 void wino_tiles(const WinoTiles *w, const Lx *first, const Lx *n) {
     Kb *k = w->k;
     Arena *a = k->a;
-    int64_t side = wino_in(w->what, w->m);
+    int64_t side = wino_in(w->what, w->m), L = lanes_of(w);
     const Lx *tile = kb_for(k, INT(0), n, 1), *y[2], *inside = NULL;
     WinoPlace p = wino_place(w, ADD(first, tile));
     const Lx *base = p.sample && w->v->batched ? MUL(p.sample, INT(w->v->sample)) : INT(0), *at = base;
@@ -96,11 +91,19 @@ void wino_tiles(const WinoTiles *w, const Lx *first, const Lx *n) {
         inside = inside ? IAND(inside, ok) : ok;
         at = ADD(at, MUL(y[d], INT(w->v->stride[1 + d])));
     }
+    at = kb_let(k, at), inside = kb_let(k, inside);
     kb_if(k, inside);
-    transform(w, w->from, kb_let(k, at), w->v->stride[1] * w->step[0], w->v->stride[2] * w->step[1], tile);
     kb_else(k);
     copy_patch(w, base, y);
-    transform(w, w->patch, INT(0), side * wino_pitch(w), wino_pitch(w), tile);
+    kb_end(k);
+    const Lx *c = kb_for(k, w->lo ? w->lo : INT(0), w->hi ? w->hi : INT(w->channels), L), *count = w->channels % L ? SUB(INT(w->channels), c) : NULL;
+    WinoPlane plane = {.k = k, .what = w->what, .m = w->m, .width = (int)L, .reg = w->reg, .between = w->between};
+    kb_if(k, inside);
+    wino_columns(&plane, get, &(Tile){.w = w, .from = w->from, .at = ADD(at, c), .count = count, .row = w->v->stride[1] * w->step[0], .column = w->v->stride[2] * w->step[1]});
+    kb_else(k);
+    wino_columns(&plane, get, &(Tile){.w = w, .from = w->patch, .at = c, .row = side * wino_pitch(w), .column = wino_pitch(w)});
+    kb_end(k);
+    wino_rows(&plane, NULL, put, &(Tile){.w = w, .to = kb_let(k, ADD(MUL(tile, INT(wino_pitch(w))), c))});
     kb_end(k);
     kb_end(k);
 }

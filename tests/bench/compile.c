@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
     size_t nset;
     if (!settings_read(set, &nset, argv + 3, argc - 3)) return 1;
     const char *words[1] = {argv[1]}, *library = getenv("CSC_LIBRARY");
-    Options o = {.command = CMD_TRAIN, .words = words, .nwords = 1, .set = set, .nset = nset, .cpu = getenv("CSC_CPU"), .threads = 1, .time_passes = true};
+    Options o = {.command = CMD_TRAIN, .words = words, .nwords = 1, .set = set, .nset = nset, .cpu = getenv("CSC_CPU"), .threads = 1, .time_passes = true, .direct = getenv("CSC_DIRECT") != NULL};
     Compile c;
     bool ok = compile_read(&c, cx, &o) && compile_declare(&c);
     if (ok) {
