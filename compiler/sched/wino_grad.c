@@ -3,6 +3,7 @@
 #include "sched/wino.h"
 
 enum { VISIT_BYTES = 3 << 19, SUMS_MOST = 1 << 20 /* bytes */, SHARES = 8 };
+enum { CONSTANTS = 5 }; /* of the transforms, that LLVM keeps in registers over all loops */
 
 static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static double most_of(double x, double y) { return x > y ? x : y; }
@@ -37,7 +38,7 @@ static void choose_tile(Grad *g) {
     int64_t vectors = ceil_div(g->C, g->L);
     double best = 0;
     for (int v = 1; v <= 4; v++)
-        for (int n = 1; vectors % v == 0 && n <= g->K && v * n + v + 1 <= g->e->s->t.registers; n++) {
+        for (int n = 1; vectors % v == 0 && n <= g->K && v * n + v + 1 + CONSTANTS <= g->e->s->t.registers; n++) {
             double step = most_of(most_of(v * n / 2.0, (v + n) / 2.0), 4) + 0.7;
             double cost = (double)(vectors / v * ceil_div(g->K, n)) * step;
             if (best == 0 || cost < best * 0.995) best = cost, g->kv = v, g->p = n;
