@@ -173,7 +173,7 @@ static void open_parameters(Wino *q) {
     q->pnext = (q->block * q->kv | 1) * q->L;
     q->products = kb_scratch(k, nn * q->pnext);
     q->sums = edges || (t->epilogue && finish_parts(t->epilogue) >= ENDING_LOOP) ? kb_scratch(k, q->m * q->L) : -1;
-    q->in.between = kb_scratch(k, WINO_BETWEEN * q->L);
+    q->in.between = wino_between(k);
     q->acc = kb_reg(k, (int)q->L, q->kv * q->cols), q->wreg = kb_reg(k, (int)q->L, q->kv), q->xreg = kb_reg(k, (int)q->L, 1);
     q->in.reg = kb_reg(k, (int)q->L, WINO_REGISTERS);
 }
@@ -249,7 +249,7 @@ View wino_weights(Ent *e, const View *w, const Taps taps[2], int kv, int m) {
     Weights put = {.k = k, .from = from, .to = kb_ptr(k, &to, true), .n = m + 2, .next = next, .stride = w->stride[0]};
     for (int d = 0; d < 2; d++)
         for (int i = 0; i < 3; i++) put.tap[d][i] = taps[d].at[i] * w->stride[2 + d];
-    WinoPlane p = {.k = k, .what = WINO_WEIGHTS, .m = m, .width = (int)L, .reg = kb_reg(k, (int)L, WINO_REGISTERS), .between = kb_scratch(k, WINO_BETWEEN * L)};
+    WinoPlane p = {.k = k, .what = WINO_WEIGHTS, .m = m, .width = (int)L, .reg = kb_reg(k, (int)L, WINO_REGISTERS), .between = wino_between(k)};
     const Lx *g = kb_grid(k), *tile = DIV(g, INT(slices)), *c0 = MUL(MOD(g, INT(slices)), INT(SLICE));
     const Lx *c = kb_for(k, c0, IMIN(INT(C), ADD(c0, INT(SLICE))), 1), *v = kb_for(k, INT(0), INT(kv), 1);
     const Lx *first = MUL(ADD(IMIN(MUL(tile, INT(kv)), INT(vectors - kv)), v), INT(L));

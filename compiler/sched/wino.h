@@ -4,7 +4,7 @@
 #define CSC_SCHED_WINO_H
 #include "sched/internal.h"
 
-enum { WINO_MOST = 6 /* m + 2 */, WINO_REGISTERS = 12, WINO_BETWEEN = WINO_MOST * WINO_MOST };
+enum { WINO_MOST = 6 /* m + 2 */, WINO_REGISTERS = 12, WINO_CONSTANTS = 32 };
 typedef enum WinoKind {
     WINO_INPUT,   /* m + 2 inputs to as many */
     WINO_WEIGHTS, /* 3 taps to m + 2 */
@@ -16,16 +16,21 @@ typedef enum WinoKind {
 int wino_in(WinoKind what, int m);  /* numbers along an axis that go in */
 int wino_out(WinoKind what, int m); /* ... that come out */
 
-typedef struct WinoPlane { /* one transform along both axes: first down the columns into `between`, then along its rows; loops, so that each axis is written once */
+/* One transform along both axes: first down the columns into `between`, then along its rows; loops, so that each axis is written once. */
+typedef struct WinoPlane {
     Kb *k;
     WinoKind what;
     int m, width;
     int reg;     /* the first of WINO_REGISTERS */
-    int between; /* memory of the thread, WINO_BETWEEN vectors */
+    int between; /* memory of the thread: wino_between's */
 } WinoPlane;
-/* Entry (i, j) of what goes in; entry (i, j) of what comes out, an expression over the registers that is good for as long as put runs. */
+/* Asks for that memory, and puts the transforms' constants into it: LLVM would keep constants that are written into a loop in registers over all
+   loops of the kernel, and spill sums of the products for them. */
+int wino_between(Kb *k);
+/* get: entry (i, j) of what goes in. put: (i, j) of what comes out, an expression over the registers that is good for as long as put runs; the
+   first n rows, or all. */
 void wino_columns(const WinoPlane *p, const Lx *(*get)(void *how, int i, const Lx *j), void *how);
-void wino_rows(const WinoPlane *p, const Lx *n, void (*put)(void *how, const Lx *i, int j, const Lx *v), void *how); /* the first n rows; NULL: all */
+void wino_rows(const WinoPlane *p, const Lx *n, void (*put)(void *how, const Lx *i, int j, const Lx *v), void *how);
 
 typedef struct WinoTiles { /* the tiles of a map, transformed into the thread's scratch: [matrix][tile][channel] */
     Kb *k;

@@ -3,7 +3,6 @@
 #include "sched/wino.h"
 
 enum { VISIT_BYTES = 3 << 19, SUMS_MOST = 1 << 20 /* bytes */, SHARES = 8 };
-enum { CONSTANTS = 5 }; /* of the transforms, that LLVM keeps in registers over all loops */
 
 static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static double most_of(double x, double y) { return x > y ? x : y; }
@@ -38,7 +37,7 @@ static void choose_tile(Grad *g) {
     int64_t vectors = ceil_div(g->C, g->L);
     double best = 0;
     for (int v = 1; v <= 4; v++)
-        for (int n = 1; vectors % v == 0 && n <= g->K && v * n + v + 1 + CONSTANTS <= g->e->s->t.registers; n++) {
+        for (int n = 1; vectors % v == 0 && n <= g->K && v * n + v + 1 <= g->e->s->t.registers; n++) {
             double step = most_of(most_of(v * n / 2.0, (v + n) / 2.0), 4) + 0.7;
             double cost = (double)(vectors / v * ceil_div(g->K, n)) * step;
             if (best == 0 || cost < best * 0.995) best = cost, g->kv = v, g->p = n;
@@ -171,7 +170,7 @@ bool wino_grad(Ent *e, const TileGrad *t) {
     if (g->flat.epilogue) finish_pointers(k, g->flat.epilogue);
     wino_tiles_open(&g->x, g->visit), wino_tiles_open(&g->y, g->visit + 1); /* the last tile of products may reach over the last channel */
     g->sums = kb_scratch(k, g->nn * width * g->p), g->turned = kb_scratch(k, width * 9), g->wait = g->once ? -1 : kb_scratch(k, floats);
-    g->x.between = g->y.between = kb_scratch(k, WINO_BETWEEN * g->L);
+    g->x.between = g->y.between = wino_between(k);
     g->acc = kb_reg(k, (int)g->L, g->kv * g->p), g->vreg = kb_reg(k, (int)g->L, g->kv), g->oreg = kb_reg(k, (int)g->L, 1);
     g->x.reg = g->y.reg = kb_reg(k, (int)g->L, WINO_REGISTERS);
 

@@ -20,9 +20,32 @@ static const Lx *keep(Writer *w, const Lx *v) {
 }
 static const Lx *plus(Writer *w, const Lx *x, const Lx *y) { return lx_f2(w->a, LX_ADD, x, y); }
 static const Lx *less(Writer *w, const Lx *x, const Lx *y) { return lx_f2(w->a, LX_SUB, x, y); }
-static const Lx *times(Writer *w, double c, const Lx *x) { return lx_f2(w->a, LX_MUL, lx_float(w->a, c, w->l->width), x); }
+
+static int constants(double *c) {
+    const double all[] = {a1, -a1, b1, -b1, a2, -a2, b2, -b2, -(a2 + b2), b1 * b2, a1 * a2, 1 / na, 1 / nb, a1 / na, b1 / nb, a2 / na, b2 / nb};
+    for (int i = 0; i < (int)(sizeof all / sizeof *all); i++) c[i] = all[i];
+    return (int)(sizeof all / sizeof *all);
+}
+
+int wino_between(Kb *k) {
+    Arena *a = k->a;
+    int L = k->e->s->t.lanes, at = WINO_MOST * WINO_MOST * L, between = kb_scratch(k, at + WINO_CONSTANTS);
+    double c[WINO_CONSTANTS];
+    for (int i = constants(c); i-- > 0;) kb_store(k, between, INT(at + i), lx_float(a, c[i], 1), NULL);
+    return between;
+}
+
+static const Lx *constant(Writer *w, double c) {
+    Arena *a = w->a;
+    double all[WINO_CONSTANTS];
+    for (int i = constants(all); i-- > 0;)
+        if (all[i] == c) return lx_splat(a, lx_load(a, w->l->between, INT(WINO_MOST * WINO_MOST * w->l->width + i), 1, NULL), w->l->width);
+    return lx_float(a, c, w->l->width);
+}
+
+static const Lx *times(Writer *w, double c, const Lx *x) { return lx_f2(w->a, LX_MUL, constant(w, c), x); }
 static const Lx *more(Writer *w, double c, const Lx *x, const Lx *y) { /* c * x + y */
-    return lx_f3(w->a, LX_FMA, lx_float(w->a, c, w->l->width), x, y);
+    return lx_f3(w->a, LX_FMA, constant(w, c), x, y);
 }
 
 /* e + c * o and e - c * o */

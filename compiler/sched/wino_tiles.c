@@ -99,7 +99,9 @@ void wino_tiles(const WinoTiles *w, const Lx *first, const Lx *n) {
     const Lx *c = kb_for(k, w->lo ? w->lo : INT(0), w->hi ? w->hi : INT(w->channels), L), *count = w->channels % L ? SUB(INT(w->channels), c) : NULL;
     WinoPlane plane = {.k = k, .what = w->what, .m = w->m, .width = (int)L, .reg = w->reg, .between = w->between};
     kb_if(k, inside);
-    wino_columns(&plane, get, &(Tile){.w = w, .from = w->from, .at = ADD(at, c), .count = count, .row = w->v->stride[1] * w->step[0], .column = w->v->stride[2] * w->step[1]});
+    Tile in = {.w = w, .from = w->from, .at = ADD(at, c), .count = count};
+    in.row = w->v->stride[1] * w->step[0], in.column = w->v->stride[2] * w->step[1];
+    wino_columns(&plane, get, &in);
     kb_else(k);
     wino_columns(&plane, get, &(Tile){.w = w, .from = w->patch, .at = c, .row = side * wino_pitch(w), .column = wino_pitch(w)});
     kb_end(k);

@@ -1,5 +1,5 @@
 /* From a program's text to code that can be called: bench_compile PROGRAM ENTRY[,ENTRY] [name=value ...]. Prints milliseconds from the start of
-   `main` (read, compiled, loaded), whether the code came from the cache (CSC_CACHE), and the object's size. With CSC_LIBRARY=FILE it also links that
+   `main` (read, compiled, loaded), whether the code came from the cache (CSC_CACHE), and the object's size. CSC_DIRECT: as cscc's --direct. With CSC_LIBRARY=FILE it also links that
    library, with CSC_TIMES it says how long each pass took. A measurement, not a test. */
 #include "driver/link.h"
 #include "driver/model.h"
