@@ -74,9 +74,11 @@ static int range_table(Grad *g, int d, int64_t in, int64_t out) {
     const Taps *t = &g->taps[d];
     int32_t *tab = ARENA_ARRAY(g->a, int32_t, 3 * t->n);
     for (int i = 0; i < t->n; i++) {
-        int64_t lo = 0, hi = out;
-        while (!g->run && lo < hi && lo * t->stride + t->off[i] < 0) lo++;
-        while (!g->run && hi > lo && (hi - 1) * t->stride + t->off[i] >= in) hi--;
+        int64_t lo = 0, hi = out, last = in - 1 - t->off[i];
+        if (!g->run && t->off[i] < 0) lo = ceil_div(-(int64_t)t->off[i], t->stride);
+        if (lo > out) lo = out;
+        if (!g->run && (last < 0 || last / t->stride + 1 < hi)) hi = last < 0 ? lo : last / t->stride + 1;
+        if (hi < lo) hi = lo;
         int rest = ((t->off[i] % t->stride) + t->stride) % t->stride;
         tab[3 * i] = !g->packed ? t->off[i] - (g->run ? t->off[0] : 0)
                      : d ? (int32_t)(rest * g->half + (t->off[i] - rest) / t->stride)
