@@ -6,6 +6,7 @@ enum { TAIL_MOST = 8 }; /* channels */
 enum { NARROW_MOST = 16 }; /* vectors of one column */
 enum { SHARED_MOST = 4 }; /* rows of a tile that share what they load: each has two more inner loops */
 enum { SCRATCH_MOST = 512 * 1024, FIRST_LEVEL = 32 * 1024, SECOND_LEVEL = 1024 * 1024, FAR = 128 * 1024 }; /* bytes */
+enum { PAGE = 1024, SAME_SET = 8 }; /* floats; rows of a matrix and columns that lie a multiple of a page apart, in the places of the first cache that one address has (12) */
 enum { ENDING_LOOP = 4 }; /* loads and operations behind each sum: from so many on they are a loop, not most of the code */
 
 /* ---- which tile ---- */
@@ -32,6 +33,7 @@ static void consider(Shape2 *best, const SchedTarget *t, const TileWork *w, bool
     bool shared = dots && r > 1 && n > 1;
     if (kv * p + (shared ? kv * r + 3 : kv + 1) > t->registers || q > w->cols || r > w->rows || kv > blocks) return;
     if (shared && r > SHARED_MOST) return;
+    if (dots && w->dots_free && w->run % PAGE == 0 && kv + p > SAME_SET) return;
     double steps = (double)(w->entries * (dots ? ceil_div(w->run, t->lanes) : w->run)), cycles = 0;
     double fetch = steps * kv * t->lanes * 4 > FIRST_LEVEL ? 0.5 * kv : 0;
     if (shared)

@@ -213,8 +213,8 @@ def others(folder, batch, by):  # the same with other samples in front
 def checked(folder, entry, options, net, batch, whole):
     """A value at a kink that rounding puts on its other side is one of these samples'; a mistake is in all of them: where the first
     samples disagree two more draws are made, and two of the three have to agree. The one in the middle is reported, and how many were."""
-    draws = [agreement(folder, entry, options, net, batch)]
-    for by in (8, 16) if not agree(draws[0]) and whole >= 24 else ():
+    draws, n = [agreement(folder, entry, options, net, batch)], min(batch, 8)
+    for by in (n, 2 * n) if not agree(draws[0]) and whole >= 3 * n else ():
         draws.append(agreement(others(folder, whole, by), entry, options, net, batch))
     middle = sorted(draws, key=lambda a: a["ours"])[len(draws) // 2]
     return dict(middle, draws=len(draws), loss=max(a["loss"] for a in draws))
