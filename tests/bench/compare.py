@@ -178,8 +178,7 @@ def relative(got, want, floor=0.0):
     return float(numpy.linalg.norm(got - want) / max(numpy.linalg.norm(want), floor, 1e-30))
 
 
-def agreement(folder, entry, options, net, batch):
-    n = min(batch, 8)
+def agreement(folder, entry, options, net, n):
     subprocess.run([bench + "/bench_library", folder, entry, str(n), "0"], check=True, capture_output=True)
     exact, single = [Peer(folder, entry, options, net, dtype=d, samples=n) for d in (torch.float64, torch.float32)]
     loss, _ = exact.step(), single.step()
@@ -210,12 +209,13 @@ def others(folder, batch, by):  # the same with other samples in front
     return to
 
 
-def checked(folder, entry, options, net, batch, whole):
+def checked(folder, entry, options, net, whole):
     """A value at a kink that rounding puts on its other side is one of these samples'; a mistake is in all of them: where the first
     samples disagree two more draws are made, and two of the three have to agree. The one in the middle is reported, and how many were."""
-    draws, n = [agreement(folder, entry, options, net, batch)], min(batch, 8)
+    n = min(whole, 8)
+    draws = [agreement(folder, entry, options, net, n)]
     for by in (n, 2 * n) if not agree(draws[0]) and whole >= 3 * n else ():
-        draws.append(agreement(others(folder, whole, by), entry, options, net, batch))
+        draws.append(agreement(others(folder, whole, by), entry, options, net, n))
     middle = sorted(draws, key=lambda a: a["ours"])[len(draws) // 2]
     return dict(middle, draws=len(draws), loss=max(a["loss"] for a in draws))
 
@@ -292,7 +292,7 @@ def measure(row, seconds):
     out = {k: row[k] for k in ("group", "name", "batch", "threads", "needed")}
     out.update(gflop=gflop)
     if net and row["threads"] == 1:
-        out["check"] = checked(folder, row["entry"], row["options"], net, row["batch"], whole)
+        out["check"] = checked(folder, row["entry"], row["options"], net, whole)
         if not agree(out["check"]):
             refused.add(folder)
             return dict(out, missing="not the same: %s" % out["check"])
