@@ -1,5 +1,6 @@
 /* What a block of a kernel costs on its multiprocessor, by counting what its statements issue: an estimate by which launches are put together. It
    decides about speed alone, and depends on nothing but the kernel. */
+#include "loop/fold.h"
 #include "loop/lxmap.h"
 #include "sched/gpu_join.h"
 
@@ -14,7 +15,7 @@ typedef struct Cost {
 /* An integer, for the first block and thread. */
 static int64_t guess(const Cost *c, const Lx *x) {
     if (!x) return 0;
-    int64_t p, q;
+    int64_t v;
     switch ((int)x->kind) {
     case LX_INT: return x->i;
     case LX_VAR: return c->var[x->i];
@@ -22,21 +23,7 @@ static int64_t guess(const Cost *c, const Lx *x) {
     case LX_ISELECT: return guess(c, x->a) ? guess(c, x->b) : guess(c, x->c);
     default: break;
     }
-    p = guess(c, x->a), q = guess(c, x->b);
-    switch ((int)x->kind) {
-    case LX_IADD: return p + q;
-    case LX_ISUB: return p - q;
-    case LX_IMUL: return p * q;
-    case LX_IDIV: return q ? p / q : 0;
-    case LX_IMOD: return q ? p % q : 0;
-    case LX_IMIN: return p < q ? p : q;
-    case LX_IMAX: return p > q ? p : q;
-    case LX_ILT: return p < q;
-    case LX_IEQ: return p == q;
-    case LX_IAND: return p && q;
-    case LX_IOR: return p || q;
-    default: return !p;
-    }
+    return loop_fold_op(x->kind, guess(c, x->a), guess(c, x->b), &v) ? v : 0;
 }
 
 static double issued(Cost *c, const Lx *x) {

@@ -4,7 +4,6 @@
 
 enum { STAGES = 3, FAR = 1 << 28, TILES_WANTED = 128, PARTS_MOST = 64, PART_LEAST = 256 };
 
-static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 
 /* ---- addresses ---- */
 static bool multiple_of_4(const Lx *x) {

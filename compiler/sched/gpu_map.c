@@ -13,7 +13,6 @@ enum {
     ALONE_MOST = 16384, ALONE_THREADS = 512 /* a block that makes all results of few numbers */
 };
 
-static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
 static int64_t power_below(int64_t n) { /* the largest power of two not above n >= 1 */
     int64_t p = 1;

@@ -5,6 +5,9 @@
 #include "base/trouble.h"
 #include "sched/sched.h"
 
+static inline int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
+enum { SECOND_LEVEL = 1024 * 1024 }; /* bytes of the second cache that one thing may take */
+enum { ENDING_LOOP = 4 }; /* loads and operations behind each sum of a product: from so many on they are a loop, not most of the code */
 enum { DOM_MAX = 10 }; /* axes of an iteration domain: those of a tensor and those of a reduction */
 
 /* A stretch of memory that an entry's kernels read and write. */
@@ -315,6 +318,8 @@ typedef struct TileGrad {
     Ex *epilogue, *acc; /* over (k, c, i, j) */
 } TileGrad;
 bool tile_grad(Ent *e, const TileGrad *t); /* false: cannot */
+/* The same with channels and taps of x as one axis, along which the result lies; false: it does not. */
+bool grad_flat(Ent *e, const TileGrad *t, TileGrad *flat);
 typedef struct PadCopy {
     View x;
     int from, to; /* parameters: x, scratch */

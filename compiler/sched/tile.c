@@ -5,12 +5,10 @@
 enum { TAIL_MOST = 8 }; /* channels */
 enum { NARROW_MOST = 16 }; /* vectors of one column */
 enum { SHARED_MOST = 4 }; /* rows of a tile that share what they load: each has two more inner loops */
-enum { SCRATCH_MOST = 512 * 1024, FIRST_LEVEL = 32 * 1024, SECOND_LEVEL = 1024 * 1024, FAR = 128 * 1024 }; /* bytes */
+enum { SCRATCH_MOST = 512 * 1024, FIRST_LEVEL = 32 * 1024, FAR = 128 * 1024 }; /* bytes */
 enum { PAGE = 1024, SAME_SET = 8 }; /* floats; rows of a matrix and columns that lie a multiple of a page apart, in the places of the first cache that one address has (12) */
-enum { ENDING_LOOP = 4 }; /* loads and operations behind each sum: from so many on they are a loop, not most of the code */
 
 /* ---- which tile ---- */
-static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static double most(double x, double y) { return x > y ? x : y; }
 
 /* Rows of the result that meet row u of the input under one of n rows of taps, as [*lo, *hi). */

@@ -49,7 +49,6 @@ typedef struct Grad {
     int64_t out_stride[2]; /* of lanes of y, of x in the result */
 } Grad;
 
-static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static double most(double x, double y) { return x > y ? x : y; }
 
 /* kv vectors x p numbers; see tile.c for the model. */
@@ -244,15 +243,18 @@ static void write_out(Grad *g, const TileGrad *t, int po, const Share *s, const 
 
 static bool leaf_flat(const View *v, void *shape, View *out) { return view_reshape(v, *(const Shape *)shape, out); }
 
-/* The same with channels and taps of x as one axis, along which the result lies; false: it does not, or a tile is too large. */
-static bool flatten(Grad *g, const TileGrad *t, TileGrad *flat) {
-    int64_t K = t->out.shape.dim[0], n = shape_size(t->out.shape) / K;
-    Shape s = shape_of(4, K, n, (int64_t)1, (int64_t)1);
+bool grad_flat(Ent *e, const TileGrad *t, TileGrad *flat) {
+    int64_t K = t->out.shape.dim[0];
+    Shape s = shape_of(4, K, shape_size(t->out.shape) / K, (int64_t)1, (int64_t)1);
     *flat = *t;
-    if (g->run || g->slots > 1 || t->out.stride[g->vec.taps] == 1 || g->kv * g->p * g->L * g->rows * g->cols > TURN_MOST) return false;
     if (!view_reshape(&t->out, s, &flat->out) || flat->out.stride[1] != 1) return false;
-    if (t->epilogue) flat->epilogue = ex_change(g->e, t->epilogue, &flat->acc, leaf_flat, &s);
+    if (t->epilogue) flat->epilogue = ex_change(e, t->epilogue, &flat->acc, leaf_flat, &s);
     return !t->epilogue || flat->epilogue;
+}
+
+/* Are sums turned, and not a tile too large for that? */
+static bool turns(const Grad *g, const TileGrad *t) {
+    return !g->run && g->slots == 1 && t->out.stride[g->vec.taps] != 1 && g->kv * g->p * g->L * g->rows * g->cols <= TURN_MOST;
 }
 
 /* The sums to where the gradient lies, channels and taps of x being neighbours there: each tile is turned in the
@@ -393,7 +395,7 @@ static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
                             .stride = {1}},
                     true);
     TileGrad flat;
-    bool turn = few.rows == 1 && flatten(g, t, &flat);
+    bool turn = few.rows == 1 && turns(g, t) && grad_flat(e, t, &flat);
     if (turn) t = &flat;
     if (t->epilogue) finish_pointers(k, t->epilogue);
     g->tabs[0] = range_table(g, 0, x->shape.dim[1], g->OH);

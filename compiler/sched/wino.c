@@ -1,11 +1,9 @@
 /* Convolutions of 3 x 3 taps by Winograd's transforms: when, and the kernel that does them for a block of tiles. */
 #include "sched/wino.h"
 
-enum { SECOND_LEVEL = 1024 * 1024, BLOCK_BYTES = 512 * 1024, BLOCK_MOST = 48 /* tiles */ };
+enum { BLOCK_BYTES = 512 * 1024, BLOCK_MOST = 48 /* tiles */ };
 enum { WEIGHTS_MOST = 9 << 19 /* bytes: a sample alone would wait for more */, SLICE = 32 /* channels */ };
-enum { ENDING_LOOP = 4 }; /* as in tile.c */
 
-static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 /* From one of the matrices of weights to the next. Here as for tiles: an odd number of lines, else all meet in one set of the first cache. */
 static int64_t matrix_floats(int64_t C, int kv, int64_t L) { return (C * kv | 1) * L; }
 

@@ -46,7 +46,7 @@ typedef struct WinoTiles { /* the tiles of a map, transformed into the thread's 
 typedef struct WinoPlace { /* of a tile */
     const Lx *sample, *at[2]; /* its first result */
 } WinoPlace;
-bool wino_taps(const Taps *t);                                        /* three, stride 1, equally far apart */
+bool wino_taps(const Taps *t);                                        /* three, stride 1, equally far apart in the map and in the weights */
 void wino_counts(WinoTiles *w, const Taps taps[2], const int64_t out[2]); /* step, count from the size of the results */
 void wino_tiles_open(WinoTiles *w, int64_t most); /* room for so many tiles */
 int64_t wino_pitch(const WinoTiles *w);           /* floats from one tile to the next */

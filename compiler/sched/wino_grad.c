@@ -4,7 +4,6 @@
 
 enum { VISIT_BYTES = 3 << 19, SUMS_MOST = 1 << 20 /* bytes */, SHARES = 8 };
 
-static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static double most_of(double x, double y) { return x > y ? x : y; }
 
 typedef struct Grad {
@@ -21,17 +20,6 @@ typedef struct Grad {
     int acc, vreg, oreg;
     TileGrad flat; /* out and the epilogue with x's channels and the taps as one axis */
 } Grad;
-
-static bool leaf_flat(const View *v, void *shape, View *out) { return view_reshape(v, *(const Shape *)shape, out); }
-
-static bool flatten(Grad *g) {
-    const TileGrad *t = g->t;
-    Shape s = shape_of(4, g->K, g->C * 9, (int64_t)1, (int64_t)1);
-    g->flat = *t;
-    if (!view_reshape(&t->out, s, &g->flat.out) || g->flat.out.stride[1] != 1) return false;
-    if (t->epilogue) g->flat.epilogue = ex_change(g->e, t->epilogue, &g->flat.acc, leaf_flat, &s);
-    return !t->epilogue || g->flat.epilogue;
-}
 
 static void choose_tile(Grad *g) {
     int64_t vectors = ceil_div(g->C, g->L);
@@ -69,7 +57,7 @@ static bool choose(Grad *g) {
     double least = 0.85 * cost(g, 0);
     for (int m = 2; m <= 4; m += 2)
         if (forced ? m == forced : cost(g, m) < least) g->m = m, least = 0.9 * cost(g, m);
-    if (!g->m || !flatten(g)) return false;
+    if (!g->m || !grad_flat(e, t, &g->flat)) return false;
     g->nn = (g->m + 2) * (g->m + 2);
     g->x = (WinoTiles){.v = &t->x, .what = WINO_INPUT, .m = g->m, .batched = true, .off = {t->taps[0].off[0], t->taps[1].off[0]}, .channels = g->C};
     g->y = (WinoTiles){.v = &t->y, .what = WINO_SPREAD, .m = g->m, .batched = true, .channels = g->K};

@@ -1,10 +1,11 @@
 /* The tiles of a map through the first of Winograd's transforms, into the scratch of a thread. */
 #include "sched/wino.h"
 
-static int64_t ceil_div(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static int64_t lanes_of(const WinoTiles *w) { return w->k->e->s->t.lanes; }
 
-bool wino_taps(const Taps *t) { return t->n == 3 && t->stride == 1 && t->off[1] > t->off[0] && t->off[2] - t->off[1] == t->off[1] - t->off[0]; }
+bool wino_taps(const Taps *t) {
+    return t->n == 3 && t->stride == 1 && t->off[1] > t->off[0] && t->off[2] - t->off[1] == t->off[1] - t->off[0] && t->at[2] - t->at[1] == t->at[1] - t->at[0];
+}
 
 void wino_counts(WinoTiles *w, const Taps taps[2], const int64_t out[2]) {
     for (int d = 0; d < 2; d++) {
