@@ -377,7 +377,8 @@ static void write_one(Text *t, const Ls *s) {
     case LS_COPY: write_copy(t, s); return;
     case LS_GROUP: line(t, "CSC_GROUP();"); return;
     case LS_WAIT: line(t, F("CSC_WAIT(%d);", (int)s->cond->i)); return;
-    case LS_LAUNCH: case LS_F2VAR: case LS_LANES: case LS_PREPARE: case LS_PREFETCH: case LS_KINDS: break;
+    case LS_LAUNCH: case LS_F2VAR: case LS_LANES: case LS_PREPARE: case LS_PREFETCH: case LS_TILE_CLEAR: case LS_TILE_LOAD: case LS_TILE_DOT: case LS_TILE_STORE:
+    case LS_STORE_PAIRS: case LS_KINDS: break;
     }
     BUG("statement of kind %d in a kernel", (int)s->kind);
 }

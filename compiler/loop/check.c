@@ -102,6 +102,10 @@ static void check_float(Check *c, const Lx *x) {
         check_x(c, x->b, w);
         check_x(c, x->c, w);
         return;
+    case LX_BF16:
+        if (c->level != PLAIN) wrong(c, "rounds to bf16 in a block");
+        check_x(c, x->a, w);
+        return;
     case LX_NEG: case LX_ABS: case LX_SQRT: case LX_FLOOR: case LX_EXP: case LX_LOG: case LX_TANH: case LX_SIN: case LX_COS:
         check_x(c, x->a, w);
         return;
@@ -276,6 +280,33 @@ static void check_store(Check *c, const Ls *s) {
     if (s->aligned && (s->count || s->kind != LS_STORE)) wrong(c, "an aligned store with a count or a stride");
 }
 
+/* ---- tiles ---- */
+static void check_pairs(Check *c, const Ls *s) {
+    if (c->level != PLAIN) wrong(c, "stores pairs in a block");
+    if (!s->value || s->value->width < 1) wrong(c, "stores no float");
+    const LpParam *to = param(c, s->ptr, false);
+    if (!to->writes || to->elem != LP_BF16) wrong(c, "stores pairs to pointer %d", (int)s->ptr);
+    check_x(c, s->value, s->value->width);
+    check_x(c, s->other, s->value->width);
+    check_x(c, s->index, 0);
+}
+
+static void check_tile(Check *c, const Ls *s) {
+    if (!c->k || c->level != PLAIN) wrong(c, "a tile where there is none");
+    if (s->reg < 0 || s->reg >= LOOP_TILES) wrong(c, "no tile %d", (int)s->reg);
+    if (s->kind == LS_TILE_DOT) {
+        if (s->tile_a < 0 || s->tile_a >= LOOP_TILES || s->tile_b < 0 || s->tile_b >= LOOP_TILES) wrong(c, "multiplies tiles %d and %d", (int)s->tile_a, (int)s->tile_b);
+        if (s->reg == s->tile_a || s->reg == s->tile_b || s->tile_a == s->tile_b) wrong(c, "a product of tiles %d and %d in tile %d", (int)s->tile_a, (int)s->tile_b, (int)s->reg);
+    }
+    if (s->kind != LS_TILE_LOAD && s->kind != LS_TILE_STORE) return;
+    bool store = s->kind == LS_TILE_STORE;
+    const LpParam *p = param(c, s->ptr, false);
+    if (p->elem != (store ? LP_F32 : LP_BF16)) wrong(c, "pointer %d of a tile has other elements", (int)s->ptr);
+    if (store && !p->writes) wrong(c, "stores to pointer %d, which it does not write", (int)s->ptr);
+    check_x(c, s->index, 0);
+    check_x(c, s->stride, 0);
+}
+
 /* ---- blocks ---- */
 static void check_level(Check *c, enum Level l, const char *what) {
     if (c->level != l) wrong(c, "%s %s", what, l == BLOCK ? "stands at block level only" : "stands in threads only");
@@ -393,6 +424,8 @@ static void check_one(Check *c, const Ls *s) {
         if (c->level != PLAIN || param(c, s->ptr, false)->writes) wrong(c, "prefetches pointer %d", (int)s->ptr);
         check_x(c, s->index, 0);
         return;
+    case LS_TILE_CLEAR: case LS_TILE_LOAD: case LS_TILE_DOT: case LS_TILE_STORE: check_tile(c, s); return;
+    case LS_STORE_PAIRS: check_pairs(c, s); return;
     case LS_LAUNCH: check_launch(c, s); return;
     case LS_LANES: check_lanes(c, s); return;
     case LS_PREPARE: check_prepare(c, s); return;
@@ -448,7 +481,7 @@ static void check_kernel(Check *c, const LpKernel *k) {
         if (r < rank) wrong(c, "shared memory comes after what is passed, thread scratch last");
         rank = r;
         if (r && (p->bytes < 0 || p->bytes % 4 || p->elem == LP_I32 || p->thread == p->shared)) wrong(c, "scratch of %lld bytes", (long long)p->bytes);
-        if (!k->threads && (p->shared || p->elem == LP_BF16)) wrong(c, "shared memory or short floats without a block");
+        if (!k->threads && p->shared) wrong(c, "shared memory without a block");
         if (p->elem == LP_I32 && p->writes) wrong(c, "writes to a table");
         if (p->elem == LP_F19 && !p->shared) wrong(c, "tf32 outside of shared memory");
         c->seen.turn++;

@@ -35,6 +35,8 @@ void eval_not_busy(Ev *e, int64_t reg) {
     if (reg >= e->busy_from && reg < e->busy_to) eval_fail(e, "touches register %lld, to which a product may be adding", (long long)reg);
 }
 
+void eval_spoil(void *at, int64_t floats) { memset(at, 0xff, sizeof(float) * (size_t)floats); }
+
 static const char *other_thread(Ev *e, int thread) {
     return thread < 0 ? "several threads" : arena_printf(e->a, "thread %d", thread);
 }
@@ -110,7 +112,7 @@ void eval_write(Ev *e, const Mem *p, int64_t index, float f) {
         }
     }
     if (p->elem == LP_BF16) {
-        uint16_t h = loop_bf16_bits(f);
+        uint16_t h = e->k->threads ? loop_bf16_bits(f) : loop_bf16_flushed(f);
         memcpy(p->r->base + at * 2, &h, 2);
     } else {
         if (p->elem == LP_F19) f = loop_tf32(f);
@@ -195,6 +197,7 @@ static float op1(LxKind k, float a) {
     case LX_ABS: return fabsf(a);
     case LX_SQRT: return sqrtf(a);
     case LX_FLOOR: return floorf(a);
+    case LX_BF16: return loop_widened(loop_bf16_flushed(a));
     case LX_EXP: return loop_exp(a);
     case LX_LOG: return loop_log(a);
     case LX_TANH: return loop_tanh(a);
@@ -365,10 +368,10 @@ static void run_point(Ev *e, const Mem *scratch) {
     memset(e->var + k->nint + 2, 0, sizeof *e->var * (size_t)(k->nvar - k->nint - 2));
     memset(e->reg, 0, sizeof *e->reg * (size_t)k->nreg);
     for (int32_t i = lp_launch_ptrs(k); i < k->nptr; i++) {
-        float *f = (float *)scratch[i].r->base;
-        for (int64_t j = 0; j < scratch[i].hi; j++) f[j] = NAN;
+        eval_spoil(scratch[i].r->base, scratch[i].r->len);
         e->ptr[i] = scratch[i];
     }
+    eval_spoil(e->tiles, sizeof e->tiles / sizeof(float));
     e->var[lp_grid_var(k)] = e->point;
     e->var[lp_batch_var(k)] = e->batch;
     eval_list(e, k->body);
@@ -396,7 +399,7 @@ static void run_launch(Ev *e, const Ls *s) {
         else if (i >= n) {
             Region *r = ARENA_NEW(e->a, Region);
             *r = (Region){.name = "thread scratch", .base = arena_alloc(e->a, (size_t)p->bytes), .len = p->bytes / 4, .writable = true};
-            ptr[i] = (Mem){.r = r, .name = p->name, .hi = r->len};
+            ptr[i] = (Mem){.r = r, .name = p->name, .elem = p->elem, .hi = p->bytes / lp_elem_bytes(p->elem)};
         } else if (p->extent) {
             e->memo.turn++; /* the variables are the kernel's now */
             int64_t len = eval_whole(e, p->extent), end = ptr[i].at + len;
@@ -433,7 +436,7 @@ static void run_lanes(Ev *e, const Ls *s) {
         e->var[s->var] = i;
         e->var[s->alone] = i & 1;
         e->lane_from = e->launch;
-        for (int64_t k = 0; k < len; k++) ((float *)e->lane.base)[k] = NAN;
+        eval_spoil(e->lane.base, len);
         memset(e->lane.marks, 0, sizeof *e->lane.marks * (size_t)(len * e->marks_per_float));
         eval_list(e, s->body);
     }
@@ -449,7 +452,7 @@ static void run_prepare(Ev *e, const Ls *s) {
     eval_list(e, s->body);
     e->prepared.writable = false;
     memcpy(e->var, outer, sizeof *e->var * (size_t)e->entry->nvar);
-    for (int64_t i = 0; i < own_floats(e->entry); i++) ((float *)e->work.base)[i] = NAN;
+    if (e->work.base) eval_spoil(e->work.base, own_floats(e->entry));
 }
 
 static bool run_one(Ev *e, const Ls *s) {
@@ -472,6 +475,9 @@ static bool run_one(Ev *e, const Ls *s) {
     case LS_SET: run_set(e, s); return false;
     case LS_STORE: case LS_STORE_STRIDED: run_store(e, s); return false;
     case LS_PREFETCH: return false;
+    case LS_TILE_CLEAR: case LS_TILE_LOAD: case LS_TILE_DOT: case LS_TILE_STORE: case LS_STORE_PAIRS:
+        eval_tile_statement(e, s);
+        return false;
     case LS_LAUNCH: run_launch(e, s); return false;
     case LS_LANES: run_lanes(e, s); return false;
     case LS_PREPARE: run_prepare(e, s); return false;
@@ -502,7 +508,7 @@ static void open_regions(Ev *e) {
     const LpEntry *t = e->entry;
     int64_t work = t->fixed_floats + (int64_t)c->batch * t->batch_floats - (c->prepared ? t->prepared_floats : 0);
     e->work = region(e, "workspace", c->workspace, work, true);
-    for (int64_t i = 0; i < work && c->workspace; i++) ((float *)c->workspace)[i] = NAN; /* it promises nothing */
+    if (c->workspace) eval_spoil(c->workspace, work); /* it promises nothing */
     e->lane = region(e, "the lane's memory", arena_alloc(e->a, sizeof(float) * (size_t)(t->lane_floats + 16)), t->lane_floats, true);
     void *prepared = c->prepared ? c->prepared : arena_alloc(e->a, sizeof(float) * (size_t)(t->prepared_floats + 16));
     e->prepared = region(e, "what is prepared", prepared, t->prepared_floats, true);

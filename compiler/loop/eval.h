@@ -36,6 +36,11 @@ typedef union Known { /* value of an expression in one statement */
 
 typedef float EvReg[LOOP_MAX_WIDTH];
 
+typedef union EvTile { /* a row: floats or bf16 numbers */
+    float f[16];
+    uint16_t h[32];
+} EvTile[LOOP_TILE_ROWS];
+
 typedef struct Ev {
     Arena *a;
     const LpModule *m;
@@ -50,6 +55,7 @@ typedef struct Ev {
     Mem *ptr;
     uint32_t launch;
     uint32_t lanes_from, lane_from; /* the last launches before the lanes that run, before this lane; equal: in the first, or in none */
+    EvTile tiles[LOOP_TILES]; /* of the point */
     int64_t point, batch; /* of the launch */
     /* block kernels */
     int32_t thread;     /* ALL: at block level */
@@ -83,6 +89,11 @@ Mark *eval_marks(const Ev *e, const Mem *p, int64_t at, int *n); /* the n of the
 int64_t eval_lanes(Ev *e, const Lx *count, int width); /* how many of them exist */
 void eval_aligned(Ev *e, const Mem *p, int64_t index, int bytes); /* fails where the address is no multiple */
 void eval_not_busy(Ev *e, int64_t reg);    /* fails where a product of a group is adding to it */
+
+void eval_spoil(void *at, int64_t floats); /* what holds anything holds NaN, in bf16 too */
+
+/* eval_tile.c */
+void eval_tile_statement(Ev *e, const Ls *s);
 
 /* eval_block.c */
 void eval_open_block(Ev *e);  /* memory of a launch's blocks */

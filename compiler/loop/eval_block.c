@@ -33,8 +33,7 @@ void eval_open_block(Ev *e) {
 }
 
 static void spoil(const Region *r, size_t marks) { /* what holds anything holds NaN */
-    float *f = (float *)r->base;
-    for (int64_t j = 0; j < r->len; j++) f[j] = NAN;
+    eval_spoil(r->base, r->len);
     if (r->marks) memset(r->marks, 0, sizeof *r->marks * marks);
 }
 

@@ -18,12 +18,15 @@
    LS_THREADS: each thread runs the region's body by itself, in no order. Registers and thread scratch are each thread's own and live across
    regions; they are touched in regions and by the collectives (LS_MMA, LS_WARP) only. A variable is set at block level or in regions, never
    both; the latter belongs to the thread and is 0 where the region starts. What a thread wrote to shared or other memory is seen by the
-   other threads of its block after the next LS_SYNC; until then they touch it neither way. At block level no statement writes memory. */
+   other threads of its block after the next LS_SYNC; until then they touch it neither way. At block level no statement writes memory.
+
+   Tiles (kernels without threads, where the target has them: SchedTarget.tiles): a matrix unit's LOOP_TILES registers, numbers in the kernel's
+   text, each 16 rows of 64 bytes: 16 floats or 32 bf16 numbers, as the statement takes them. At the start of a grid point they hold anything. */
 #ifndef CSC_LOOP_LOOP_H
 #define CSC_LOOP_LOOP_H
 #include "base/diag.h"
 
-enum { LOOP_MAX_WIDTH = 16, LOOP_MAX_UNROLLED = 20000 /* statements of a kernel once unrolled */ };
+enum { LOOP_MAX_WIDTH = 16, LOOP_MAX_UNROLLED = 20000 /* statements of a kernel once unrolled */, LOOP_TILES = 8, LOOP_TILE_ROWS = 16 };
 
 /* ---- expressions ---- */
 typedef enum LxKind {
@@ -50,6 +53,7 @@ typedef enum LxKind {
     LX_PACK,   /* list: the lanes, scalars */
     LX_I2F,    /* integer a in all lanes */
     LX_NEG, LX_ABS, LX_SQRT, LX_FLOOR,          /* a */
+    LX_BF16,   /* a rounded to bf16, to nearest, ties to even; a denormal number is 0 (of its sign). Not in block kernels */
     LX_EXP, LX_LOG, LX_TANH, LX_SIN, LX_COS,    /* a */
     LX_ADD, LX_SUB, LX_MUL, LX_DIV, LX_POW,     /* a, b */
     LX_FMA,    /* a * b + c, rounded once */
@@ -86,6 +90,14 @@ typedef enum LsKind {
     LS_STORE,  /* pointer parameter ptr at index: value, to neighbours; count: NULL, or how many lanes exist (the others are not touched) */
     LS_STORE_STRIDED, /* the same to index, index + stride, ... */
     LS_PREFETCH, /* a hint: pointer parameter ptr at index (any) will be read, not soon. Not in block kernels */
+    /* not in block kernels */
+    LS_TILE_CLEAR, /* tile reg = 0 */
+    LS_TILE_LOAD,  /* tile reg: row i is the 32 numbers at index + i stride of pointer ptr (LP_BF16) */
+    LS_TILE_DOT,   /* tile reg (16 x 16 floats) += A B; three different tiles. Row r of tile_a: A(r, 0 .. 31); row k of tile_b: B(2k, n) at 2n, B(2k + 1, n) at
+                      2n + 1. For each entry two sums, over the even numbers and over the odd ones, each from 0 and in order, each step an FMA; both
+                      are added, then that is added to the entry. Denormal inputs of a step are 0, and so are results that are denormal once rounded */
+    LS_TILE_STORE, /* row i of tile reg, 16 floats, to index + i stride of pointer ptr (floats) */
+    LS_STORE_PAIRS, /* value and other, vectors of one width: value[0], other[0], value[1], ... to neighbours at index of pointer ptr (LP_BF16) */
     /* block kernels only */
     LS_THREADS, /* body for each thread */
     LS_SYNC,    /* barrier of the block */
@@ -164,9 +176,10 @@ typedef struct Ls {
     bool aligned;           /* STORE: as LX_LOAD's; no count */
     LxKind op;              /* WARP */
     int32_t var, reg, ptr;
+    int32_t tile_a, tile_b; /* TILE_DOT */
     int32_t alone;          /* LANES */
     int32_t kernel;         /* LAUNCH: index into LpModule.kernels */
-    const Lx *lo, *hi, *step, *cond, *index, *value, *count, *stride, *reg_at, *grid;
+    const Lx *lo, *hi, *step, *cond, *index, *value, *other, *count, *stride, *reg_at, *grid;
     const LsMma *mma;
     const Lptr *ptrs;       /* LAUNCH: one per pointer parameter that is neither shared nor thread scratch; BREAK_IF, F2VAR: one */
     const Lx *const *ints;  /* LAUNCH: one per integer parameter, over the entry's variables */
@@ -176,7 +189,7 @@ typedef struct Ls {
 
 typedef enum LpElem {
     LP_F32,
-    LP_BF16, /* loads widen, stores round to nearest even */
+    LP_BF16, /* two in a float's place; loads widen, stores round to nearest even, outside of block kernels as LX_BF16 */
     LP_I32,  /* a table, read by LX_ITAB */
     LP_F19,  /* a float with the 19 bits that tf32 has; stores round as LP_TF32 says. Shared memory only */
     LP_ELEMS
@@ -291,6 +304,11 @@ Ls *ls_set(Arena *a, int32_t reg, const Lx *at, const Lx *value);
 Ls *ls_store(Arena *a, int32_t ptr, const Lx *index, const Lx *value, const Lx *count);
 Ls *ls_store_strided(Arena *a, int32_t ptr, const Lx *index, const Lx *stride, const Lx *value, const Lx *count);
 Ls *ls_prefetch(Arena *a, int32_t ptr, const Lx *index);
+Ls *ls_tile_clear(Arena *a, int tile);
+Ls *ls_tile_load(Arena *a, int tile, int32_t ptr, const Lx *index, const Lx *stride);
+Ls *ls_tile_dot(Arena *a, int tile, int tile_a, int tile_b);
+Ls *ls_tile_store(Arena *a, int tile, int32_t ptr, const Lx *index, const Lx *stride);
+Ls *ls_store_pairs(Arena *a, int32_t ptr, const Lx *index, const Lx *value, const Lx *other);
 Ls *ls_store_aligned(Arena *a, int32_t ptr, const Lx *index, const Lx *value);
 Ls *ls_threads(Arena *a, const Ls *body);
 Ls *ls_sync(Arena *a);
@@ -308,6 +326,7 @@ Ls *ls_prepare(Arena *a, const Ls *body);
 /* ---- the noun's tools ---- */
 int32_t lp_launch_ptrs(const LpKernel *k);  /* pointers that a launch passes */
 int64_t lp_thread_bytes(const LpKernel *k); /* scratch it needs: each rounded up to 64 */
+bool lp_uses_tiles(const LpKernel *k);
 bool lp_reads_batch(const LpKernel *k);     /* its launches depend on how many samples there are */
 int64_t lp_shared_bytes(const LpKernel *k); /* shared memory of a block: each rounded up to 128 */
 

@@ -394,6 +394,41 @@ Ls *ls_prefetch(Arena *a, int32_t ptr, const Lx *index) {
     return s;
 }
 
+Ls *ls_tile_clear(Arena *a, int tile) {
+    Ls *s = ls_new(a, LS_TILE_CLEAR);
+    s->reg = tile;
+    return s;
+}
+
+static Ls *tile_memory(Arena *a, LsKind kind, int tile, int32_t ptr, const Lx *index, const Lx *stride) {
+    Ls *s = ls_new(a, kind);
+    s->reg = tile;
+    s->ptr = ptr;
+    s->index = index;
+    s->stride = stride;
+    return s;
+}
+
+Ls *ls_tile_load(Arena *a, int tile, int32_t ptr, const Lx *index, const Lx *stride) { return tile_memory(a, LS_TILE_LOAD, tile, ptr, index, stride); }
+Ls *ls_tile_store(Arena *a, int tile, int32_t ptr, const Lx *index, const Lx *stride) { return tile_memory(a, LS_TILE_STORE, tile, ptr, index, stride); }
+
+Ls *ls_tile_dot(Arena *a, int tile, int tile_a, int tile_b) {
+    Ls *s = ls_new(a, LS_TILE_DOT);
+    s->reg = tile;
+    s->tile_a = tile_a;
+    s->tile_b = tile_b;
+    return s;
+}
+
+Ls *ls_store_pairs(Arena *a, int32_t ptr, const Lx *index, const Lx *value, const Lx *other) {
+    Ls *s = ls_new(a, LS_STORE_PAIRS);
+    s->ptr = ptr;
+    s->index = index;
+    s->value = value;
+    s->other = other;
+    return s;
+}
+
 Ls *ls_lanes(Arena *a, int32_t var, int32_t alone, const Lx *n, const Ls *body) {
     Ls *s = ls_new(a, LS_LANES);
     s->var = var;
@@ -423,13 +458,23 @@ static bool reads(const Lx *x, int32_t var, LxMap *seen, Arena *a) {
 
 static bool list_reads(const Ls *s, int32_t var, LxMap *seen, Arena *a) {
     for (; s; s = s->next) {
-        const Lx *x[] = {s->lo, s->hi, s->cond, s->index, s->value, s->count, s->stride, s->reg_at};
+        const Lx *x[] = {s->lo, s->hi, s->cond, s->index, s->value, s->other, s->count, s->stride, s->reg_at};
         for (size_t i = 0; i < sizeof x / sizeof *x; i++)
             if (reads(x[i], var, seen, a)) return true;
         if (list_reads(s->body, var, seen, a) || list_reads(s->orelse, var, seen, a)) return true;
     }
     return false;
 }
+
+static bool any_tile(const Ls *s) {
+    for (; s; s = s->next) {
+        if (s->kind == LS_TILE_CLEAR || s->kind == LS_TILE_LOAD || s->kind == LS_TILE_DOT || s->kind == LS_TILE_STORE) return true;
+        if (any_tile(s->body) || any_tile(s->orelse)) return true;
+    }
+    return false;
+}
+
+bool lp_uses_tiles(const LpKernel *k) { return any_tile(k->body); }
 
 bool lp_reads_batch(const LpKernel *k) {
     Arena *a = arena_new();

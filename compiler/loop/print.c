@@ -125,15 +125,15 @@ static void print_x(Printer *p, const Lx *x) {
 /* ---- statements ---- */
 
 typedef struct Need { /* the expressions of a statement */
-    const Lx *x[11];
+    const Lx *x[12];
     int32_t nptr, nint;
 } Need;
 
 static Need needs(const Ls *s, const LpModule *m) {
-    Need n = {.x = {s->lo, s->hi, s->cond, s->index, s->value, s->count, s->stride, s->reg_at, s->grid}};
+    Need n = {.x = {s->lo, s->hi, s->cond, s->index, s->value, s->count, s->stride, s->reg_at, s->grid, s->other}};
     if (s->mma) {
-        n.x[9] = s->mma->a_at;
-        n.x[10] = s->mma->b_at;
+        n.x[10] = s->mma->a_at;
+        n.x[11] = s->mma->b_at;
     }
     if (s->kind == LS_LAUNCH) {
         n.nptr = lp_launch_ptrs(&m->kernels.at[s->kernel]);
@@ -252,6 +252,18 @@ static void print_one(Printer *p, const Ls *s, const LpModule *m) {
     case LS_PREFETCH:
         fprintf(out, "prefetch(p%d", (int)s->ptr);
         print_args(p, (const Lx *const[]){s->index}, 1);
+        fputs(")", out);
+        break;
+    case LS_TILE_CLEAR: fprintf(out, "tile clear %d", (int)s->reg); break;
+    case LS_TILE_DOT: fprintf(out, "tile dot %d %d %d", (int)s->reg, (int)s->tile_a, (int)s->tile_b); break;
+    case LS_TILE_LOAD: case LS_TILE_STORE:
+        fprintf(out, "tile %s %d (p%d", s->kind == LS_TILE_LOAD ? "load" : "store", (int)s->reg, (int)s->ptr);
+        print_args(p, (const Lx *const[]){s->index, s->stride}, 2);
+        fputs(")", out);
+        break;
+    case LS_STORE_PAIRS:
+        fprintf(out, "pairs(p%d", (int)s->ptr);
+        print_args(p, (const Lx *const[]){s->index, s->value, s->other}, 3);
         fputs(")", out);
         break;
     case LS_STORE_STRIDED:

@@ -344,6 +344,34 @@ static Ls *copy(Reader *r) {
     return ls_copy(r->a, p, index, load);
 }
 
+static Ls *pairs(Reader *r) {
+    need(r, "(");
+    int32_t p = pointer(r);
+    const Lx *index = comma_integer(r);
+    need(r, ",");
+    const Lx *value = floating(r);
+    need(r, ",");
+    const Lx *other = floating(r);
+    need(r, ")");
+    return ls_store_pairs(r->a, p, index, value, other);
+}
+
+static Ls *tile(Reader *r) {
+    if (take(r, "clear")) return ls_tile_clear(r->a, small(r, 1000));
+    if (take(r, "dot")) {
+        int32_t to = small(r, 1000), a = small(r, 1000);
+        return ls_tile_dot(r->a, to, a, small(r, 1000));
+    }
+    bool store = take(r, "store");
+    if (!store) need(r, "load");
+    int32_t number = small(r, 1000);
+    need(r, "(");
+    int32_t p = pointer(r);
+    const Lx *index = comma_integer(r), *stride = comma_integer(r);
+    need(r, ")");
+    return store ? ls_tile_store(r->a, number, p, index, stride) : ls_tile_load(r->a, number, p, index, stride);
+}
+
 static const Lx *operand(Reader *r, int32_t *ptr, int64_t *row, int64_t *col) {
     *ptr = pointer(r);
     need(r, "[");
@@ -412,6 +440,8 @@ static Ls *statement(Reader *r) {
         need(r, ")");
         return ls_prefetch(r->a, ptr, at);
     }
+    if (take(r, "tile")) return tile(r);
+    if (take(r, "pairs")) return pairs(r);
     if (take(r, "launch")) return launch(r);
     if (numbered(r, 'v', &n)) {
         need(r, "=");

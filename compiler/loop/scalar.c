@@ -52,7 +52,15 @@ uint16_t loop_bf16_bits(float x) {
     return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
 
-float loop_bf16(float x) { return float_of((int32_t)((uint32_t)loop_bf16_bits(x) << 16)); }
+uint16_t loop_bf16_flushed(float x) {
+    uint32_t u = (uint32_t)bits_of(x);
+    if (x != x) return (uint16_t)(u >> 16 | 0x40);
+    if (!(u & 0x7f800000)) return (uint16_t)(u >> 16 & 0x8000);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+float loop_widened(uint16_t bits) { return float_of((int32_t)((uint32_t)bits << 16)); }
+float loop_bf16(float x) { return loop_widened(loop_bf16_bits(x)); }
 
 float loop_tf32(float x) {
     if (x != x) return x;

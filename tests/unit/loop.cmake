@@ -1,6 +1,7 @@
 # tests of loop: csc_test(name libraries...)
 csc_test(loop csc_loop)
 csc_test(loop_block csc_loop)
+csc_test(loop_tiles csc_loop)
 if(CSC_LLVM)
   csc_test(llvm csc_llvm)
   csc_test(codegen optest csc_sched csc_llvm csc_op)
