@@ -208,7 +208,7 @@ static bool load(Loader *l, const CodeObject *o, const csc_model **model) {
     uint64_t query = find_global(l, "csc_model_query", true);
     if (!query) return refuse(l, "it holds no model");
     *model = ((const csc_model *(*)(uint32_t))(uintptr_t)query)(CSC_MODEL_VERSION);
-    return *model || refuse(l, "it is of another version");
+    return *model || refuse(l, "it is of another version, or the system does not give it the registers it wants");
 }
 
 CodeImage *code_load(Arena *a, const CodeObject *o, const csc_model **model, const char **why) {

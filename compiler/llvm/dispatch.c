@@ -58,7 +58,6 @@ CodeObject *llvm_dispatch(Arena *a, const char *const *levels, const char *const
     }
     ir = arena_printf(a, "%s}\n", ir);
     target_start();
-    LLVMInitializeNativeAsmParser(); /* cpuid and xgetbv are written as text */
     Target t = target_open(a, "x86-64", 1);
     if (!t.machine) machine_trouble("this LLVM makes no code for x86-64");
     LLVMContextRef cx = LLVMContextCreate();

@@ -39,12 +39,13 @@ typedef struct Emit {
     LLVMContextRef cx;
     LLVMModuleRef mod;
     LLVMBuilderRef b;
-    LLVMTypeRef i1, i8, i32, i64, f32, ptr, voidt, task;
+    LLVMTypeRef i1, i8, i16, i32, i64, f32, bf16, ptr, voidt, task;
     Val *kernels;      /* function of each kernel of the module; equal kernels share one */
     Val *tables;       /* data of each table */
     Val launch;        /* helper that runs a grid */
     Val noise[2];      /* uniform, normal; NULL until used */
     const char *cpu, *features; /* attributes of functions */
+    bool rounds_short; /* the processor rounds to bf16 in one instruction */
 
     /* the function that is being written */
     Val fn;
@@ -96,6 +97,19 @@ Val emit_float(Emit *e, const Lx *x);
 void emit_store(Emit *e, const Ls *s);
 void emit_prefetch(Emit *e, const Ls *s);
 Val emit_to_int(Emit *e, Val scalar); /* as LX_F2I */
+Val emit_place(Emit *e, int64_t ptr, const Lx *index); /* address of the element */
+
+/* short.c: bf16 numbers are i16 */
+LLVMTypeRef emit_svec(Emit *e, int width); /* i16 or <width x i16> */
+Val emit_narrow(Emit *e, Val x, int width); /* as LX_BF16 */
+Val emit_widen(Emit *e, Val x, int width);
+void emit_store_pairs(Emit *e, const Ls *s);
+
+/* tile.c */
+void emit_tile(Emit *e, const Ls *s);
+void emit_tiles_open(Emit *e);
+void emit_tiles_close(Emit *e);
+Val emit_tiles_granted(Emit *e); /* i1: this process may use them */
 
 /* poly.c */
 Val emit_exp(Emit *e, Val x, int width);

@@ -129,22 +129,32 @@ Val emit_int(Emit *e, const Lx *x) {
 }
 
 /* ---- memory ---- */
-static Val place(Emit *e, int64_t ptr, const Lx *index) {
+static bool is_short(const Emit *e, int64_t ptr) { return e->k->ptr[ptr].elem == LP_BF16; }
+
+static Val element(Emit *e, int64_t ptr, Val base, Val index) { /* its address, here */
+    return LLVMBuildGEP2(e->b, is_short(e, ptr) ? e->i16 : e->f32, base, &index, 1, "");
+}
+
+static LLVMTypeRef memory_type(Emit *e, int64_t ptr, int width) { return is_short(e, ptr) ? emit_svec(e, width) : emit_vec(e, width); }
+static Val from_memory(Emit *e, int64_t ptr, Val v, int width) { return is_short(e, ptr) ? emit_widen(e, v, width) : v; }
+
+Val emit_place(Emit *e, int64_t ptr, const Lx *index) {
     Sum s = {0};
+    PureOp step = is_short(e, ptr) ? PURE_AT_SHORT : PURE_AT;
     Val base = e->pointer[ptr];
     sum_of(e, index, &s);
     for (int i = 0; i < s.n;) { /* one step of the address for each depth: the outer ones leave the loops */
         Val part = s.term[i];
         int j = i + 1;
         for (; j < s.n && s.depth[j] == s.depth[i]; j++) part = pure_op(e, PURE_ADD, part, s.term[j], NULL);
-        base = pure_op(e, PURE_AT, base, part, NULL);
+        base = pure_op(e, step, base, part, NULL);
         i = j;
     }
-    return s.plus ? emit_address(e, base, emit_i64(e, s.plus)) : base;
+    return s.plus ? element(e, ptr, base, emit_i64(e, s.plus)) : base;
 }
 
-static Val aligned(Val access) {
-    LLVMSetAlignment(access, 4);
+static Val aligned(Emit *e, int64_t ptr, Val access) {
+    LLVMSetAlignment(access, (unsigned)lp_elem_bytes(e->k->ptr[ptr].elem));
     return access;
 }
 
@@ -164,61 +174,64 @@ static Val lanes_at(Emit *e, int64_t ptr, const Lx *index, const Lx *stride, int
     for (int i = 0; i < width; i++) lane[i] = emit_i64(e, i);
     Val step = emit_splat(e, emit_int(e, stride), width);
     Val at = LLVMBuildMul(e->b, step, LLVMConstVector(lane, (unsigned)width), "");
-    return emit_address(e, place(e, ptr, index), at);
+    return element(e, ptr, emit_place(e, ptr, index), at);
 }
 
-static LLVMTypeRef masked_type(Emit *e, int width) { return LLVMVectorType(e->f32, (unsigned)width); }
+static LLVMTypeRef masked_type(Emit *e, int64_t ptr, int width) { return LLVMVectorType(is_short(e, ptr) ? e->i16 : e->f32, (unsigned)width); }
+static Val alignment(Emit *e, int64_t ptr) { return LLVMConstInt(e->i32, (uint64_t)lp_elem_bytes(e->k->ptr[ptr].elem), 0); }
 
 static Val load_of(Emit *e, const Lx *x, const Lx *count) {
-    if (!count) return aligned(LLVMBuildLoad2(e->b, emit_vec(e, x->width), place(e, x->i, x->a), ""));
-    LLVMTypeRef t = masked_type(e, x->width);
-    Val args[] = {place(e, x->i, x->a), LLVMConstInt(e->i32, 4, 0), mask_of(e, count, x->width), LLVMConstNull(t)};
+    LLVMTypeRef one = memory_type(e, x->i, x->width);
+    if (!count) return from_memory(e, x->i, aligned(e, x->i, LLVMBuildLoad2(e->b, one, emit_place(e, x->i, x->a), "")), x->width);
+    LLVMTypeRef t = masked_type(e, x->i, x->width);
+    Val args[] = {emit_place(e, x->i, x->a), alignment(e, x->i), mask_of(e, count, x->width), LLVMConstNull(t)};
     Val v = emit_intrinsic(e, "llvm.masked.load", (LLVMTypeRef[]){t, e->ptr}, 2, args, 4);
-    return x->width == 1 ? LLVMBuildBitCast(e->b, v, e->f32, "") : v;
+    return from_memory(e, x->i, x->width == 1 ? LLVMBuildBitCast(e->b, v, one, "") : v, x->width);
 }
 
 static Val gather_of(Emit *e, const Lx *x) {
     if (x->width == 1) return load_of(e, x, x->c);
-    LLVMTypeRef t = emit_vec(e, x->width);
+    LLVMTypeRef t = memory_type(e, x->i, x->width);
     if (x->c) {
-        Val args[] = {lanes_at(e, x->i, x->a, x->b, x->width), LLVMConstInt(e->i32, 4, 0), mask_of(e, x->c, x->width), LLVMConstNull(t)};
-        return emit_intrinsic(e, "llvm.masked.gather", (LLVMTypeRef[]){t, LLVMTypeOf(args[0])}, 2, args, 4);
+        Val args[] = {lanes_at(e, x->i, x->a, x->b, x->width), alignment(e, x->i), mask_of(e, x->c, x->width), LLVMConstNull(t)};
+        return from_memory(e, x->i, emit_intrinsic(e, "llvm.masked.gather", (LLVMTypeRef[]){t, LLVMTypeOf(args[0])}, 2, args, 4), x->width);
     }
-    Val r = LLVMGetPoison(t), base = place(e, x->i, x->a), stride = emit_int(e, x->b);
+    Val r = LLVMGetPoison(t), base = emit_place(e, x->i, x->a), stride = emit_int(e, x->b);
     for (int i = 0; i < x->width; i++) {
         Val at = LLVMBuildMul(e->b, stride, emit_i64(e, i), "");
-        Val one = aligned(LLVMBuildLoad2(e->b, e->f32, emit_address(e, base, at), ""));
+        Val one = aligned(e, x->i, LLVMBuildLoad2(e->b, memory_type(e, x->i, 1), element(e, x->i, base, at), ""));
         r = LLVMBuildInsertElement(e->b, r, one, LLVMConstInt(e->i32, (uint64_t)i, 0), "");
     }
-    return r;
+    return from_memory(e, x->i, r, x->width);
 }
 
 void emit_store(Emit *e, const Ls *s) {
     Val v = emit_float(e, s->value);
     int w = s->value->width;
+    if (is_short(e, s->ptr)) v = emit_narrow(e, v, w);
     bool strided = s->kind == LS_STORE_STRIDED && w > 1; /* a scalar has no neighbours */
     if (!s->count && !strided) {
-        aligned(LLVMBuildStore(e->b, v, place(e, s->ptr, s->index)));
+        aligned(e, s->ptr, LLVMBuildStore(e->b, v, emit_place(e, s->ptr, s->index)));
         return;
     }
     if (s->count) {
-        LLVMTypeRef t = masked_type(e, w);
+        LLVMTypeRef t = masked_type(e, s->ptr, w);
         if (w == 1) v = LLVMBuildBitCast(e->b, v, t, "");
-        Val at = strided ? lanes_at(e, s->ptr, s->index, s->stride, w) : place(e, s->ptr, s->index);
-        Val args[] = {v, at, LLVMConstInt(e->i32, 4, 0), mask_of(e, s->count, w)};
+        Val at = strided ? lanes_at(e, s->ptr, s->index, s->stride, w) : emit_place(e, s->ptr, s->index);
+        Val args[] = {v, at, alignment(e, s->ptr), mask_of(e, s->count, w)};
         emit_intrinsic(e, strided ? "llvm.masked.scatter" : "llvm.masked.store", (LLVMTypeRef[]){t, LLVMTypeOf(at)}, 2, args, 4);
         return;
     }
-    Val base = place(e, s->ptr, s->index), stride = emit_int(e, s->stride);
+    Val base = emit_place(e, s->ptr, s->index), stride = emit_int(e, s->stride);
     for (int i = 0; i < w; i++) {
         Val one = LLVMBuildExtractElement(e->b, v, LLVMConstInt(e->i32, (uint64_t)i, 0), "");
-        aligned(LLVMBuildStore(e->b, one, emit_address(e, base, LLVMBuildMul(e->b, stride, emit_i64(e, i), ""))));
+        aligned(e, s->ptr, LLVMBuildStore(e->b, one, element(e, s->ptr, base, LLVMBuildMul(e->b, stride, emit_i64(e, i), ""))));
     }
 }
 
 void emit_prefetch(Emit *e, const Ls *s) {
     enum { READ, SECOND_LEVEL = 2, DATA = 1 };
-    Val args[] = {place(e, s->ptr, s->index), LLVMConstInt(e->i32, READ, 0), LLVMConstInt(e->i32, SECOND_LEVEL, 0), LLVMConstInt(e->i32, DATA, 0)};
+    Val args[] = {emit_place(e, s->ptr, s->index), LLVMConstInt(e->i32, READ, 0), LLVMConstInt(e->i32, SECOND_LEVEL, 0), LLVMConstInt(e->i32, DATA, 0)};
     emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
 }
 
@@ -303,6 +316,7 @@ static Val float_of(Emit *e, const Lx *x) {
     case LX_ABS: return unary(e, x, "llvm.fabs");
     case LX_SQRT: return unary(e, x, "llvm.sqrt");
     case LX_FLOOR: return unary(e, x, "llvm.floor");
+    case LX_BF16: return emit_widen(e, emit_narrow(e, emit_float(e, x->a), w), w);
     case LX_EXP: return emit_exp(e, emit_float(e, x->a), w);
     case LX_LOG: return emit_log(e, emit_float(e, x->a), w);
     case LX_TANH: return emit_tanh(e, emit_float(e, x->a), w);

@@ -33,7 +33,10 @@ static Val emit_kernel(Emit *e, const LpKernel *k, int32_t number) {
             used += (p->bytes + 63) / 64 * 64;
         }
     }
+    bool tiles = lp_uses_tiles(k);
+    if (tiles) emit_tiles_open(e);
     emit_list(e, k->body);
+    if (tiles) emit_tiles_close(e);
     LLVMBuildRetVoid(e->b);
     return e->fn;
 }

@@ -5,7 +5,7 @@
 #include "loop/loop.h"
 
 typedef struct LlvmOptions {
-    const char *cpu;  /* "native", "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64", ... */
+    const char *cpu;  /* "native", "x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4+amx", "aarch64", ... */
     bool asan;        /* generated code under AddressSanitizer (JIT in a sanitized process) */
     int level;        /* code generation, 1..3; 0 is turned into 1 */
     bool split;       /* a large module may become an archive of several objects, made on several threads */

@@ -7,14 +7,17 @@
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 static void open_types(Emit *e) {
     e->i1 = LLVMInt1TypeInContext(e->cx);
     e->i8 = LLVMInt8TypeInContext(e->cx);
+    e->i16 = LLVMInt16TypeInContext(e->cx);
     e->i32 = LLVMInt32TypeInContext(e->cx);
     e->i64 = LLVMInt64TypeInContext(e->cx);
     e->f32 = LLVMFloatTypeInContext(e->cx);
+    e->bf16 = LLVMBFloatTypeInContext(e->cx);
     e->ptr = LLVMPointerTypeInContext(e->cx, 0);
     e->voidt = LLVMVoidTypeInContext(e->cx);
     e->task = LLVMFunctionType(e->voidt, (LLVMTypeRef[]){e->ptr, e->i64, e->ptr}, 3, 0);
@@ -81,7 +84,7 @@ static void emit_part(Part *p) {
     Target t = target_open(p->a, p->o->cpu, p->o->level);
     if (!t.machine) machine_trouble("this LLVM makes no code for %s", p->o->cpu);
     Emit *e = ARENA_NEW(p->a, Emit);
-    *e = (Emit){.a = p->a, .m = p->m, .o = p->o, .plan = p->plan, .part = p->number, .cpu = t.cpu, .features = t.features};
+    *e = (Emit){.a = p->a, .m = p->m, .o = p->o, .plan = p->plan, .part = p->number, .cpu = t.cpu, .features = t.features, .rounds_short = strstr(t.features, "+avx512bf16") != NULL};
     open_module(e, &t);
     emit_kernels(e);
     if (p->number == 0) {

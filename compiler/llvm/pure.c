@@ -109,6 +109,7 @@ static Val build(Emit *e, PureOp op, Val a, Val b, Val c) {
     case PURE_NARROW: return LLVMBuildTrunc(to, a, e->i32, "");
     case PURE_SELECT: return LLVMBuildSelect(to, a, b, c, "");
     case PURE_AT: return LLVMBuildGEP2(to, e->f32, a, &b, 1, "");
+    case PURE_AT_SHORT: return LLVMBuildGEP2(to, e->i16, a, &b, 1, "");
     }
     BUG("operation %d", (int)op);
 }
@@ -146,7 +147,7 @@ static int32_t home(const Pure *p, int32_t least) {
 
 Val pure_op(Emit *e, PureOp op, Val a, Val b, Val c) {
     Pure *p = e->pure;
-    if (LLVMIsConstant(a) && (!b || LLVMIsConstant(b)) && (!c || LLVMIsConstant(c)) && op != PURE_AT) return build(e, op, a, b, c);
+    if (LLVMIsConstant(a) && (!b || LLVMIsConstant(b)) && (!c || LLVMIsConstant(c)) && op != PURE_AT && op != PURE_AT_SHORT) return build(e, op, a, b, c);
     Made *m = made_cell(e, op, a, b, c);
     if (m->depth >= 0 && alive(p, m->depth, m->region)) return m->result;
     int32_t da = pure_depth(e, a), db = pure_depth(e, b), dc = pure_depth(e, c), least = da > db ? da : db;

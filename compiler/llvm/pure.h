@@ -11,6 +11,7 @@ typedef enum PureOp {
     PURE_NARROW, /* i64 to i32 */
     PURE_SELECT,
     PURE_AT,     /* address of float number b of a */
+    PURE_AT_SHORT, /* ... of bf16 number b */
 } PureOp;
 
 void pure_open(Emit *e); /* a new function */

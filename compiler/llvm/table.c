@@ -46,6 +46,9 @@ static void emit_query(Emit *e, const char *prefix, Val model) {
     e->fn = emit_function(e, name, LLVMFunctionType(e->ptr, &e->i32, 1, 0), prefix && *prefix ? REACH_PARTS : REACH_ALL);
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, ""));
     Val old = LLVMBuildICmp(e->b, LLVMIntULT, LLVMGetParam(e->fn, 0), u32(e, CSC_MODEL_VERSION), "");
+    bool tiles = false;
+    for (size_t i = 0; i < e->m->kernels.len && !tiles; i++) tiles = lp_uses_tiles(&e->m->kernels.at[i]);
+    if (tiles) old = LLVMBuildOr(e->b, old, LLVMBuildNot(e->b, emit_tiles_granted(e), ""), "");
     LLVMBuildRet(e->b, LLVMBuildSelect(e->b, old, LLVMConstNull(e->ptr), model, ""));
 }
 

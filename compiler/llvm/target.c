@@ -1,4 +1,4 @@
-/* Processors: x86-64-v2, -v3, -v4, aarch64, this one ("native"), or a name that LLVM knows. */
+/* Processors: x86-64-v2, -v3, -v4, -v4+amx, aarch64, this one ("native"), or a name that LLVM knows. */
 #include "llvm/target.h"
 #include "llvm/llvm.h"
 #include <llvm-c/Core.h>
@@ -25,6 +25,7 @@ void target_start(void) {
     pthread_once(&once, set_passes);
     LLVMInitializeNativeTarget();
     LLVMInitializeNativeAsmPrinter();
+    LLVMInitializeNativeAsmParser(); /* cpuid, xgetbv and a system call are written as text */
 }
 
 static void start_all(void) { /* what this LLVM has for other machines */
@@ -47,6 +48,9 @@ Target target_open(Arena *a, const char *cpu, int level) {
     if (!strcmp(cpu, "native")) {
         t.cpu = kept(a, LLVMGetHostCPUName());
         t.features = kept(a, LLVMGetHostCPUFeatures());
+    } else if (!strcmp(cpu, "x86-64-v4+amx")) {
+        t.cpu = "x86-64-v4";
+        t.features = "+amx-tile,+amx-bf16,+avx512bf16";
     }
     if (LLVMGetTargetFromTriple(triple, &kind, &error)) {
         LLVMDisposeMessage(error);

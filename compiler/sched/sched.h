@@ -33,7 +33,7 @@ typedef struct SchedTarget {
     bool apart; /* on a GPU: launches are not put together. For tests and measurements; the results are the same, bit by bit */
 } SchedTarget;
 
-/* "native" (this machine), "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64"; "cuda" (any GPU), "sm_80", "sm_90a", .. False: there is no such
+/* "native" (this machine), "x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4+amx" (with tiles), "aarch64"; "cuda" (any GPU), "sm_80", "sm_90a", .. False: there is no such
    processor. */
 bool sched_target(const char *cpu, SchedTarget *out);
 bool sched_target_runs(const char *cpu); /* on this machine */

@@ -2,11 +2,29 @@
 #include "sched/sched.h"
 #include <stdio.h>
 #include <string.h>
+#if defined __x86_64__
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+enum { TILES = false }; /* the schedules with tiles are not there yet */
+
+#if defined __x86_64__
+/* The matrix unit, bf16 on it and on vectors; Linux gives the tiles' memory to a process that asks for it. */
+static bool has_tiles(void) {
+    enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, AVX512_BF16 = 1 << 5, REQUEST = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d, a1, b1, c1, d1;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & AMX_BF16) || !(d & AMX_TILE)) return false;
+    if (!__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1) || !(a1 & AVX512_BF16)) return false;
+    return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+}
+#endif
 
 static const char *native_level(void) {
 #if defined __x86_64__
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) return "x86-64-v4";
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) return has_tiles() ? "x86-64-v4+amx" : "x86-64-v4";
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "x86-64-v3";
 #elif defined __aarch64__
     return "aarch64";
@@ -23,7 +41,7 @@ static bool gpu_target(const char *cpu, SchedTarget *out) {
 }
 
 bool sched_target_runs(const char *cpu) {
-    static const char *const levels[] = {"x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
+    static const char *const levels[] = {"x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4+amx"};
     enum { LEVELS = sizeof levels / sizeof *levels };
     int asked = LEVELS, here = LEVELS;
     const char *native = native_level();
@@ -43,6 +61,7 @@ bool sched_target(const char *cpu, SchedTarget *out) {
                  {"x86-64-v2", {.lanes = 4, .registers = 16}},
                  {"x86-64-v3", {.lanes = 8, .registers = 16}},
                  {"x86-64-v4", {.lanes = 16, .registers = 32}},
+                 {"x86-64-v4+amx", {.lanes = 16, .registers = 32, .tiles = TILES}},
                  {"aarch64", {.lanes = 4, .registers = 32}}};
     if (!strcmp(cpu, "native")) cpu = native_level();
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)

@@ -3,6 +3,7 @@
 #include "loop/scalar.h"
 #include "check.h"
 #include "unit/loop_random.h"
+#include "unit/tile_samples.h"
 #include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,7 +13,7 @@ enum { SANITIZED = 1 };
 #else
 enum { SANITIZED = 0 };
 #endif
-static const char *const cpus[] = {"x86-64-v2", "x86-64-v3", "native"};
+static const char *const cpus[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4+amx", "native"};
 
 static CodeObject *object_of(Arena *a, const LpModule *m, const char *cpu, FILE *assembly) {
     const char *why = "";
@@ -25,6 +26,7 @@ static CodeObject *object_of(Arena *a, const LpModule *m, const char *cpu, FILE 
 static bool runs_here(const char *cpu) {
     if (!strcmp(cpu, "x86-64-v3")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (!strcmp(cpu, "x86-64-v4")) return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    if (!strcmp(cpu, "x86-64-v4+amx")) return runs_here("x86-64-v4") && __builtin_cpu_supports("avx512bf16");
     return true;
 }
 
@@ -41,7 +43,8 @@ static void compare(LpModule *m, uint32_t batch, const float *const *in, size_t 
     if (!loop_eval(a, m, 0, &c, &why)) FAIL("%s", why);
     c.out = &got;
     for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++) {
-        if (!runs_here(cpus[i])) continue;
+        bool tiles = lp_uses_tiles(&m->kernels.at[0]);
+        if (!runs_here(cpus[i]) || (tiles && strcmp(cpus[i], "x86-64-v4+amx") && strcmp(cpus[i], "native"))) continue;
         const csc_model *model;
         CodeImage *j = code_load(a, object_of(a, m, cpus[i], NULL), &model, &why);
         if (!j) FAIL("%s", why);
@@ -347,7 +350,70 @@ TEST(prefetch_is_one_instruction) {
     arena_free(a);
 }
 
+static LpModule *module_of(Cx *cx, const char *text) {
+    LpModule *m = loop_read(cx, cx->keep, cx_add_source(cx, "sample", text, strlen(text)));
+    if (!m) diag_print_all(cx, stdout, false);
+    CHECK(m);
+    return m;
+}
+
+TEST(short_floats) {
+    Cx *cx = cx_new();
+    float *x = numbers(cx->keep, 512);
+    x[1] = 1e-40f, x[2] = -1e-39f, x[3] = INFINITY, x[21] = NAN, x[5] = 3.4e38f, x[6] = 1.00390625f, x[7] = -1.01171875f, x[26] = 0x1p-126f;
+    compare(module_of(cx, tile_split), 1, (const float *[]){x}, 512, 1e-6, true);
+    compare(module_of(cx, tile_odds), 1, (const float *[]){x}, 32, 1e-6, true);
+    cx_free(cx);
+}
+
+static bool tiles_here(Cx *cx, const LpModule *m) {
+    const csc_model *model;
+    const char *why;
+    CodeImage *j = code_load(cx->keep, object_of(cx->keep, m, "x86-64-v4+amx", NULL), &model, &why);
+    code_free(j);
+    return j != NULL;
+}
+
+/* The instruction's roundings: normal numbers, sums that cancel, denormal numbers and products, infinities, NaN. */
+TEST(tiles_round_as_the_evaluator) {
+    Cx *cx = cx_new();
+    const LpModule *m = module_of(cx, tile_two);
+    if (!tiles_here(cx, m)) SKIP("no matrix unit, or the system does not give it");
+    float *x = ARENA_ARRAY(cx->keep, float, 512), *w = ARENA_ARRAY(cx->keep, float, 512);
+    uint32_t s = 1;
+    for (int turn = 0; turn < 12; turn++) {
+        static const int from[] = {120, 0, 60, 190}; /* exponents: of the middle; of all bits; products about 2^-126; beyond the largest */
+        static const int32_t bits[] = {0, INT32_MIN, 0x7f800000, -8388608, 0x7fc00000, 0x00010000, 0x3f800000, 0x00800000};
+        for (int i = 0; i < 1024; i++) {
+            s = s * 1664525u + 1013904223u;
+            uint32_t u = s >> 8 << 16, e = (uint32_t)from[turn % 4] + (s >> 28) % 8;
+            if (turn % 4 != 1) u = (u & 0x807f0000) | e << 23;
+            if (turn >= 8 && s >> 20 & 1) u = (uint32_t)bits[s >> 29];
+            memcpy(i < 512 ? &x[i] : &w[i - 512], &u, 4);
+        }
+        compare(module_of(cx, tile_two), 1, (const float *[]){x, w}, 256, 0, true);
+    }
+    compare(module_of(cx, tile_product), 1, (const float *[]){numbers(cx->keep, 512)}, 256, 0, true);
+    cx_free(cx);
+}
+
+TEST(tiles_are_their_instructions) {
+    if (SANITIZED) SKIP("instrumented code");
+    Cx *cx = cx_new();
+    char *text = NULL;
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+    object_of(cx->keep, module_of(cx, tile_two), "x86-64-v4+amx", f);
+    fclose(f);
+    static const char *const once[] = {"ldtilecfg", "tilerelease", "tilezero", "tdpbf16ps\t%tmm7, %tmm1, %tmm3", "tilestored", "vcvtneps2bf16\t", "vcvtne2ps2bf16\t", "vpermw\t", "syscall"};
+    for (size_t i = 0; i < sizeof once / sizeof *once; i++)
+        if (count_of(text, once[i]) != 1) FAIL("%d of %s:\n%s", count_of(text, once[i]), once[i], text);
+    CHECK(count_of(text, "tileloadd\t") == 2 && !count_of(text, "Spill"));
+    free(text);
+    cx_free(cx);
+}
+
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(damaged_objects_are_not_loaded), T(many_kernels), T(callers_threads_run_the_grid), T(weights_are_embedded), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction), T(prefetch_is_one_instruction)};
+    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(damaged_objects_are_not_loaded), T(many_kernels), T(callers_threads_run_the_grid), T(weights_are_embedded), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction), T(prefetch_is_one_instruction), T(short_floats), T(tiles_round_as_the_evaluator), T(tiles_are_their_instructions)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

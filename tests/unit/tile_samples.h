@@ -48,6 +48,7 @@ static const char tile_split[] =
     "kernel \"split\" ints 0 vars 3\n"
     "  ptr p0 \"x\" extent 512\n"
     "  ptr p1 \"y\" writes extent 512\n"
+    "  ptr p2 \"h\" bf16 writes thread 128\n"
     "  regs 4 : 16\n"
     "{\n"
     "  for v2 = 0 .. 512 step 16 {\n"
@@ -55,9 +56,11 @@ static const char tile_split[] =
     "    r3 = sub(load:16(p0, v2), r0:16)\n"
     "    r1 = bf16(r3:16)\n"
     "    r2 = bf16(sub(r3:16, r1:16))\n"
-    "    store(p1, v2, add(r0:16, add(r1:16, r2:16)))\n"
+    "    pairs(p2, 0, r0:16, r1:16)\n"
+    "    store(p2, 32, r2:16)\n"
+    "    store(p1, v2, add(gather:16(p2, 0, 2), add(gather:16(p2, 1, 2), load:16(p2, 32))))\n"
     "  }\n"
-    "}\n" TILE_ENTRY(1, 1, 0) "  in 512\n  out 512\n{ launch 0 (1; in.0[0], out.0[0]) }\n";
+    "}\n" TILE_ENTRY(1, 1, 128) "  in 512\n  out 512\n{ launch 0 (1; in.0[0], out.0[0]) }\n";
 
 /* Short floats of other widths, through the workspace: pairs of 8 and 4, scalars, counts. 32 results. */
 static const char tile_odds[] =
