@@ -57,7 +57,7 @@ static const struct {
     [O_OUTPUT] = {"output", 'o', "PATH", M_RUN | M_BUILD | M_CHECK, "where the result goes (run: a folder for several files)"},
     [O_EMBED] = {"embed-weights", 0, NULL, M_BUILD, "puts the weights into the library"},
     [O_ATOMS] = {"atoms", 0, "FILE.png", M_INSPECT | M_TRAIN, "writes a picture of the learned atoms (train: the best, not the last)"},
-    [O_CPU] = {"cpu", 0, "NAME", M_CODE | M_CHECK | M_AUTOTUNE, "native, x86-64-v2, x86-64-v3, x86-64-v4, aarch64 (default: native; build: x86-64-v3, or several levels: a,b)"},
+    [O_CPU] = {"cpu", 0, "NAME", M_CODE | M_CHECK | M_AUTOTUNE, "native, x86-64-v2, x86-64-v3, x86-64-v4, x86-64-v4+amx, aarch64 (default: native; build: x86-64-v3, or several levels: a,b)"},
     [O_THREADS] = {"threads", 'j', "N", M_TRAIN | M_EVAL | M_RUN, "threads (default: as many as the machine has)"},
     [O_EMIT] = {"emit", 0, "WHAT,...", M_CHECK | M_BUILD, "prints ast, op, loop, llvm, asm, cuda, ptx, or writes obj, cubin"},
     [O_STOP] = {"stop-after", 0, "PASS", M_CHECK | M_BUILD, "stops after a pass (--time-passes lists them)"},

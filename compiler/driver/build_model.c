@@ -70,7 +70,7 @@ static void print_memory(const Compile *c) {
 
 /* --cpu a,b,c: code for each, in one archive, and the choice between them. */
 static bool several_levels(Cx *cx, Compile *c) {
-    static const char *const known[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4"};
+    static const char *const known[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4+amx"};
     enum { KNOWN = sizeof known / sizeof *known };
     const char *level[KNOWN], *prefix[KNOWN], *list = c->cpu, *why = NULL;
     int n = 0, last = -1;
@@ -80,7 +80,7 @@ static bool several_levels(Cx *cx, Compile *c) {
         while (k < KNOWN && (strlen(known[k]) != len || memcmp(known[k], at, len))) k++;
         if (k == KNOWN) {
             Diag *d = diag_error(cx, E_CPU, (Span){0}, "'%.*s' is no level that can stand there in '%s'", (int)len, at, list);
-            diag_help(cx, d, "several levels of x86-64, from the lowest: x86-64-v2,x86-64-v3,x86-64-v4");
+            diag_help(cx, d, "several levels of x86-64, from the lowest: x86-64-v2,x86-64-v3,x86-64-v4,x86-64-v4+amx");
             return false;
         }
         last = k;

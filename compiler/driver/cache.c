@@ -38,7 +38,7 @@ static void mix_cpu(Key *h) {
         if (leaf[i] == 1 || leaf[i] == 0xd) r[1] = 0;
         csc_cache_key_mix(h, r, sizeof r);
     }
-    mix_int(h, __builtin_cpu_supports("avx") + 2 * __builtin_cpu_supports("avx512f")); /* what the system saves */
+    mix_int(h, __builtin_cpu_supports("avx") + 2 * __builtin_cpu_supports("avx512f") + 4 * sched_target_runs("x86-64-v4+amx")); /* what the system saves */
 #else
     (void)h;
 #endif

@@ -15,6 +15,7 @@ level() { # CPU: may this machine run it?
     x86-64-v2) grep -qw sse4_2 /proc/cpuinfo ;;
     x86-64-v3) grep -qw avx2 /proc/cpuinfo && grep -qw fma /proc/cpuinfo ;;
     x86-64-v4) grep -qw avx512vl /proc/cpuinfo && grep -qw avx512bw /proc/cpuinfo ;;
+    x86-64-v4+amx) level x86-64-v4 && grep -qw amx_bf16 /proc/cpuinfo && grep -qw avx512_bf16 /proc/cpuinfo ;;
     esac
 }
 
@@ -23,21 +24,21 @@ case_each_level_runs() {
     level x86-64-v3 || skip "this processor is no x86-64-v3"
     runner
     for p in digits lista; do
-        for cpu in x86-64-v2 x86-64-v3 x86-64-v4; do
+        for cpu in x86-64-v2 x86-64-v3 x86-64-v4 x86-64-v4+amx; do
             expect 0 "$CSCC" build "$examples/$p/$p.csc" --cpu $cpu -o $cpu.so
             level $cpu || continue
             expect 0 ./levels ./$cpu.so 3
             has out "cpu $cpu"
             cp out $p.$cpu
         done
-        for cpu in x86-64-v3 x86-64-v4; do level $cpu && same $p.x86-64-v2 $p.$cpu; done
+        for cpu in x86-64-v3 x86-64-v4 x86-64-v4+amx; do level $cpu && same $p.x86-64-v2 $p.$cpu; done
     done
 }
 case_one_library_for_all_levels() {
     needs_code
     level x86-64-v2 || skip "this is no x86-64"
     runner
-    expect 0 "$CSCC" build "$examples/digits/digits.csc" --cpu x86-64-v2,x86-64-v3,x86-64-v4 -o all.so
+    expect 0 "$CSCC" build "$examples/digits/digits.csc" --cpu x86-64-v2,x86-64-v3,x86-64-v4,x86-64-v4+amx -o all.so
     [ "$(wc -c <all.so)" -lt 1000000 ] || fail "all.so has $(wc -c <all.so) bytes"
     if command -v readelf >/dev/null; then
         readelf -d all.so | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' >needed
@@ -48,7 +49,7 @@ case_one_library_for_all_levels() {
     expect 0 ./levels ./all.so 3
     cp out here
     best=x86-64-v2
-    for cpu in x86-64-v3 x86-64-v4; do level $cpu && best=$cpu; done
+    for cpu in x86-64-v3 x86-64-v4 x86-64-v4+amx; do level $cpu && best=$cpu; done
     has here "cpu $best"
     expect 1 "$CSCC" build "$examples/digits/digits.csc" --cpu x86-64-v3,x86-64-v2
     has err "error[E0809]"

@@ -69,7 +69,7 @@ case_inspect_library() {
 }
 case_levels_of_processors() {
     needs_code
-    for cpu in x86-64-v2 x86-64-v3 x86-64-v4; do expect 0 "$CSCC" build "$digits" --cpu $cpu -o $cpu.so; done
+    for cpu in x86-64-v2 x86-64-v3 x86-64-v4 x86-64-v4+amx; do expect 0 "$CSCC" build "$digits" --cpu $cpu -o $cpu.so; done
     expect 1 "$CSCC" build "$digits" --cpu z80
     has err "error[E0809]"
 }

@@ -5,6 +5,11 @@
 #include "unit/loop_random.h"
 #include "unit/tile_samples.h"
 #include <dlfcn.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -413,7 +418,50 @@ TEST(tiles_are_their_instructions) {
     cx_free(cx);
 }
 
+/* From here on the system refuses the tiles' memory. */
+static bool refuse_tiles(void) {
+    struct sock_filter f[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 158 /* arch_prctl */, 0, 1),
+                              BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog p = {sizeof f / sizeof *f, f};
+    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p);
+}
+
+/* A library for several levels takes the one with tiles where the system gives them, else a lower one; one for that level alone says that it cannot. */
+TEST(tiles_are_asked_for) {
+    Cx *cx = cx_new();
+    Arena *a = cx->keep;
+    const LpModule *m = module_of(cx, tile_two);
+    if (!tiles_here(cx, m)) SKIP("no matrix unit, or the system does not give it");
+    static const char *const levels[] = {"x86-64-v3", "x86-64-v4", "x86-64-v4+amx"}, *const prefixes[] = {"a_", "b_", "c_"};
+    CodeObject part[4];
+    for (int i = 0; i < 3; i++) {
+        LlvmModelInfo info = {.json = levels[i], .symbol_prefix = prefixes[i]};
+        part[i] = *llvm_emit(a, i < 2 ? sample_elementwise(a, 5, 4) : m, &info, &(LlvmOptions){.cpu = levels[i], .level = 1, .asan = SANITIZED}, NULL, NULL);
+    }
+    part[3] = *llvm_dispatch(a, levels, prefixes, 3);
+    const CodeObject *all = code_archive(a, part, 4), *alone = object_of(a, m, "x86-64-v4+amx", NULL);
+    const csc_model *model;
+    const char *why = "";
+    CodeImage *j = code_load(a, all, &model, &why);
+    if (!j) FAIL("%s", why);
+    CHECK_STR(model->info, "x86-64-v4+amx");
+    code_free(j);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        if (!refuse_tiles()) _exit(3);
+        if (code_load(a, alone, &model, &why) || !strstr(why, "system")) _exit(1);
+        if (!code_load(a, all, &model, &why) || strcmp(model->info, "x86-64-v4")) _exit(2);
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 3) SKIP("no filter of system calls here");
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    cx_free(cx);
+}
+
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(damaged_objects_are_not_loaded), T(many_kernels), T(callers_threads_run_the_grid), T(weights_are_embedded), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction), T(prefetch_is_one_instruction), T(short_floats), T(tiles_round_as_the_evaluator), T(tiles_are_their_instructions)};
+    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(damaged_objects_are_not_loaded), T(many_kernels), T(callers_threads_run_the_grid), T(weights_are_embedded), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction), T(prefetch_is_one_instruction), T(short_floats), T(tiles_round_as_the_evaluator), T(tiles_are_their_instructions), T(tiles_are_asked_for)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
