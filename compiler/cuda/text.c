@@ -347,6 +347,8 @@ static void write_mma(Text *t, const Ls *s) {
 }
 
 /* ---- lists ---- */
+static const char *arrived(Text *t) { return F("%s_arrived", t->name); } /* how many blocks of the launch */
+
 static void write_one(Text *t, const Ls *s) {
     switch (s->kind) {
     case LS_FOR:
@@ -367,6 +369,13 @@ static void write_one(Text *t, const Ls *s) {
     case LS_SET: write_set(t, s); return;
     case LS_STORE: case LS_STORE_STRIDED: write_store(t, s); return;
     case LS_THREADS: write_threads(t, s); return;
+    case LS_LAST:
+        line(t, F("if (CSC_LAST(%s)) {", arrived(t)));
+        t->depth++;
+        write_list(t, s->body);
+        t->depth--;
+        line(t, "}");
+        return;
     case LS_SYNC: line(t, t->groups ? "CSC_WGMMA_SYNC();" : "CSC_SYNC();"); return;
     case LS_MMA:
         if (s->mma->group) write_group_mma(t, s);
@@ -403,6 +412,9 @@ static void write_head(Text *t, const char *name) {
             if (*c == '*' || *c == '\n' || *c == '\\' || *c == '?') *c = ' ';
         line(t, F("/* %s */", remark));
     }
+    const Ls *end = k->body;
+    while (end && end->next) end = end->next;
+    if (end && end->kind == LS_LAST) line(t, F("CSC_ARRIVED(%s)", arrived(t)));
     line(t, F("CSC_KERNEL%s(%d) %s(%s) {", t->groups ? "_OF_GROUPS" : "", (int)k->threads, name, args));
 }
 
@@ -443,7 +455,7 @@ const char *cuda_text(Arena *a, const LpKernel *k, const char *name) {
     MUST(k->threads > 0);
     char *s = NULL;
     size_t n = 0;
-    Text *t = &(Text){.a = arena_new(), .k = k, .uses.turn = 1, .memo.turn = 1};
+    Text *t = &(Text){.a = arena_new(), .k = k, .name = name, .uses.turn = 1, .memo.turn = 1};
     t->out = open_memstream(&s, &n);
     MUST(t->out);
     t->groups = holds_groups(k->body);

@@ -22,6 +22,7 @@ typedef struct Text {
     Arena *a;
     FILE *out;
     const LpKernel *k;
+    const char *name; /* of the kernel */
     int depth;       /* of indentation */
     bool groups;     /* the kernel has products of groups: what its threads write, they read */
     int together;    /* in the places of LS_MMA: threads of a warp or group, of which LX_THREAD is the first; else 0 */

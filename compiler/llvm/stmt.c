@@ -55,7 +55,7 @@ static void changes(Emit *e, const Ls *s, bool *set) {
             break;
         case LS_BREAK_IF: case LS_STORE: case LS_STORE_STRIDED: case LS_PREFETCH: case LS_TILE_CLEAR: case LS_TILE_LOAD: case LS_TILE_DOT: case LS_TILE_STORE: case LS_STORE_PAIRS: case LS_LAUNCH:
         case LS_LANES: case LS_PREPARE: break; /* what the last two set is their own */
-        case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_MMA_WAIT: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: case LS_KINDS: BUG("statement of kind %d", (int)s->kind);
+        case LS_THREADS: case LS_SYNC: case LS_LAST: case LS_MMA: case LS_MMA_WAIT: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: case LS_KINDS: BUG("statement of kind %d", (int)s->kind);
         }
     }
 }
@@ -201,7 +201,7 @@ static void emit_one(Emit *e, const Ls *s) {
     case LS_F2VAR: e->slot[s->var] = emit_to_int(e, LLVMBuildLoad2(e->b, e->f32, emit_pointer_to(e, s->ptrs), "")); return;
     case LS_TILE_CLEAR: case LS_TILE_LOAD: case LS_TILE_DOT: case LS_TILE_STORE: emit_tile(e, s); return;
     case LS_STORE_PAIRS: emit_store_pairs(e, s); return;
-    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_MMA_WAIT: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: case LS_KINDS: break;
+    case LS_THREADS: case LS_SYNC: case LS_LAST: case LS_MMA: case LS_MMA_WAIT: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: case LS_KINDS: break;
     }
     BUG("statement of kind %d", (int)s->kind);
 }

@@ -375,6 +375,13 @@ static void check_copy(Check *c, const Ls *s) {
     check_x(c, s->index, 0);
 }
 
+static void check_last(Check *c, const Ls *s) {
+    const Ls *end = c->k->body;
+    while (end->next) end = end->next;
+    if (end != s) wrong(c, "the last block's part is not the end of the kernel");
+    check_list(c, s->body);
+}
+
 static void check_block_statement(Check *c, const Ls *s) {
     int64_t n;
     if (s->kind == LS_COPY) {
@@ -382,8 +389,9 @@ static void check_block_statement(Check *c, const Ls *s) {
         check_copy(c, s);
         return;
     }
-    check_level(c, BLOCK, s->kind == LS_THREADS ? "threads" : s->kind == LS_SYNC ? "a barrier" : "what threads do together");
+    check_level(c, BLOCK, s->kind == LS_THREADS ? "threads" : s->kind == LS_SYNC ? "a barrier" : s->kind == LS_LAST ? "the last block's part" : "what threads do together");
     if (s->kind == LS_THREADS) check_threads(c, s);
+    else if (s->kind == LS_LAST) check_last(c, s);
     else if (s->kind == LS_MMA) check_mma(c, s);
     else if (s->kind == LS_WARP) check_warp(c, s);
     else if ((s->kind == LS_WAIT || s->kind == LS_MMA_WAIT) && (!lx_is_const(s->cond, &n) || n < 0 || n > 7)) wrong(c, "waits until %lld are under way", (long long)n);
@@ -434,7 +442,7 @@ static void check_one(Check *c, const Ls *s) {
         check_lptr(c, s->ptrs, false, false);
         check_var(c, s->var);
         return;
-    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_MMA_WAIT: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: check_block_statement(c, s); return;
+    case LS_THREADS: case LS_SYNC: case LS_LAST: case LS_MMA: case LS_MMA_WAIT: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT: check_block_statement(c, s); return;
     case LS_KINDS: break;
     }
     wrong(c, "a statement of kind %d", (int)s->kind);

@@ -412,6 +412,7 @@ static void run_launch(Ev *e, const Ls *s) {
     }
     Mem *fresh = arena_copy(e->a, ptr, sizeof *ptr * (size_t)k->nptr);
     if (grid > INT32_MAX) eval_fail(e, "%lld grid points", (long long)grid);
+    e->points = grid;
     if (k->threads) {
         eval_open_block(e);
         for (e->point = 0; e->point < grid; e->point++) eval_block(e);
@@ -482,7 +483,7 @@ static bool run_one(Ev *e, const Ls *s) {
     case LS_LANES: run_lanes(e, s); return false;
     case LS_PREPARE: run_prepare(e, s); return false;
     case LS_F2VAR: e->var[s->var] = to_int(float_at(e, s->ptrs)); return false;
-    case LS_THREADS: case LS_SYNC: case LS_MMA: case LS_MMA_WAIT: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT:
+    case LS_THREADS: case LS_SYNC: case LS_LAST: case LS_MMA: case LS_MMA_WAIT: case LS_WARP: case LS_COPY: case LS_GROUP: case LS_WAIT:
         eval_block_statement(e, s);
         return false;
     case LS_KINDS: break;

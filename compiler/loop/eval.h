@@ -56,7 +56,7 @@ typedef struct Ev {
     uint32_t launch;
     uint32_t lanes_from, lane_from; /* the last launches before the lanes that run, before this lane; equal: in the first, or in none */
     EvTile tiles[LOOP_TILES]; /* of the point */
-    int64_t point, batch; /* of the launch */
+    int64_t point, points, batch; /* of the launch */
     /* block kernels */
     int32_t thread;     /* ALL: at block level */
     uint32_t epoch;     /* barriers so far */

@@ -183,10 +183,18 @@ static void run_wait(Ev *e, const Ls *s) {
     for (; (int64_t)e->arrived < (int64_t)e->groups - s->cond->i; e->arrived++) vec_push(e->a, &e->arrival, e->epoch);
 }
 
+static void run_last(Ev *e, const Ls *s) {
+    if (e->point < e->points - 1) return;
+    e->launch++; /* whatever this one touched is over */
+    e->epoch++;
+    eval_list(e, s->body);
+}
+
 void eval_block_statement(Ev *e, const Ls *s) {
     switch ((int)s->kind) {
     case LS_THREADS: run_threads(e, s); return;
     case LS_SYNC: e->epoch++; return;
+    case LS_LAST: run_last(e, s); return;
     case LS_MMA: run_mma(e, s); return;
     case LS_MMA_WAIT: run_mma_wait(e, s); return;
     case LS_WARP: run_warp(e, s); return;

@@ -111,6 +111,8 @@ typedef enum LsKind {
     LS_GROUP,   /* each thread's LS_COPYs since the last LS_GROUP are a group */
     LS_WAIT,    /* until at most `cond` (constant) of each thread's groups, the youngest, may be under way. Other threads see after an LS_SYNC
                    what was copied */
+    LS_LAST,    /* the last statement of a kernel: body, at block level, by one block: the one that comes here when all others of the launch have. It
+                   sees what all of them wrote */
     /* entries only */
     LS_LAUNCH, /* kernel for grid points 0 .. grid-1, with pointers and integers; all are done when the next statement runs */
     LS_F2VAR,  /* variable var = the float at ptrs[0], converted as by LX_F2I */
@@ -312,6 +314,7 @@ Ls *ls_store_pairs(Arena *a, int32_t ptr, const Lx *index, const Lx *value, cons
 Ls *ls_store_aligned(Arena *a, int32_t ptr, const Lx *index, const Lx *value);
 Ls *ls_threads(Arena *a, const Ls *body);
 Ls *ls_sync(Arena *a);
+Ls *ls_last(Arena *a, const Ls *body);
 Ls *ls_mma(Arena *a, int32_t reg, LsMma mma);
 Ls *ls_mma_wait(Arena *a, int under_way);
 Ls *ls_warp(Arena *a, LxKind op, int32_t reg);

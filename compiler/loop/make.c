@@ -335,6 +335,12 @@ Ls *ls_threads(Arena *a, const Ls *body) {
 
 Ls *ls_sync(Arena *a) { return ls_new(a, LS_SYNC); }
 
+Ls *ls_last(Arena *a, const Ls *body) {
+    Ls *s = ls_new(a, LS_LAST);
+    s->body = body;
+    return s;
+}
+
 Ls *ls_mma(Arena *a, int32_t reg, LsMma mma) {
     Ls *s = ls_new(a, LS_MMA);
     s->reg = reg;

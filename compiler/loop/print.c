@@ -288,6 +288,10 @@ static void print_one(Printer *p, const Ls *s, const LpModule *m) {
         fputs("threads", out);
         print_body(p, s->body, m);
         break;
+    case LS_LAST:
+        fputs("last", out);
+        print_body(p, s->body, m);
+        break;
     case LS_SYNC: fputs("sync", out); break;
     case LS_GROUP: fputs("group", out); break;
     case LS_WAIT: fprintf(out, "wait %" PRId64, s->cond->i); break;

@@ -416,6 +416,7 @@ static Ls *statement(Reader *r) {
         return ls_if(r->a, c, yes, no);
     }
     if (take(r, "threads")) return ls_threads(r->a, list(r));
+    if (take(r, "last")) return ls_last(r->a, list(r));
     if (take(r, "sync")) return ls_sync(r->a);
     if (take(r, "group")) return ls_group(r->a);
     if (take(r, "wait")) return ls_wait(r->a, small(r, 1000));

@@ -505,7 +505,7 @@ static void lower_entry(Sched *s, const Entry *y) {
     copy_results(x, r, -1);
     copy_late(x, r);
     if (!s->t.gpu && (y->kind == ENTRY_FORWARD || y->kind == ENTRY_EVAL)) prepare_split(e); /* parameters may stay from call to call */
-    out.body = s->t.gpu && !s->t.apart ? gpu_beside(e, gpu_merge(e, gpu_chain(e, e->code.head))) : e->code.head;
+    out.body = s->t.gpu && !s->t.apart ? gpu_last(e, gpu_beside(e, gpu_merge(e, gpu_chain(e, e->code.head)))) : e->code.head;
     plan_memory(e);
     remark(e, (Span){0},
            "entry %s: %lld launches, %lld operators computed inside others; workspace %.1f KB and %.1f KB "

@@ -1,4 +1,4 @@
-/* Kernels put together into one: what gpu_merge.c, gpu_chain.c and gpu_beside.c have in common. */
+/* Kernels put together into one: what gpu_merge.c, gpu_chain.c, gpu_beside.c and gpu_last.c have in common. */
 #ifndef CSC_SCHED_GPU_JOIN_H
 #define CSC_SCHED_GPU_JOIN_H
 #include "sched/internal.h"

@@ -142,7 +142,8 @@ static Block block_of(const Walk *w) {
     while (b.x * b.y < 32) b.x *= 2;
     int64_t blocks = ceil_div(b.results, b.x), all = 2 * power_below(b.results - 1);
     if (!w->d->batched && blocks > 1 && all * b.y <= ALONE_THREADS && b.results * folded <= ALONE_MOST) {
-        b.x = all; /* one block, which gpu_merge.c can make part of another launch */
+        b.x = all; /* one block, which gpu_merge.c and gpu_last.c can make part of another launch; of no more threads than others have */
+        while (b.x * b.y > FOLD_THREADS && b.y > 1) b.y /= 2;
         return b;
     }
     if (folded >= 4 * PART_LEAST && blocks < PARTS_MOST) b.parts = least(PARTS_MOST / blocks, folded / PART_LEAST);

@@ -459,6 +459,7 @@ void gpu_solve(Gx *x, NodeId n);
 const Ls *gpu_chain(Ent *e, const Ls *s); /* launches that do a sample's work one after the other become one */
 const Ls *gpu_beside(Ent *e, const Ls *s); /* launches that need nothing of one another become one */
 const Ls *gpu_merge(Ent *e, const Ls *s); /* launches of one block each, one after the other, become one */
+const Ls *gpu_last(Ent *e, const Ls *s); /* launches of few blocks become the end of the one before */
 /* A loop whose number of turns the device finds out: it may run to its bound, and kernels do nothing where it would have ended. */
 typedef struct GpuTurns {
     View ended, odd, count; /* numbers: it has ended; it took an odd number of turns so far; how many */

@@ -42,6 +42,8 @@ typedef unsigned short csc_bf16;
 #define CSC_WARP_T ((int)threadIdx.x & ~31)
 #define CSC_GROUP_T ((int)threadIdx.x & ~127)
 #define CSC_SYNC() __syncthreads()
+#define CSC_ARRIVED(name) __device__ unsigned name;
+#define CSC_LAST(name) csc_last(&name, (unsigned)grid)
 #define CSC_UNROLL _Pragma("unroll")
 #define CSC_ROLLED _Pragma("unroll 1")
 #define CSC_FN static __forceinline__
@@ -77,6 +79,8 @@ typedef unsigned short csc_bf16;
 #define CSC_WARP_T csc_t
 #define CSC_GROUP_T csc_t
 #define CSC_SYNC() ((void)0)
+#define CSC_ARRIVED(name) static i64 name;
+#define CSC_LAST(name) (++name == grid ? name = 0, 1 : 0)
 #define CSC_UNROLL
 #define CSC_ROLLED
 #define CSC_FN static inline __attribute__((unused))
@@ -101,6 +105,20 @@ CSC_FN float csc_float(int i) {
     float f;
     __builtin_memcpy(&f, &i, 4);
     return f;
+}
+#endif
+
+/* ---- the block that is done last; the count is 0 again afterwards, for the next launch ---- */
+#ifndef CSC_HOST
+CSC_FN int csc_last(unsigned *arrived, unsigned blocks) {
+    int last = 0;
+    __syncthreads();
+    if (threadIdx.x == 0) { /* by these two fences and barriers, for all threads of both blocks */
+        __threadfence();
+        last = atomicInc(arrived, blocks - 1) == blocks - 1;
+        __threadfence();
+    }
+    return __syncthreads_or(last);
 }
 #endif
 
@@ -487,18 +505,14 @@ CSC_FN csc_b_tile csc_cores_b(csc_cores b, int across, int j) { /* columns 8 j .
 }
 #define CSC_EIGHTH(kind, j, r0, r1, r2, r3)                                                                                                  \
     { const csc_b_tile y = csc_cores_b(csc_b, csc_turned, csc_first + j); CSC_MMA_##kind(r0, r1, r2, r3, x, y) }
-#define CSC_EIGHTHS_BF16(r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, r13, r14, r15,                                               \
-                         r16, r17, r18, r19, r20, r21, r22, r23, r24, r25, r26, r27, r28, r29, r30, r31)                                     \
-    CSC_EIGHTH(BF16, 0, r0, r1, r2, r3) CSC_EIGHTH(BF16, 1, r4, r5, r6, r7)                                                                  \
-    CSC_EIGHTH(BF16, 2, r8, r9, r10, r11) CSC_EIGHTH(BF16, 3, r12, r13, r14, r15)                                                            \
-    CSC_EIGHTH(BF16, 4, r16, r17, r18, r19) CSC_EIGHTH(BF16, 5, r20, r21, r22, r23)                                                          \
-    CSC_EIGHTH(BF16, 6, r24, r25, r26, r27) CSC_EIGHTH(BF16, 7, r28, r29, r30, r31)
-#define CSC_EIGHTHS_TF32(r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, r13, r14, r15,                                               \
-                         r16, r17, r18, r19, r20, r21, r22, r23, r24, r25, r26, r27, r28, r29, r30, r31)                                     \
-    CSC_EIGHTH(TF32, 0, r0, r1, r2, r3) CSC_EIGHTH(TF32, 1, r4, r5, r6, r7)                                                                  \
-    CSC_EIGHTH(TF32, 2, r8, r9, r10, r11) CSC_EIGHTH(TF32, 3, r12, r13, r14, r15)                                                            \
-    CSC_EIGHTH(TF32, 4, r16, r17, r18, r19) CSC_EIGHTH(TF32, 5, r20, r21, r22, r23)                                                          \
-    CSC_EIGHTH(TF32, 6, r24, r25, r26, r27) CSC_EIGHTH(TF32, 7, r28, r29, r30, r31)
+#define CSC_EIGHTHS(...) CSC_EIGHTHS_OF(__VA_ARGS__)
+#define CSC_EIGHTHS_OF(kind, r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, r13, r14, r15,                                           \
+                       r16, r17, r18, r19, r20, r21, r22, r23, r24, r25, r26, r27, r28, r29, r30, r31)                                       \
+    CSC_EIGHTH(kind, 0, r0, r1, r2, r3) CSC_EIGHTH(kind, 1, r4, r5, r6, r7)                                                                  \
+    CSC_EIGHTH(kind, 2, r8, r9, r10, r11) CSC_EIGHTH(kind, 3, r12, r13, r14, r15)                                                            \
+    CSC_EIGHTH(kind, 4, r16, r17, r18, r19) CSC_EIGHTH(kind, 5, r20, r21, r22, r23)                                                          \
+    CSC_EIGHTH(kind, 6, r24, r25, r26, r27) CSC_EIGHTH(kind, 7, r28, r29, r30, r31)
+#define CSC_UNPACK(...) __VA_ARGS__
 #define CSC_BY_WARPS(ta, tb, a, b, first, do_it)                                                                                             \
     {                                                                                                                                        \
         const csc_a_tile x = csc_cores_a(a, ta);                                                                                             \
@@ -506,11 +520,11 @@ CSC_FN csc_b_tile csc_cores_b(csc_cores b, int across, int j) { /* columns 8 j .
         enum { csc_turned = tb, csc_first = first };                                                                                         \
         do_it                                                                                                                                \
     }
-#define CSC_WGMMA_BF16_64(ta, tb, a, b, pa, pb, r) CSC_BY_WARPS(ta, tb, a, b, 0, CSC_EIGHTHS_BF16 r)
-#define CSC_WGMMA_TF32_64(a, b, pa, pb, r) CSC_BY_WARPS(0, 0, a, b, 0, CSC_EIGHTHS_TF32 r)
+#define CSC_WGMMA_BF16_64(ta, tb, a, b, pa, pb, r) CSC_BY_WARPS(ta, tb, a, b, 0, CSC_EIGHTHS(BF16, CSC_UNPACK r))
+#define CSC_WGMMA_TF32_64(a, b, pa, pb, r) CSC_BY_WARPS(0, 0, a, b, 0, CSC_EIGHTHS(TF32, CSC_UNPACK r))
 #define CSC_WGMMA_BF16_128(ta, tb, a, b, pa, pb, r, s)                                                                                       \
-    CSC_BY_WARPS(ta, tb, a, b, 0, CSC_EIGHTHS_BF16 r) CSC_BY_WARPS(ta, tb, a, b, 8, CSC_EIGHTHS_BF16 s)
-#define CSC_WGMMA_TF32_128(a, b, pa, pb, r, s) CSC_BY_WARPS(0, 0, a, b, 0, CSC_EIGHTHS_TF32 r) CSC_BY_WARPS(0, 0, a, b, 8, CSC_EIGHTHS_TF32 s)
+    CSC_BY_WARPS(ta, tb, a, b, 0, CSC_EIGHTHS(BF16, CSC_UNPACK r)) CSC_BY_WARPS(ta, tb, a, b, 8, CSC_EIGHTHS(BF16, CSC_UNPACK s))
+#define CSC_WGMMA_TF32_128(a, b, pa, pb, r, s) CSC_BY_WARPS(0, 0, a, b, 0, CSC_EIGHTHS(TF32, CSC_UNPACK r)) CSC_BY_WARPS(0, 0, a, b, 8, CSC_EIGHTHS(TF32, CSC_UNPACK s))
 #else
 #define CSC_CORES(p, at, along, across) CSC_CORES_OF((unsigned)((at) * sizeof *p), along, across) /* p is 0 */
 #define CSC_WGMMA_HOLD(...)

@@ -28,6 +28,40 @@ static const char block_sum[] =
     "  in 1000 batched\n  out 1 batched\n"
     "{ launch 0 (v0; in.0[0], out.0[0]) }\n";
 
+/* The same sums, less their own sum, which the last block knows. */
+static const char block_last[] =
+    "blocks 0 0 0\n"
+    "kernel \"less\" ints 0 vars 3 threads 64\n"
+    "  ptr p0 \"x\" extent (v1 * 1000)\n"
+    "  ptr p1 \"y\" writes extent v1\n"
+    "  ptr p2 \"part\" writes shared 128\n"
+    "  regs 2 : 1\n"
+    "{\n"
+    "  threads {\n"
+    "    for v2 = thread .. 1000 step 64 { r0 = add(r0:1, load:1(p0, ((v0 * 1000) + v2))) }\n"
+    "  }\n"
+    "  warp add r0\n"
+    "  threads {\n"
+    "    if ((thread % 32) == 0) { store(p2, (thread / 32), r0:1) }\n"
+    "  }\n"
+    "  sync\n"
+    "  threads {\n"
+    "    if (thread == 0) { store(p1, v0, add(load:1(p2, 0), load:1(p2, 1))) }\n"
+    "  }\n"
+    "  last {\n"
+    "    threads {\n"
+    "      for v2 = 0 .. v1 step 1 { r1 = add(r1:1, load:1(p1, v2)) }\n"
+    "    }\n"
+    "    sync\n"
+    "    threads {\n"
+    "      for v2 = thread .. v1 step 64 { store(p1, v2, sub(load:1(p1, v2), r1:1)) }\n"
+    "    }\n"
+    "  }\n"
+    "}\n"
+    "entry \"eval\" kind 0 stage 0 nin 1 nout 1 vars 4 fixed 0 batch 0 lane 0 prepared 0 thread 0\n"
+    "  in 1000 batched\n  out 1 batched\n"
+    "{ launch 0 (v0; in.0[0], out.0[0]) launch 0 (v0; in.0[0], out.0[0]) }\n";
+
 /* Y = X W, X [64][64], W [64][32], in float32: a tile of 32 x 32, 64 threads with 4 x 4 each, slices of 8 through two buffers, copied ahead. */
 static const char block_product[] =
     "blocks 0 0 0\n"

@@ -10,7 +10,7 @@ TEST(samples) {
     if (!nvrtc_open(&v)) SKIP("no NVRTC");
     Cx *cx = cx_new();
     static const char *const archs[] = {"sm_80", "sm_90a"};
-    const char *all[] = {block_sum, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide, block_group_tf32, block_group_tf32_wide, block_group_bf16,
+    const char *all[] = {block_sum, block_last, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide, block_group_tf32, block_group_tf32_wide, block_group_bf16,
                          block_group_bf16_wide, block_group_across, block_group_mixed, block_odds};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         for (int q = 0; q < 2; q++) {

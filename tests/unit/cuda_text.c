@@ -57,7 +57,7 @@ static void compare(Arena *a, const LpModule *m, uint32_t batch, const char *wha
 
 TEST(samples) {
     Cx *cx = cx_new();
-    const char *all[] = {block_sum, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide, block_group_tf32, block_group_tf32_wide, block_group_bf16,
+    const char *all[] = {block_sum, block_last, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide, block_group_tf32, block_group_tf32_wide, block_group_bf16,
                          block_group_bf16_wide, block_group_across, block_group_mixed, block_odds};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         LpModule *m = loop_read(cx, cx->keep, cx_add_source(cx, "sample", all[i], strlen(all[i])));

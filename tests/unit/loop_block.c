@@ -30,7 +30,7 @@ static void fill(float *x, size_t n, uint32_t seed) {
 
 TEST(text_round_trip) {
     Cx *cx = cx_new();
-    const char *all[] = {block_sum, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide, block_group_tf32, block_group_tf32_wide, block_group_bf16,
+    const char *all[] = {block_sum, block_last, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide, block_group_tf32, block_group_tf32_wide, block_group_bf16,
                          block_group_bf16_wide, block_group_across, block_group_mixed, block_odds,
                          LANES("lanes v4 alone v5 .. (v0 + 2) { launch 0 (1; in.0[0, v4], lane[0]) }")};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -65,6 +65,21 @@ TEST(sum_of_a_block) {
         for (int i = 0; i < 1000; i++) want += x[s * 1000 + i];
         CHECK_NEAR(y[s], want, 1e-5);
     }
+    cx_free(cx);
+}
+
+TEST(end_of_the_last_block) {
+    Cx *cx = cx_new();
+    float x[3000], y[3];
+    double all = 0, want[3] = {0};
+    fill(x, 3000, 1);
+    const char *why = run_text(cx, block_last, 3, (const float *[]){x}, y);
+    if (why) FAIL("%s", why);
+    for (int s = 0; s < 3; s++) {
+        for (int i = 0; i < 1000; i++) want[s] += x[s * 1000 + i];
+        all += want[s];
+    }
+    for (int s = 0; s < 3; s++) CHECK_NEAR(y[s], want[s] - all, 1e-5);
     cx_free(cx);
 }
 
@@ -217,6 +232,8 @@ TEST(races_are_found) {
     expect(cx, BLOCK_RACE("threads { store(p0, thread, 1:1) }"), "that point 0 of this launch writes too");
     expect(cx, BLOCK_RACE("threads { store(p0, ((v0 * 32) + thread), 1:1) } threads { r0 = load:1(p0, (v0 * 32)) }"),
            "reads entry 0 of output 0 that thread 0 writes before the next barrier");
+    CHECK(!run_text(cx, BLOCK_RACE("threads { store(p0, ((v0 * 32) + thread), 1:1) } last { threads { r0 = load:1(p0, (31 - thread)) store(p0, (63 - thread), 2:1) } }"), 1, (const float *[]){x}, y));
+    expect(cx, BLOCK_RACE("last { threads { store(p0, thread, 1:1) } threads { r0 = load:1(p0, 0) } }"), "reads entry 0 of output 0 that thread 0 writes before the next barrier");
     expect(cx, BLOCK_RACE(PUT "mma tf32 r0 1 1 8 p1[0, 1, 1] p1[0, 1, 1]"), "reads entry 0 of shared memory that thread 0 writes before");
     expect(cx, BLOCK_RACE("threads { r0 = load:1(p1, 0) } sync threads { r1 = aligned:4(p1, thread) }"), "lanes");
     cx_free(cx);
@@ -269,6 +286,8 @@ TEST(bad_blocks_are_refused) {
     expect(cx, BLOCK_RACE("threads { sync }"), "a barrier stands at block level only");
     expect(cx, BLOCK_RACE("threads { threads { r0 = 1:1 } }"), "threads stands at block level only");
     expect(cx, BLOCK_RACE("threads { warp add r0 }"), "stands at block level only");
+    expect(cx, BLOCK_RACE("last { sync } sync"), "not the end of the kernel");
+    expect(cx, BLOCK_RACE("if v0 { last { sync } }"), "not the end of the kernel");
     expect(cx, BLOCK_RACE("copy(p1, 0, load:1(p0, 0))"), "a copy stands in threads only");
     expect(cx, BLOCK_RACE("threads { copy(p1, 0, 1:1) }"), "no load");
     expect(cx, BLOCK_RACE("threads { copy(p0, 0, load:1(p1, 0)) }"), "copies from pointer 1 to 0");
@@ -283,7 +302,7 @@ TEST(bad_blocks_are_refused) {
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(text_round_trip), T(sum_of_a_block), T(product_of_a_block), T(matrix_units), T(groups_of_warps), T(groups_that_are_not_waited_for), T(short_floats), T(odds_and_ends),
+    static const Case cases[] = {T(text_round_trip), T(sum_of_a_block), T(end_of_the_last_block), T(product_of_a_block), T(matrix_units), T(groups_of_warps), T(groups_that_are_not_waited_for), T(short_floats), T(odds_and_ends),
                                  T(races_are_found), T(copies_are_waited_for), T(lanes), T(bad_blocks_are_refused)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }
