@@ -621,7 +621,9 @@ static void emit_columns(Tile *q) {
     const Lx *ct = kb_for(k, lo, hi, 1);
     emit_tile(q, kt, INT(0), IMIN(MUL(ct, INT(Q)), SUB(n, INT(Q))));
     for (int i = 0; i < 3; i++) kb_end(k);
-    k->ints[0] = IMIN(INT(32), DIV(ADD(MUL(IVAR(LP_VAR_BATCH), INT(per)), INT(Q - 1)), INT(Q)));
+    const Lx *most = IMIN(INT(32), DIV(ADD(MUL(IVAR(LP_VAR_BATCH), INT(per)), INT(Q - 1)), INT(Q)));
+    bool near = q->e->alone && q->e->group * per * q->C * 4 <= SECOND_LEVEL; /* then one point reads the weights once, and all columns from nearby */
+    k->ints[0] = near ? lx_iselect(a, q->e->alone, INT(1), most) : most;
     kb_launch(k, spread ? MUL(k->ints[0], INT((int64_t)q->t->taps[0].n * q->t->taps[1].n)) : k->ints[0]);
 }
 
