@@ -64,8 +64,6 @@ static void run_simplify(Compile *c) {
 static void run_unfold(Compile *c) {
     for (size_t i = 0; i < c->entries.len; i++) c->entries.at[i].graph = op_unfold(c->cx->keep, c->entries.at[i].graph, 0);
     run_simplify(c);
-    for (size_t i = 0; i < c->entries.len; i++) c->entries.at[i].graph = op_turns(c->cx->keep, c->entries.at[i].graph);
-    run_simplify(c);
 }
 static void run_factor(Compile *c) { /* after a simplification: equal products are one before they are joined */
     for (size_t i = 0; i < c->entries.len; i++) c->entries.at[i].graph = op_factor(c->cx->keep, c->entries.at[i].graph);

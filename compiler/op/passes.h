@@ -11,9 +11,6 @@ Graph *op_simplify(Arena *a, const Graph *g);
    `keep` whose turns * body nodes are at most `most` (0: the default). Run simplify after it. */
 Graph *op_unfold(Arena *a, const Graph *g, int64_t most);
 
-/* What loops make of constants and the turns' number alone becomes a table with an entry for each turn. Run simplify before and after it. */
-Graph *op_turns(Arena *a, const Graph *g);
-
 /* A x + c A y becomes A (x + c y). Run simplify after it, and before the gradients are made. */
 Graph *op_factor(Arena *a, const Graph *g);
 

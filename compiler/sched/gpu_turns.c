@@ -64,7 +64,7 @@ Launch *gpu_turns(Ent *e, const Ls *loop, const Lx *const *known) {
     own->arg = arg;
     for (int32_t i = 0; i < ptrs; i++) {
         LpSpace space = e->bufs.at[arg[i].buf].space;
-        if (arg[i].plus && space != SP_BATCH && space != SP_FIXED && space != SP_PARAM && space != SP_FTABLE) return NULL;
+        if (arg[i].plus && space != SP_BATCH && space != SP_FIXED && space != SP_PARAM) return NULL;
         arg[i].plus = NULL;
     }
     Turns t = {.e = e, .a = a, .loop = loop, .var = ARENA_ARRAY(a, const Lx *, e->nvar)};

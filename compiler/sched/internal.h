@@ -163,6 +163,7 @@ int kb_ptr(Kb *k, const View *v,
            bool writes); /* parameter that points at the view's first entry (sample 0) */
 int kb_table(Kb *k, const int32_t *list, int64_t n); /* constant integers */
 int kb_scratch(Kb *k, int64_t floats);   /* memory of the thread; ask for it after all other parameters */
+void kb_as_bf16(Kb *k, int ptr);         /* its memory, made for floats, holds twice as many bf16 */
 int kb_reg(Kb *k, int width, int count); /* the first of `count` registers */
 int32_t kb_var(Kb *k);
 const Lx *kb_grid(Kb *k);
@@ -326,6 +327,8 @@ typedef struct PadCopy {
     const Lx *at; /* where the copy begins; NULL: at 0 */
     const Lx *sample, *first_row, *rows;
     int64_t left, wide; /* x's column of the copy's first one, columns of the copy */
+    int64_t part; /* the copy is of bf16, in three parts (amx.h), each so many after the other; 0: of floats */
+    int interleaved; /* amx_copy_interleaved: rows */
 } PadCopy;
 void tile_copy_padded(Kb *k, const PadCopy *p);
 typedef struct Shape2 { /* one choice of tile: vectors (or outputs) x rows x columns */
@@ -334,6 +337,8 @@ typedef struct Shape2 { /* one choice of tile: vectors (or outputs) x rows x col
     double cost;
 } Shape2;
 int tile_last_off(const Taps *t);
+/* Entries of a table of rows of taps, per_row each, whose row touches a map of `in` rows, for rows y0 .. y1 of its `out` rows. */
+void tile_tap_range(Arena *a, const Taps *t, int64_t in, int64_t out, int32_t per_row, const Lx *y0, const Lx *y1, const Lx **lo, const Lx **hi);
 bool tile_columns_fit(const View *v, int64_t columns);
 bool tile_unit_steps(const Taps *t);
 typedef struct TileWork { /* what is to be computed, and which packing of the weights can be saved */
@@ -349,6 +354,11 @@ Shape2 tune_tile(Sched *s, const TileWork *w); /* the measured one, else tile_ch
  * K][tap][C][vector][lanes]; kv 0, dots: [K][tap][C]. */
 View pack_weights(Ent *e, const View *w, const Taps taps[2], int kv);
 View pack_wino(Ent *e, const View *w, const Taps taps[2], int kv, int m); /* transformed; wino.c */
+/* What those are made of: what was packed already, or NULL; launches from here on go before the outermost loop in which w does not change (its
+   number), until pack_keep. */
+const View *pack_find(const Ent *e, const View *w, const Taps taps[2], int kv, int m);
+int pack_hoist(Ent *e, const View *w);
+View pack_keep(Ent *e, const View *w, const Taps taps[2], int kv, int m, int level, View packed);
 void pack_forget(Ent *e); /* at the end of a loop: what was packed inside */
 
 /* ---- wino*.c: 3 x 3 taps by Winograd's transforms ---- */

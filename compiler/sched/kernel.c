@@ -66,6 +66,12 @@ int kb_scratch(Kb *k, int64_t floats) {
     return (int)k->ptr.len - 1;
 }
 
+void kb_as_bf16(Kb *k, int ptr) {
+    Arena *a = k->a;
+    LpParam *p = &k->ptr.at[ptr];
+    p->elem = LP_BF16, p->extent = MUL(p->extent, INT(2));
+}
+
 int kb_reg(Kb *k, int width, int count) {
     int first = (int)k->regs.len;
     for (int i = 0; i < count; i++) vec_push(k->a, &k->regs, width);

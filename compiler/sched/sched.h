@@ -21,7 +21,7 @@ typedef enum SchedPrecision { /* of the inputs of products on a GPU; sums are fl
 typedef struct SchedTarget {
     int32_t lanes;     /* float32 lanes of a vector: 4, 8, 16 */
     int32_t registers; /* vector registers: 16 or 32 */
-    bool tiles;        /* a matrix unit: the tiles of loop/loop.h */
+    int32_t tiles;     /* a matrix unit, the tiles of loop/loop.h: 0: none; 1: for products that the model finds faster there; 2: for all that can be */
     int32_t group;     /* samples computed at a time where the graph allows; 0: sched chooses */
     bool wait;         /* every gradient of weights is made at the end, for all samples; else those where that is cheaper */
     const SchedTile *tuned; /* tiles to take instead of the model's choice; one that is no tile of its product is left */

@@ -8,8 +8,6 @@
 #include <unistd.h>
 #endif
 
-enum { TILES = false }; /* the schedules with tiles are not there yet */
-
 #if defined __x86_64__
 /* The matrix unit, bf16 on it and on vectors; Linux gives the tiles' memory to a process that asks for it. */
 static bool has_tiles(void) {
@@ -21,7 +19,7 @@ static bool has_tiles(void) {
 }
 #endif
 
-static const char *native_level(void) {
+static const char *highest_level(void) {
 #if defined __x86_64__
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) return has_tiles() ? "x86-64-v4+amx" : "x86-64-v4";
@@ -44,7 +42,7 @@ bool sched_target_runs(const char *cpu) {
     static const char *const levels[] = {"x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4+amx"};
     enum { LEVELS = sizeof levels / sizeof *levels };
     int asked = LEVELS, here = LEVELS;
-    const char *native = native_level();
+    const char *native = highest_level();
     for (int i = 0; i < LEVELS; i++) {
         if (!strcmp(cpu, levels[i])) asked = i;
         if (!strcmp(native, levels[i])) here = i;
@@ -61,9 +59,12 @@ bool sched_target(const char *cpu, SchedTarget *out) {
                  {"x86-64-v2", {.lanes = 4, .registers = 16}},
                  {"x86-64-v3", {.lanes = 8, .registers = 16}},
                  {"x86-64-v4", {.lanes = 16, .registers = 32}},
-                 {"x86-64-v4+amx", {.lanes = 16, .registers = 32, .tiles = TILES}},
+                 {"x86-64-v4+amx", {.lanes = 16, .registers = 32, .tiles = 1}},
                  {"aarch64", {.lanes = 4, .registers = 32}}};
-    if (!strcmp(cpu, "native")) cpu = native_level();
+    bool native = !strcmp(cpu, "native");
+    if (native) cpu = highest_level();
+    /* The matrix unit where it is asked for by name: a processor that others use too runs it at a quarter of its rate for seconds (docs/performance.md) */
+    if (!strcmp(cpu, "x86-64-v4+amx") && native) cpu = "x86-64-v4";
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(cpu, known[i].cpu)) return *out = known[i].t, true;
     return gpu_target(cpu, out);

@@ -1,6 +1,7 @@
 /* The register tile: vectors of output channels x pixels, accumulators in registers, driven by a table of
  * taps. */
-#include "sched/internal.h"
+#include "sched/amx.h"
+#include "sched/wino.h"
 
 enum { TAIL_MOST = 8 }; /* channels */
 enum { NARROW_MOST = 16 }; /* vectors of one column */
@@ -158,20 +159,16 @@ static int64_t copy_rows(const Tile *q, int64_t tiles) {
     return (rows - 1) * q->t->taps[0].stride + tile_last_off(&q->t->taps[0]) - q->t->taps[0].off[0] + 1;
 }
 
-/* Entries of the table whose row of taps touches the map: rows of the tile start at oy. */
-static void tap_range(Tile *q, const Lx *oy, const Lx **lo, const Lx **hi) {
-    Arena *a = q->a;
-    const Taps *t = &q->t->taps[0];
-    int32_t d = spacing(t), per = q->per_row;
-    *lo = INT(0), *hi = INT(q->entries);
-    if (!d || (inside(t, q->H, q->OH))) return;
-    const Lx *top =
-        ADD(MUL(oy, INT(t->stride)), INT(t->off[0])); /* x's row under the first tap of the first row */
-    const Lx *bottom = ADD(top, INT((q->s.rows - 1) * (int64_t)t->stride)); /* ... of the last row */
+void tile_tap_range(Arena *a, const Taps *t, int64_t in, int64_t out, int32_t per_row, const Lx *y0, const Lx *y1, const Lx **lo, const Lx **hi) {
+    int32_t d = spacing(t);
+    *lo = INT(0), *hi = INT((int64_t)t->n * per_row);
+    if (!d || inside(t, in, out)) return;
+    const Lx *top = ADD(MUL(y0, INT(t->stride)), INT(t->off[0])); /* x's row under the first tap of the first row */
+    const Lx *bottom = ADD(MUL(y1, INT(t->stride)), INT(t->off[0])); /* ... of the last row */
     const Lx *from = DIV(IMAX(INT(0), SUB(INT(d - 1), bottom)), INT(d));
-    const Lx *to = DIV(IMAX(INT(0), SUB(INT(q->H - 1 + d), top)), INT(d));
-    *lo = MUL(from, INT(per));
-    *hi = MUL(IMIN(to, INT(t->n)), INT(per));
+    const Lx *to = DIV(IMAX(INT(0), SUB(INT(in - 1 + d), top)), INT(d));
+    *lo = MUL(from, INT(per_row));
+    *hi = MUL(IMIN(to, INT(t->n)), INT(per_row));
 }
 
 static int64_t vectors_of(const Tile *q) { return q->s.dots ? q->K : ceil_div(q->K, q->L); }
@@ -253,7 +250,7 @@ static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
     } else
         start = ADD(MUL(SUB(ADD(y0, INT(ty->off[0])), q->first_row), INT(q->xrow)), x0);
     const Lx *lo = q->tap, *hi = lo ? ADD(lo, INT(1)) : NULL;
-    if (!lo) tap_range(q, oy, &lo, &hi);
+    if (!lo) tile_tap_range(a, ty, q->H, q->OH, q->per_row, oy, ADD(oy, INT(R - 1)), &lo, &hi);
     int32_t xb = kb_var(k), wb = kb_var(k);
     const Lx *e = kb_for(k, lo, hi, 1);
     Ls *s = code_add(a, &k->code, LS_SETVAR);
@@ -644,6 +641,11 @@ void tile_conv(Ent *e, const TileConv *t) {
         return;
     }
     int m = wino_choose(e, t);
+    double cycles = amx_cost(e, t);
+    if (cycles && (e->s->t.tiles > 1 || cycles < wino_cost(e, t, m))) {
+        amx_conv(e, t);
+        return;
+    }
     if (m) {
         wino_conv(e, t, m);
         return;

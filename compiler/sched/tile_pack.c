@@ -2,14 +2,14 @@
 #include "sched/wino.h"
 #include <string.h>
 
-static const Pack *find(const Ent *e, const View *w, const Taps taps[2], int kv, int m) {
+const View *pack_find(const Ent *e, const View *w, const Taps taps[2], int kv, int m) {
     for (size_t i = 0; i < e->packs.len; i++) {
         const Pack *p = &e->packs.at[i];
         bool same = p->kv == kv && p->m == m && view_same(&p->w, w);
         for (int d = 0; d < 2 && same; d++)
             same =
                 p->ntap[d] == taps[d].n && !memcmp(p->at[d], taps[d].at, (size_t)taps[d].n * sizeof(int32_t));
-        if (same) return p;
+        if (same) return &p->packed;
     }
     return NULL;
 }
@@ -32,7 +32,7 @@ static int steady_in(const Ent *e, const View *w) {
     return i;
 }
 
-static View keep(Ent *e, const View *w, const Taps taps[2], int kv, int m, int level, View packed) {
+View pack_keep(Ent *e, const View *w, const Taps taps[2], int kv, int m, int level, View packed) {
     Arena *a = e->a;
     e->hoist = 0;
     Pack made = {.w = *w, .packed = packed, .kv = kv, .m = m, .level = level};
@@ -44,23 +44,23 @@ static View keep(Ent *e, const View *w, const Taps taps[2], int kv, int m, int l
     return packed;
 }
 
-/* Launches from here on go before the outermost loop in which w does not change, until `keep`. */
-static int hoist(Ent *e, const View *w) {
+/* Launches from here on go before the outermost loop in which w does not change, until pack_keep. */
+int pack_hoist(Ent *e, const View *w) {
     int level = steady_in(e, w);
     e->hoist = level < (int)e->loops.len ? level + 1 : 0;
     return level;
 }
 
 View pack_wino(Ent *e, const View *w, const Taps taps[2], int kv, int m) {
-    const Pack *had = find(e, w, taps, kv, m);
-    if (had) return had->packed;
-    int level = hoist(e, w);
-    return keep(e, w, taps, kv, m, level, wino_weights(e, w, taps, kv, m));
+    const View *had = pack_find(e, w, taps, kv, m);
+    if (had) return *had;
+    int level = pack_hoist(e, w);
+    return pack_keep(e, w, taps, kv, m, level, wino_weights(e, w, taps, kv, m));
 }
 
 View pack_weights(Ent *e, const View *w, const Taps taps[2], int kv) {
-    const Pack *had = find(e, w, taps, kv, 0);
-    if (had) return had->packed;
+    const View *had = pack_find(e, w, taps, kv, 0);
+    if (had) return *had;
     Arena *a = e->a;
     int64_t K = w->shape.dim[0], C = w->shape.dim[1], T = (int64_t)taps[0].n * taps[1].n, L = e->s->t.lanes;
     bool dots = kv == 0;
@@ -71,8 +71,8 @@ View pack_weights(Ent *e, const View *w, const Taps taps[2], int kv) {
     for (int i = 0; i < taps[0].n; i++)
         for (int j = 0; j < taps[1].n; j++)
             tab[i * taps[1].n + j] = (int32_t)(taps[0].at[i] * w->stride[2] + taps[1].at[j] * w->stride[3]);
-    int level = hoist(e, w);
-    if (e->s->t.gpu) return keep(e, w, taps, kv, 0, level, gpu_pack(e, w, taps));
+    int level = pack_hoist(e, w);
+    if (e->s->t.gpu) return pack_keep(e, w, taps, kv, 0, level, gpu_pack(e, w, taps));
     Kb *k = kb_new(e, "pack", 0);
     int p = kb_ptr(k, w, false), q = kb_ptr(k, &packed, true), t = kb_table(k, tab, T);
     /* the loop over what lies closest in memory is inside */
@@ -101,5 +101,5 @@ View pack_weights(Ent *e, const View *w, const Taps taps[2], int kv) {
     kb_end(k);
     kb_end(k);
     kb_launch(k, INT(dots ? tiles : tiles * kv));
-    return keep(e, w, taps, kv, 0, level, packed);
+    return pack_keep(e, w, taps, kv, 0, level, packed);
 }

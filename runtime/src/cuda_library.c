@@ -7,15 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = 256, MOST_ENTRIES = CSC_LIBRARY_ENTRIES, GRAPHS = 8 };
+enum { ALIGN = 256, MOST_ENTRIES = CSC_LIBRARY_ENTRIES };
 typedef enum Part { PART_PARAM, PART_GRAD, PART_STATE, PART_STATE_OUT, PART_TUNABLE, PARTS } Part;
-
-typedef struct Seen { /* an entry that was called with this batch; from the second time on a graph */
-    const PgEntry *e;
-    uint32_t batch;
-    bool in_place;
-    CudaGraph graph; /* of no pieces: not yet */
-} Seen;
 
 static struct Library { /* a process has one device of each library, as it has one model of it */
     pthread_once_t once;
@@ -28,8 +21,6 @@ static struct Library { /* a process has one device of each library, as it has o
     CuPtr arena, part[PARTS], *at; /* at: inputs, then outputs, of one call */
     size_t bytes;
     bool params_there; /* those inside of the library */
-    Seen seen[GRAPHS];
-    int nseen;
 } lib = {.once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 extern const csc_library_head csc_library_data; /* made by cscc */
@@ -83,11 +74,6 @@ static size_t part_bytes(Part i) {
     return 4 * (size_t)(i == PART_TUNABLE ? m->tunable_count : i < PART_STATE ? m->param_floats : m->state_floats);
 }
 
-static void forget_graphs(void) { /* they hold addresses */
-    for (int i = 0; i < lib.nseen; i++) cuda_graph_free(&lib.exec, &lib.seen[i].graph);
-    lib.nseen = 0;
-}
-
 /* One block: the parts, inputs and outputs, workspace. */
 static csc_status reserve(const PgEntry *e, uint32_t batch, CuPtr *work) {
     const CuApi *c = &lib.device->cu;
@@ -101,7 +87,6 @@ static csc_status reserve(const PgEntry *e, uint32_t batch, CuPtr *work) {
     if (bytes > lib.bytes) {
         csc_status s = program_check(&lib.cx, lib.program, e, batch);
         if (s != CSC_OK) return s;
-        forget_graphs();
         if (lib.arena) c->free(lib.arena);
         lib.arena = 0, lib.bytes = 0, lib.params_there = false;
         s = cuda_check(&lib.cx, c, c->memory_info(&available, &all), "cuMemGetInfo", lib.device->name);
@@ -155,25 +140,6 @@ static csc_status copy_out(const PgEntry *e, const csc_call *c, const CudaMemory
     return s;
 }
 
-static csc_status launch(const PgEntry *e, const csc_call *c, const CudaMemory *m) {
-    const PgCall one = {lib.program, e, c->batch, c->seed, c->step, c->first_sample};
-    int i = 0;
-    while (i < lib.nseen && !(lib.seen[i].e == e && lib.seen[i].batch == c->batch && lib.seen[i].in_place == in_place(e, c))) i++;
-    if (e->numbers || i == GRAPHS) return cuda_exec_run(&lib.exec, &one, m);
-    Seen *k = &lib.seen[i];
-    if (i == lib.nseen) {
-        *k = (Seen){e, c->batch, in_place(e, c), {0}};
-        lib.nseen++;
-        return cuda_exec_run(&lib.exec, &one, m);
-    }
-    csc_status s = CSC_OK;
-    if (!k->graph.n) {
-        s = cuda_graph_begin(&lib.exec, &k->graph);
-        if (s == CSC_OK) s = cuda_graph_end(&lib.exec, cuda_exec_run(&lib.exec, &one, m));
-    }
-    return s == CSC_OK ? cuda_graph_run(&lib.exec, &k->graph) : s;
-}
-
 static csc_status call(const PgEntry *e, const csc_call *c) {
     CuPtr work = 0;
     csc_status s = reserve(e, c->batch, &work);
@@ -181,7 +147,8 @@ static csc_status call(const PgEntry *e, const csc_call *c) {
     if (s != CSC_OK) return s;
     const CudaMemory m = {.work = work, .param = lib.part[PART_PARAM], .grad = lib.part[PART_GRAD], .state = lib.part[PART_STATE],
                           .state_out = lib.part[in_place(e, c) ? PART_STATE : PART_STATE_OUT], .tunable = lib.part[PART_TUNABLE], .in = lib.at, .out = lib.at + e->nin};
-    s = launch(e, c, &m);
+    const PgCall one = {lib.program, e, c->batch, c->seed, c->step, c->first_sample};
+    s = cuda_exec_run(&lib.exec, &one, &m);
     if (s == CSC_OK) s = copy_out(e, c, &m);
     csc_status end = cuda_check(&lib.cx, &lib.device->cu, lib.device->cu.stream_wait(lib.exec.stream), "cuStreamSynchronize", e->name);
     return s == CSC_OK ? end : s;

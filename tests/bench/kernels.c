@@ -142,6 +142,7 @@ static void row(const Row *r) {
     SchedTarget target;
     sched_target("native", &target);
     target.winograd = getenv("CSC_DIRECT") ? -1 : 0;
+    if (getenv("CSC_TILES")) target.tiles = atoi(getenv("CSC_TILES"));
     double begin = now();
     SchedResult *s = sched_program(cx, a, &p, &e, 1, &target);
     const char *why = "";

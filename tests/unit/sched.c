@@ -7,7 +7,7 @@
 #endif
 
 static SchedResult *schedule(Rig *r, int lanes, int group, bool wait) {
-    SchedTarget target = {.lanes = lanes, .registers = lanes == 16 ? 32 : 16, .group = group, .wait = wait, .winograd = r->winograd};
+    SchedTarget target = {.lanes = lanes, .registers = lanes == 16 ? 32 : 16, .group = group, .wait = wait, .winograd = r->winograd, .tiles = r->tiles};
     SchedResult *s = sched_program(r->cx, r->a, &r->p, &r->entry, 1, &target);
     if (r->choice && s->tiles.len) { /* every product by another tile than the model's */
         SchedTile *tuned = ARENA_ARRAY(r->a, SchedTile, s->tiles.len), choice[16];
@@ -67,7 +67,8 @@ static void run_prepared(Rig *r, const SchedResult *s, const csc_entry *run, con
 /* The same entry as machine code for processors of 4, 8 and 16 lanes, where they run here. */
 static void run_compiled(Rig *r, const SchedResult *s, int lanes, const char *what, uint64_t seed) {
 #ifdef CSC_HAVE_LLVM
-    const char *cpu = lanes == 4 ? "x86-64-v2" : lanes == 8 ? "x86-64-v3" : "x86-64-v4", *why = "";
+    const char *cpu = lanes == 4 ? "x86-64-v2" : lanes == 8 ? "x86-64-v3" : r->tiles ? "x86-64-v4+amx" : "x86-64-v4", *why = "";
+    if (r->tiles && !sched_target_runs(cpu)) return;
     if (lanes == 8 && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))) return;
     if (lanes == 16 && !__builtin_cpu_supports("avx512dq")) return;
     LlvmModelInfo info = {.json = "{}",
@@ -278,6 +279,44 @@ TEST(winograd_products) {
     if (most > 3e-6) FAIL("%.3g from the evaluator, of the largest number", most);
 }
 
+/* On a matrix unit: few channels, so that neighbours are made together, runs that are not whole, taps apart, strides, rows of one tile and more, results
+   that tiles do not divide. */
+static const Product matrix[] = {{16, 16, 8, 8, 3, 1, 1, 1, 1}, {35, 20, 9, 7, 3, 1, 1, 1, 1}, {64, 3, 11, 13, 7, 1, 1, 3, 3}, {3, 37, 10, 19, 5, 1, 1, 2, 2}, {20, 16, 12, 33, 3, 1, 2, 2, 2},
+                                 {17, 67, 16, 17, 3, 2, 1, 1, 1}, {1, 16, 20, 36, 4, 2, 1, 1, 0}, {40, 1, 6, 34, 3, 1, 1, 0, 0}, {33, 18, 1, 40, 1, 1, 1, 0, 0}};
+
+TEST(matrix_products) {
+    int used = 0, together = 0, interleaved = 0;
+    double most = 0;
+    for (size_t i = 0; i < sizeof matrix / sizeof *matrix; i++)
+        for (int form = 0; form < 4; form++)
+            for (int64_t batch = 1; batch <= 3; batch += 2) {
+                Arena *a = arena_new();
+                Rng dice = {i};
+                Rig r;
+                rig_open(&r, product_graph(a, &dice, &matrix[i], form % 2 ? OP_conv_adj : OP_conv, form > 1, batch));
+                rig_set_batch(&r, batch);
+                rig_fill(&r);
+                r.tiles = 2;
+                SchedResult *s = schedule(&r, 16, 0, false);
+                used += kernels_that(s, "matrix unit") > 0;
+                together += kernels_that(s, "neighbours together") > 0, interleaved += kernels_that(s, "rows interleaved") > 0;
+                const char *why = "";
+                if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, product %zu form %d: %s", i, form, why);
+                compare(&r, "loop_eval", "matrix", i);
+                double d = farthest(&r);
+                if (d > most) most = d;
+                if (batch > 1) run_compiled(&r, s, 16, "matrix", i);
+                int64_t n = shape_size(r.want[0].shape) * batch; /* in groups of one the same */
+                float *first = arena_copy(a, r.out[0], (size_t)n * sizeof(float));
+                CHECK(loop_eval(a, schedule(&r, 16, 1, false)->module, 0, &r.call, &why) && !memcmp(first, r.out[0], (size_t)n * sizeof(float)));
+                cx_free(r.cx);
+                arena_free(a);
+            }
+    if (used != 72 || !together || !interleaved) FAIL("%d of 72 products on the matrix unit, %d with neighbours, %d interleaved", used, together, interleaved);
+    if (getenv("CSC_SHOW")) printf("%.3g\n", most);
+    if (most > 2e-6) FAIL("%.3g from the evaluator, of the largest number", most);
+}
+
 /* A NaN reaches all that it reaches without the transforms, through a threshold too; besides it only results of the same tiles, never another sample. */
 TEST(winograd_nan) {
     Arena *a = arena_new();
@@ -481,7 +520,7 @@ TEST(columns_alone_and_together) {
 
 int main(int argc, char **argv) {
     static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
-                                 T(products), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows), T(winograd_products), T(winograd_nan),
+                                 T(products), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows), T(winograd_products), T(matrix_products), T(winograd_nan),
                                  T(groups),         T(groups_between_statistics),
 #ifdef CSC_HAVE_LLVM
                                  T(columns_alone_and_together),

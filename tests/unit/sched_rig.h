@@ -19,7 +19,7 @@ typedef struct Rig {
     float *params, *state;
     Value *want; /* one per output */
     double tolerance;
-    int winograd;    /* as in SchedTarget */
+    int winograd, tiles; /* as in SchedTarget */
     unsigned choice; /* not 0: which of the tiles to be measured is forced on each product */
 } Rig;
 

@@ -41,9 +41,9 @@ static const char *compare(Arena *a, const OpTest *t, const Graph *g) {
 }
 static void keeps_values(const OpTest *t, Arena *a, const char *what, uint64_t seed) {
     const Graph *s = op_simplify(a, t->graph), *u = op_unfold(a, t->graph, 0), *su = op_simplify(a, u),
-                *us = op_unfold(a, s, 0), *f = op_factor(a, s), *m = op_moments(a, s), *r = op_rejoin(a, s), *n = op_turns(a, t->graph);
-    const Graph *all[8] = {s, u, su, us, f, m, r, n};
-    for (int i = 0; i < 8; i++) {
+                *us = op_unfold(a, s, 0), *f = op_factor(a, s), *m = op_moments(a, s), *r = op_rejoin(a, s);
+    const Graph *all[7] = {s, u, su, us, f, m, r};
+    for (int i = 0; i < 7; i++) {
         const char *why = compare(a, t, all[i]);
         if (why) FAIL("%s, seed %d, variant %d: %s", what, (int)seed, i, why);
     }
@@ -379,40 +379,6 @@ TEST(a_long_loop_loses_its_first_turn) {
     arena_free(a);
 }
 
-/* z + x m(t), m made of a number that goes from turn to turn: m is a table, whatever ends the loop. */
-TEST(numbers_of_turns_are_tables) {
-    for (int how = 0; how < 5; how++) { /* as it is; until; the other way around; so many turns; both */
-        Arena *a = arena_new();
-        Graph *b = graph_new(a), *g = graph_new(a);
-        bool until = how == 1, reverse = how == 2 || how == 4, counted = how >= 3, known = how < 4;
-        NodeId z = arg(b, 0, S(6), true), t = arg(b, 1, scalar, until), x = arg(b, 2, S(6), true), turn = arg(b, 3, scalar, false);
-        NodeId next = op2(b, OP_div, op2(b, OP_add, op_const(b, 1, scalar), op1(b, OP_sqrt, op2(b, OP_mul, t, t))), op_const(b, 2, scalar));
-        NodeId m = op2(b, OP_mul, next, op2(b, OP_add, until ? op1(b, OP_per_sample, turn) : turn, op_const(b, 1, scalar)));
-        NodeId now = op2(b, OP_add, z, op2(b, OP_mul, x, op_expand(b, m, S(6))));
-        out(b, now);
-        out(b, next);
-        out(b, m);
-        if (until) out(b, op2(b, OP_lt, op_const(b, 9, scalar), op_sum_all(b, op2(b, OP_mul, now, now))));
-        LoopAttr l = {.body = b, .turns = 7, .ncarry = 2, .ninvariant = 1, .nemit = 1, .until = until, .reverse = reverse, .counted = counted};
-        OpTest test = {.graph = g, .env = {.batch = 3}};
-        NodeId loop = op_loop(g, &l, (NodeId[]){in(g, 0, S(6)), op_const(g, 3, scalar), in(g, 0, S(6)), op_const(g, 4, scalar)}, 3 + counted, (Span){0});
-        out(g, op_proj(g, loop, 0));
-        out(g, op_proj(g, loop, 2));
-        Value v = {S(6), true, ARENA_ARRAY(a, double, 18)};
-        for (int i = 0; i < 18; i++) v.at[i] = sin(7.0 * i * i) * (i / 6 + 0.1);
-        test.env.inputs = &v;
-        Graph *s = op_simplify(a, op_turns(a, op_simplify(a, g)));
-        const char *why = compare(a, &test, s);
-        if (why) FAIL("%d: %s", how, why);
-        for (size_t i = 0; i < s->nodes.len; i++) {
-            const LoopAttr *r = s->nodes.at[i].op == OP_loop ? s->nodes.at[i].a.loop : NULL;
-            if (r) CHECK(r->ncarry == (known ? 1 : 2) && r->nper == known && count(r->body, OP_sqrt) == !known);
-        }
-        CHECK(count(s, OP_table) == known);
-        arena_free(a);
-    }
-}
-
 /* Carried values that only look as if they stayed: they change places, or start from another constant. */
 TEST(carried_values_that_move) {
     Arena *a = arena_new();
@@ -486,7 +452,6 @@ int main(int argc, char **argv) {
                     T(products_with_one_operator_are_joined),
         T(moments_of_a_batch), T(parts_that_are_computed_alike_are_one), T(an_unfolded_code_starts_without_a_product_with_zero),
                     T(a_long_loop_loses_its_first_turn),
-                    T(numbers_of_turns_are_tables),
                     T(loops_carry_what_they_must),
                     T(carried_values_that_move)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
