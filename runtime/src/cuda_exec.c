@@ -104,6 +104,7 @@ static csc_status launch(void *user, const PgLaunch *l) {
     x->args[n++] = l->batch;
     for (int64_t i = 0; i < k->nptrs; i++) x->args[n++] = (int64_t)address(s, l->ptr[i]);
     for (int64_t i = 0; i < k->nints; i++) x->args[n++] = l->integer[i];
+    x->launches++;
     return cuda_launch(x->cx, x->d, x->function[k - x->p->kernel], k->label, l->grid, k->threads, k->shared, x->stream, x->args, n);
 }
 
@@ -164,6 +165,7 @@ static csc_status left(void *user, int depth) {
 
 csc_status cuda_exec_run(CudaExec *x, const PgCall *c, const CudaMemory *m) {
     Sink s = {x, m};
+    x->launches = 0;
     const PgSink sink = {&s, launch, ended, left};
     return program_run(x->cx, c, &sink);
 }

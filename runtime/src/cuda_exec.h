@@ -26,6 +26,7 @@ typedef struct CudaExec {
     CuStream stream;
     CuPtr tables;
     int64_t *args;        /* of one launch */
+    int64_t launches;     /* of the entry that ran, or was made a graph, last: loops to their bound */
     float *flag;          /* pinned: two of each depth, as the device had them */
     CuEvent known[2 * CUDA_DEPTHS];
     CudaGraph *into;      /* a graph is being made */

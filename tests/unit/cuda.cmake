@@ -2,10 +2,12 @@
 csc_test(cuda_text csc_cuda csc_loop ${CMAKE_DL_LIBS})
 csc_test(cuda_examples csc_driver csc_cuda csc_loop ${CMAKE_DL_LIBS})
 csc_test(cuda_nvrtc csc_driver csc_cuda csc_loop ${CMAKE_DL_LIBS})
-foreach(name agree steps) # for tests/gpu/run
-  add_executable(gpu_${name} EXCLUDE_FROM_ALL gpu/${name}.c)
-  target_include_directories(gpu_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/tests/unit ${CMAKE_SOURCE_DIR}/runtime/src)
+foreach(name agree steps) # for tests/gpu/run; every build compiles them, none but that links them
+  add_library(gpu_${name}_object OBJECT gpu/${name}.c)
+  target_include_directories(gpu_${name}_object PRIVATE ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/tests/unit ${CMAKE_SOURCE_DIR}/runtime/src)
+  target_link_libraries(gpu_${name}_object PRIVATE csc_driver csc_cuda)
+  target_compile_definitions(gpu_${name}_object PRIVATE CSC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_executable(gpu_${name} EXCLUDE_FROM_ALL $<TARGET_OBJECTS:gpu_${name}_object>)
   target_link_libraries(gpu_${name} PRIVATE csc_driver csc_cuda)
-  target_compile_definitions(gpu_${name} PRIVATE CSC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   set_target_properties(gpu_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 endforeach()
