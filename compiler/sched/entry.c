@@ -377,9 +377,32 @@ void gx_run(Gx *x) {
 /* ---- results ---- */
 typedef struct Result {
     View to;
-    int32_t part; /* written group by group in this one; -1: at the end */
+    int32_t part; /* written group by group in this one, late ones after it; -1: at the end */
     bool late;    /* its memory may be that of something the entry still reads */
 } Result;
+
+/* The part after which nobody reads state i any more and its new value, node, is there; -1: the last. */
+static int32_t state_part(const Gx *x, int32_t i, NodeId node) {
+    const Groups *q = x->groups;
+    if (!q) return -1;
+    int32_t last = x->made[node];
+    bool *seen = ARENA_ARRAY(x->a, bool, x->g->nodes.len); /* the state, and what may be computed where it is read */
+    for (NodeId u = 0; u < x->g->nodes.len; u++) {
+        const Node *n = graph_at(x->g, u);
+        seen[u] = n->op == OP_state && n->a.index == i;
+        for (uint32_t k = 0; x->uses[u] && k < n->nin; k++) {
+            if (!seen[n->in[k]]) continue;
+            if (q->part[u] > last) last = q->part[u];
+            seen[u] |= is_view_op(n->op) || op_is_elementwise(n->op);
+        }
+    }
+    for (size_t o = 0; o < x->g->outs.len; o++) {
+        const Node *n = graph_at(x->g, x->g->outs.at[o].node);
+        if (seen[x->g->outs.at[o].node] && (op_is_leaf(n->op) || is_view_op(n->op))) return -1; /* it is copied out itself */
+    }
+    last += last % 2;
+    return last < q->nparts - 1 ? last : -1;
+}
 
 static Result result_of(Gx *x, const GraphOut *o, int32_t *nout) {
     Ent *e = x->e;
@@ -399,7 +422,7 @@ static Result result_of(Gx *x, const GraphOut *o, int32_t *nout) {
         return (Result){view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), -1,
                         false};
     case OUT_STATE:
-        return (Result){view_external(e, SP_STATE_OUT, 0, p->states.at[o->index].offset, n->shape, false), -1,
+        return (Result){view_external(e, SP_STATE_OUT, 0, p->states.at[o->index].offset, n->shape, false), state_part(x, o->index, o->node),
                         .late = true};
     }
     BUG("an output without a role");
@@ -419,15 +442,15 @@ static void copy_results(Gx *x, const Result *r, int32_t part) {
     }
 }
 
-/* Copies to the states come last and from the workspace: a state may be written where it was read. */
-static void copy_late(Gx *x, const Result *r) {
+/* Copies to the states come when nobody reads them any more, and from the workspace: a state may be written where it was read. */
+static void copy_late(Gx *x, const Result *r, int32_t part) {
     Ent *e = x->e;
     size_t n = x->g->outs.len;
     View *tmp = ARENA_ARRAY(x->a, View, n + 1);
     for (size_t i = 0; i < n; i++) {
         double c;
         NodeId node = x->g->outs.at[i].node;
-        if (!r[i].late || constant(x, node, &c)) continue;
+        if (!r[i].late || r[i].part != part || constant(x, node, &c)) continue;
         tmp[i] = gx_view(x, node);
         LpSpace s = e->bufs.at[tmp[i].buf].space;
         if (s == SP_FIXED || s == SP_BATCH) continue;
@@ -439,7 +462,7 @@ static void copy_late(Gx *x, const Result *r) {
     size_t many = 0;
     for (size_t i = 0; i < n; i++) {
         double c;
-        if (!r[i].late) continue;
+        if (!r[i].late || r[i].part != part) continue;
         if (constant(x, x->g->outs.at[i].node, &c))
             lower_fill(e, c, &r[i].to);
         else if (e->s->t.gpu && view_is_row_major(&tmp[i]))
@@ -500,10 +523,13 @@ static void lower_entry(Sched *s, const Entry *y) {
         else if (i)
             e->group = 0; /* all samples */
         run_nodes(x, q->begin[i], q->begin[i + 1]);
-        if (i % 2) copy_results(x, r, i), group_close(x, q, i);
+        if (i % 2)
+            copy_results(x, r, i), group_close(x, q, i);
+        else
+            copy_late(x, r, i);
     }
     copy_results(x, r, -1);
-    copy_late(x, r);
+    copy_late(x, r, -1);
     if (!s->t.gpu && (y->kind == ENTRY_FORWARD || y->kind == ENTRY_EVAL)) prepare_split(e); /* parameters may stay from call to call */
     out.body = s->t.gpu && !s->t.apart ? gpu_last(e, gpu_beside(e, gpu_merge(e, gpu_chain(e, e->code.head)))) : e->code.head;
     plan_memory(e);

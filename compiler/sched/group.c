@@ -259,35 +259,117 @@ static void parts_between_sums(Groups *q, const Body *b) {
     }
 }
 
+/* An elementwise operator on one batched value and values per channel: which input is the batched one; -1: it is no such. */
+static int changes_one(const Graph *g, NodeId i) {
+    const Node *n = graph_at(g, i);
+    int one = -1;
+    for (uint32_t k = 0; k < n->nin && op_is_elementwise(n->op) && n->batched; k++) {
+        if (graph_batched(g, n->in[k]) && one >= 0) return -1;
+        if (graph_batched(g, n->in[k])) one = (int)k;
+    }
+    return one;
+}
+
+/* The value that such operators, one after the other, made i of; NO_NODE: they are many, or none. */
+static NodeId made_of(const Graph *g, NodeId i) {
+    enum { OPS_MOST = 8 };
+    NodeId from = i;
+    for (int ops = 0, k; ops <= OPS_MOST; ops++, from = graph_at(g, from)->in[k])
+        if ((k = changes_one(g, from)) < 0) return from == i ? NO_NODE : from;
+    return NO_NODE;
+}
+
+/* The last part in which value i is read, by itself or through such operators, but not through `but`. */
+static int32_t last_read(const Groups *q, const Body *b, NodeId i, NodeId but) {
+    bool *seen = ARENA_ARRAY(b->a, bool, b->g->nodes.len);
+    int32_t last = -1;
+    seen[i] = true;
+    for (NodeId u = i + 1; u < b->g->nodes.len; u++) {
+        const Node *n = graph_at(b->g, u);
+        for (uint32_t k = 0; b->uses[u] && u != but && k < n->nin; k++) {
+            if (!seen[n->in[k]]) continue;
+            if (q->part[u] > last) last = q->part[u];
+            seen[u] = changes_one(b->g, u) >= 0;
+        }
+    }
+    return last;
+}
+
+/* Would the value be kept for a product of a later part, though a few operations make it of one that is kept as well (the result of a normalised
+   convolution, after its ReLU)? Then each part makes it again, and it is not kept. */
+static bool made_again(const Groups *q, const Body *b, NodeId i) {
+    NodeId from = q->part[i] % 2 && b->uses[i] ? made_of(b->g, i) : NO_NODE;
+    int32_t last = -1;
+    bool product = false;
+    for (NodeId u = i + 1; from != NO_NODE && u < b->g->nodes.len; u++) {
+        const Node *n = graph_at(b->g, u);
+        for (uint32_t k = 0; b->uses[u] && k < n->nin; k++) {
+            if (n->in[k] != i || q->part[u] == q->part[i]) continue;
+            if (q->part[u] % 2 == 0) return false;
+            product |= !op_is_elementwise(n->op) && !is_view_op(n->op);
+            if (q->part[u] > last) last = q->part[u];
+        }
+    }
+    for (size_t o = 0; o < b->g->outs.len; o++) product &= b->g->outs.at[o].node != i;
+    return product && (op_is_leaf(graph_at(b->g, from)->op) || last_read(q, b, from, i) >= last);
+}
+
+typedef struct Order { /* the graph being put in order */
+    const Body *b;
+    Graph *to;
+    Vec(int32_t) in_part; /* [node of `to`] */
+    NodeId *map, *copy;   /* [node] in `to`; what the part `copied` made again */
+    int32_t *copied, part;
+} Order;
+
+static NodeId put_node(Order *o, NodeId i, const NodeId *in) {
+    Node n = *graph_at(o->b->g, i);
+    n.in = in;
+    vec_push(o->b->a, &o->in_part, o->part);
+    vec_push(o->b->a, &o->to->nodes, n);
+    return (NodeId)o->to->nodes.len - 1;
+}
+
+static NodeId put_again(Order *o, NodeId i) {
+    const Node *n = graph_at(o->b->g, i);
+    int one = changes_one(o->b->g, i);
+    if (one < 0) return o->map[i];
+    if (o->copied[i] == o->part) return o->copy[i];
+    NodeId *in = ARENA_ARRAY(o->b->a, NodeId, n->nin + 1);
+    for (int k = 0; k < (int)n->nin; k++) in[k] = k == one ? put_again(o, n->in[k]) : o->map[n->in[k]];
+    o->copied[i] = o->part;
+    return o->copy[i] = put_node(o, i, in);
+}
+
 /* The same graph with its nodes in the order of the parts. */
 static void put_in_order(Groups *q, const Body *b) {
     const Graph *g = b->g;
     Arena *a = b->a;
-    Graph *to = graph_new(a);
-    NodeId *map = ARENA_ARRAY(a, NodeId, g->nodes.len + 1);
-    int32_t *part = ARENA_ARRAY(a, int32_t, g->nodes.len + 1);
+    size_t len = g->nodes.len + 1;
+    Order o = {.b = b, .to = graph_new(a), .map = ARENA_ARRAY(a, NodeId, len), .copy = ARENA_ARRAY(a, NodeId, len), .copied = ARENA_ARRAY(a, int32_t, len)};
+    bool *again = ARENA_ARRAY(a, bool, len);
+    for (NodeId i = 0; i < g->nodes.len && q->nparts > 3; i++) { /* what is made of such a value (the mask of a ReLU) goes along */
+        int one = changes_one(g, i);
+        again[i] = made_again(q, b, i) || (one >= 0 && again[graph_at(g, i)->in[one]]);
+    }
     q->begin = ARENA_ARRAY(a, NodeId, q->nparts + 1);
-    NodeId *count = ARENA_ARRAY(a, NodeId, q->nparts + 1), *order = ARENA_ARRAY(a, NodeId, g->nodes.len + 1);
-    for (NodeId i = 0; i < g->nodes.len; i++)
-        if (b->uses[i]) count[q->part[i]]++;
-    for (int32_t p = 0; p < q->nparts; p++) q->begin[p + 1] = q->begin[p] + count[p], count[p] = q->begin[p];
-    for (NodeId i = 0; i < g->nodes.len; i++)
-        if (b->uses[i]) order[count[q->part[i]]++] = i;
-    for (NodeId k = 0; k < q->begin[q->nparts]; k++) {
-        NodeId i = order[k];
-        Node n = *graph_at(g, i);
-        NodeId *in = ARENA_ARRAY(a, NodeId, n.nin + 1);
-        for (uint32_t j = 0; j < n.nin; j++) in[j] = map[n.in[j]];
-        n.in = in;
-        map[i] = k, part[k] = q->part[i];
-        vec_push(a, &to->nodes, n);
+    for (; o.part < q->nparts; o.part++) {
+        q->begin[o.part] = (NodeId)o.to->nodes.len;
+        for (NodeId i = 0; i < g->nodes.len; i++) {
+            if (!b->uses[i] || q->part[i] != o.part) continue;
+            const Node *n = graph_at(g, i);
+            NodeId *in = ARENA_ARRAY(a, NodeId, n->nin + 1);
+            for (uint32_t k = 0; k < n->nin; k++) in[k] = again[n->in[k]] && q->part[n->in[k]] != o.part ? put_again(&o, n->in[k]) : o.map[n->in[k]];
+            o.map[i] = put_node(&o, i, in);
+        }
     }
+    q->begin[q->nparts] = (NodeId)o.to->nodes.len;
     for (size_t i = 0; i < g->outs.len; i++) {
-        GraphOut o = g->outs.at[i];
-        o.node = map[o.node];
-        vec_push(a, &to->outs, o);
+        GraphOut out = g->outs.at[i];
+        out.node = o.map[out.node];
+        vec_push(a, &o.to->outs, out);
     }
-    q->graph = to, q->part = part;
+    q->graph = o.to, q->part = o.in_part.at;
 }
 
 /* Sums and differences of sums that nobody else reads are one: its parts are added to it as they are made. */

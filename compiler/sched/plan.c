@@ -114,15 +114,20 @@ static int by_size(const void *p, const void *q) {
     return x < y ? -1 : 1;
 }
 
+static int by_size_and_time(const void *p, const void *q) {
+    const Buf *x = *(const Buf *const *)p, *y = *(const Buf *const *)q;
+    double a = (double)x->floats * (x->last - x->first + 1), b = (double)y->floats * (y->last - y->first + 1);
+    return a != b ? a < b ? 1 : -1 : by_size(p, q);
+}
+
 static int by_place(const void *p, const void *q) {
     const Buf *x = *(const Buf *const *)p, *y = *(const Buf *const *)q;
     if (x->base != y->base) return x->base < y->base ? -1 : 1;
     return x < y ? -1 : 1;
 }
 
-/* Greedy by size: the largest buffer first, each at the lowest place that no buffer alive at the same time
- * covers. */
-static int64_t place(Ent *e, LpSpace space) {
+/* Greedy: in that order, each at the lowest place that no buffer alive at the same time covers. */
+static int64_t place_by(Ent *e, LpSpace space, int (*order)(const void *, const void *)) {
     Arena *a = e->a;
     Buf **all = ARENA_ARRAY(a, Buf *, e->bufs.len + 1), **near = ARENA_ARRAY(a, Buf *, e->bufs.len + 1);
     size_t n = 0;
@@ -133,7 +138,7 @@ static int64_t place(Ent *e, LpSpace space) {
         b->floats = (b->floats + 15) / 16 * 16;
         all[n++] = b;
     }
-    qsort(all, n, sizeof *all, by_size);
+    qsort(all, n, sizeof *all, order);
     for (size_t i = 0; i < n; i++) {
         Buf *b = all[i];
         size_t k = 0;
@@ -147,6 +152,12 @@ static int64_t place(Ent *e, LpSpace space) {
         if (at + b->floats > peak) peak = at + b->floats;
     }
     return peak;
+}
+
+/* The largest first, or those of most floats times launches: whichever takes less. */
+static int64_t place(Ent *e, LpSpace space) {
+    int64_t largest = place_by(e, space, by_size), longest = place_by(e, space, by_size_and_time);
+    return longest < largest ? longest : place_by(e, space, by_size);
 }
 
 void plan_memory(Ent *e) {
