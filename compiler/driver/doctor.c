@@ -19,7 +19,7 @@ typedef struct Finding {
 static const char *cpu_level(void) {
 #if defined __x86_64__
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("x86-64-v4")) return sched_target_runs("x86-64-v4+amx") ? "x86-64-v4+amx (a matrix unit, given by the system)" : "x86-64-v4";
+    if (__builtin_cpu_supports("x86-64-v4")) return sched_target_runs("x86-64-v4+amx") ? "x86-64-v4 (its matrix unit: --cpu x86-64-v4+amx)" : "x86-64-v4";
     if (__builtin_cpu_supports("x86-64-v3")) return "x86-64-v3";
     if (__builtin_cpu_supports("x86-64-v2")) return "x86-64-v2";
     return "x86-64";
