@@ -642,7 +642,7 @@ void tile_conv(Ent *e, const TileConv *t) {
     }
     int m = wino_choose(e, t);
     double cycles = amx_cost(e, t);
-    if (cycles && (e->s->t.tiles > 1 || cycles < wino_cost(e, t, m))) {
+    if (cycles && (e->s->t.tiles > 1 || cycles < (m ? wino_cost(e, t, m) : direct_cost(e, t)))) {
         amx_conv(e, t);
         return;
     }
