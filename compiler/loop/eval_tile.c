@@ -15,9 +15,9 @@ static float flushed(float r, double exact) {
     return below ? copysignf(0, r) : no_denormal(r);
 }
 
-static float step(float a, float b, float c) {
-    a = no_denormal(a), b = no_denormal(b), c = no_denormal(c);
-    return flushed(fmaf(a, b, c), (double)a * b + c);
+static float step(float a, float b, float c) { /* none is denormal */
+    float r = fmaf(a, b, c);
+    return fabsf(r) > FLT_MIN || r == 0 ? r : flushed(r, (double)a * b + c);
 }
 
 static float plus(float a, float b) {
@@ -25,13 +25,16 @@ static float plus(float a, float b) {
     return flushed(a + b, (double)a + b);
 }
 
-static void run_dot(EvTile to, EvTile a, EvTile b) {
+static void run_dot(EvTile to, EvTile a_bits, EvTile b_bits) {
+    float a[LOOP_TILE_ROWS][32], b[LOOP_TILE_ROWS][32];
+    for (int r = 0; r < LOOP_TILE_ROWS; r++)
+        for (int k = 0; k < 32; k++) a[r][k] = no_denormal(loop_widened(a_bits[r].h[k])), b[r][k] = no_denormal(loop_widened(b_bits[r].h[k]));
     for (int r = 0; r < LOOP_TILE_ROWS; r++)
         for (int n = 0; n < 16; n++) {
             float even = 0, odd = 0;
             for (int k = 0; k < 16; k++) {
-                even = step(loop_widened(a[r].h[2 * k]), loop_widened(b[k].h[2 * n]), even);
-                odd = step(loop_widened(a[r].h[2 * k + 1]), loop_widened(b[k].h[2 * n + 1]), odd);
+                even = step(a[r][2 * k], b[k][2 * n], even);
+                odd = step(a[r][2 * k + 1], b[k][2 * n + 1], odd);
             }
             to[r].f[n] = plus(to[r].f[n], plus(even, odd));
         }
