@@ -225,6 +225,7 @@ void amx_conv(Ent *e, const TileConv *t) {
     q->po = kb_ptr(k, &t->out, true);
     q->tab = kb_table(k, entry_table(q), q->r.entries);
     if (t->epilogue) finish_pointers(k, t->epilogue);
+    if (t->epilogue) finish_over(k, t->epilogue, &t->out, q->po, (const int[]){q->px, q->pw}, 2);
     q->copy = kb_scratch(k, AMX_PARTS * q->part / 2);
     kb_as_bf16(k, q->copy);
     q->sums = kb_scratch(k, (q->at_once * q->shares + 1) * AMX_FLOATS);

@@ -18,6 +18,7 @@ typedef struct Buf {
     int64_t floats;      /* SP_BATCH: per sample */
     int32_t first, last; /* launches between which it holds something; -1: not yet */
     bool changes; /* written in more than one turn of a loop that runs: nothing made of it may be kept */
+    int32_t over;        /* the buffer whose memory it takes, 1 more than its number; 0: it has its own */
     Name name;
     Span span;
     const char *what; /* for people: "conv real[32, 8, 8]" */
@@ -76,6 +77,11 @@ typedef struct Launch { /* a statement, and what the passes over launches want t
     int64_t each, per, times; /* of kb_launch_samples; per 0: the other launches */
 } Launch;
 
+typedef struct Over { /* a launch reads each entry of pointer `from`'s view before it writes the same entry of `to`'s, once, and has no other use of either */
+    const Launch *l;
+    int from, to;
+} Over;
+
 typedef struct Around { /* a loop that is being written */
     Ls *before;         /* the last statement before it */
     int32_t begin;      /* its first launch */
@@ -101,6 +107,7 @@ typedef struct Ent { /* one entry being written */
     int32_t blocks_var; /* into how many blocks a sample's work is cut: more than 1 when the batch is small */
     int64_t thread_bytes;
     Vec(struct Pack) packs;
+    Vec(Over) overs;
     Vec(Stretch) lanes;
     Vec(Around) loops;       /* from the outermost to the one being written */
     int emission, change;    /* numbers given out, for Ex.memo and Ex.copy */
@@ -155,6 +162,7 @@ typedef struct Kb {
     int neach;
     bool each_sample;
     uint64_t exact; /* of Launch */
+    Vec(Over) overs; /* kb_may_lie_over; l is not known yet */
     Ls *each_if, *each_base[2];
     Code code;
 } Kb;
@@ -178,6 +186,7 @@ void kb_store(Kb *k, int ptr, const Lx *index, const Lx *value, const Lx *count)
 void kb_store_aligned(Kb *k, int ptr, const Lx *index, const Lx *value); /* of width 1: no matter */
 void kb_store_strided(Kb *k, int ptr, const Lx *index, int64_t stride, const Lx *value, const Lx *count);
 void kb_prefetch(Kb *k, int ptr, const Lx *index);
+void kb_may_lie_over(Kb *k, int from, int to); /* see Over */
 void kb_launch(Kb *k, const Lx *grid);
 /* ceil(batch * each / per) * times grid points, a sample's one after the other, and none touches what other samples' write. */
 void kb_launch_samples(Kb *k, int64_t each, int64_t per, int64_t times);
@@ -242,6 +251,7 @@ typedef struct Ex {
     int64_t stride[DOM_MAX]; /* leaf: along the axes of the domain */
     int ptr;                 /* leaf: parameter of the kernel */
     struct Ex *store;        /* NULL, or a leaf that says where this value is written, besides being used */
+    bool early;              /* leaf: loaded before anything is stored */
     const Lx *memo;          /* its value in the emission number memo_of */
     struct Ex *copy;         /* by the ex_change number copy_of */
     int memo_of, copy_of;
@@ -309,6 +319,9 @@ int finish_ops(const Ex *x);
 bool finish_aligned(Ent *e, const Ex *x, int axes);
 
 void finish_pointers(Kb *k, Ex *x);
+/* Each result is made once: what the ending reads at its place may have its memory. out, po: what is stored last; others: pointers that the kernel
+   reads elsewhere too. */
+void finish_over(Kb *k, Ex *tree, const View *out, int po, const int *others, int n);
 const Lx *finish(Finish *f, Ex *tree);
 
 /* out[k, c, i, j] = sum over positions and samples of y[k] * x[c]; taps as in the convolution. */

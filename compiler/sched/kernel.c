@@ -195,12 +195,17 @@ static Launch *launch(Kb *k, const Lx *grid) {
     }
     s->ptrs = args;
     s->ints = arena_copy(a, k->ints, (size_t)k->nint * sizeof *k->ints);
-    if (!out) e->pos++;
+    if (!out) {
+        e->pos++;
+        for (size_t i = 0; i < k->overs.len; i++) vec_push(a, &e->overs, ((Over){l, k->overs.at[i].from, k->overs.at[i].to}));
+    }
     e->launches++;
     return l;
 }
 
 void kb_launch(Kb *k, const Lx *grid) { launch(k, grid); }
+
+void kb_may_lie_over(Kb *k, int from, int to) { vec_push(k->a, &k->overs, ((Over){NULL, from, to})); }
 
 void kb_launch_samples(Kb *k, int64_t each, int64_t per, int64_t times) {
     Arena *a = k->a;

@@ -160,14 +160,38 @@ static int64_t place(Ent *e, LpSpace space) {
     return longest < largest ? longest : place_by(e, space, by_size);
 }
 
+static Buf *owner(Ent *e, int32_t buf) {
+    Buf *b = &e->bufs.at[buf];
+    while (b->over) b = &e->bufs.at[b->over - 1];
+    return b;
+}
+
+/* What a launch makes takes the memory of what it reads for the last time, where each entry is read before the same is written. */
+static void lie_over(Ent *e) {
+    for (size_t i = 0; i < e->overs.len; i++) {
+        const Over *o = &e->overs.at[i];
+        const LpKernel *k = &e->s->m->kernels.at[o->l->s.kernel];
+        int32_t from = o->l->arg[o->from].buf, to = o->l->arg[o->to].buf;
+        Buf *x = owner(e, from), *y = &e->bufs.at[to];
+        bool room = x != y && !y->over && (x->space == SP_FIXED || x->space == SP_BATCH) && y->space == x->space && x->floats == y->floats;
+        if (!room || x->changes || y->changes || x->last != o->l->pos || y->first != o->l->pos) continue;
+        bool alone = true;
+        for (int32_t p = 0; p < lp_launch_ptrs(k); p++) alone &= (p == o->from || owner(e, o->l->arg[p].buf) != x) && (p == o->to || o->l->arg[p].buf != to);
+        if (!alone) continue;
+        x->last = y->last;
+        y->over = (int32_t)(x - e->bufs.at) + 1, y->first = -1;
+    }
+}
+
 void plan_memory(Ent *e) {
+    lie_over(e);
     share_lanes(e);
     e->out->lane_floats = place(e, SP_LANE);
     e->out->prepared_floats = place(e, SP_PREPARED);
     e->out->fixed_floats = place(e, SP_FIXED) + e->out->lane_floats + e->out->prepared_floats;
     e->out->batch_floats = place(e, SP_BATCH);
     for (size_t i = 0; i < e->patches.len; i++) {
-        const Buf *b = &e->bufs.at[e->patches.at[i].buf];
+        const Buf *b = owner(e, e->patches.at[i].buf);
         e->patches.at[i].ptr->offset = b->base;
         e->patches.at[i].ptr->space = b->space;
         e->patches.at[i].ptr->which = 0;

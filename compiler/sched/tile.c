@@ -676,6 +676,9 @@ void tile_conv(Ent *e, const TileConv *t) {
         rest->k = k, rest->po = q->po, rest->tab = q->tab;
         rest->pw = kb_ptr(k, &rest->weights, false);
     }
+    bool once = !t->columns && q->OH % q->s.rows == 0 && q->OW % q->s.cols == 0 && vectors_of(q) % q->s.kv == 0; /* no tile reaches over another's results */
+    if (q->tail) once &= q->OW % q->tail->s.cols == 0 && vectors_of(q->tail) % q->tail->s.kv == 0;
+    if (once && t->epilogue) finish_over(k, t->epilogue, &t->out, q->po, (const int[]){q->px, q->pw, q->tail ? q->tail->pw : q->pw}, 3);
     if (!q->direct) q->scratch = kb_scratch(k, (q->shared ? q->ring : copy_rows(q, most_tiles)) * q->xrow);
     open_registers(q);
     if (q->tail) open_registers(q->tail);

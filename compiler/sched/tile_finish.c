@@ -38,6 +38,37 @@ void finish_pointers(Kb *k, Ex *x) {
     for (int i = 0; i < 3 && x->in[i]; i++) finish_pointers(k, x->in[i]);
 }
 
+static void over(Kb *k, Ex *x, const View *out, int to, const int *others, int n) {
+    const View *v = &x->view;
+    if (x->op == OP_arg && v->buf != out->buf && v->batched == out->batched && v->sample == out->sample && v->offset == out->offset && !v->plus && !out->plus) {
+        bool same = shape_eq(v->shape, out->shape), alone = true;
+        for (int d = 0; d < out->shape.rank; d++) same &= x->stride[d] == out->stride[d];
+        for (int i = 0; i < n; i++) alone &= others[i] != x->ptr;
+        if (same && alone) {
+            x->early = true;
+            kb_may_lie_over(k, x->ptr, to);
+        }
+    }
+    for (int i = 0; i < 3 && x->in[i]; i++) over(k, x->in[i], out, to, others, n);
+}
+
+static void over_stored(Kb *k, Ex *tree, Ex *x, const int *others, int n) {
+    if (x->store) over(k, tree, &x->store->view, x->store->ptr, others, n);
+    for (int i = 0; i < 3 && x->in[i]; i++) over_stored(k, tree, x->in[i], others, n);
+}
+
+void finish_over(Kb *k, Ex *tree, const View *out, int po, const int *others, int n) {
+    over(k, tree, out, po, others, n);
+    over_stored(k, tree, tree, others, n);
+}
+
+static bool stores(const Ex *x) {
+    if (x->store) return true;
+    for (int i = 0; i < 3 && x->in[i]; i++)
+        if (stores(x->in[i])) return true;
+    return false;
+}
+
 /* Is all that is read or stored, lanes along the first axis, at multiples of 4 lanes? */
 bool finish_aligned(Ent *e, const Ex *x, int axes) {
     if (x->op == OP_arg) {
@@ -91,7 +122,18 @@ static const Lx *value(Finish *f, Ex *x) {
     return r;
 }
 
+/* A store in the middle may be to the memory that they lie in. */
+static void load_early(Finish *f, Ex *x) {
+    if (x->op == OP_arg && x->early && x->memo_of != f->k->e->emission) {
+        int reg = kb_reg(f->k, f->width, 1);
+        kb_set(f->k, reg, NULL, value(f, x));
+        x->memo = lx_reg(f->k->a, reg, NULL, f->width);
+    }
+    for (int i = 0; i < 3 && x->in[i]; i++) load_early(f, x->in[i]);
+}
+
 const Lx *finish(Finish *f, Ex *x) {
     f->k->e->emission++;
+    if (stores(x)) load_early(f, x);
     return value(f, x);
 }

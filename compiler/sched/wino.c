@@ -58,8 +58,9 @@ int wino_choose(Ent *e, const TileConv *t) {
     int64_t C = t->x.shape.dim[0], K = t->out.shape.dim[0];
     if (e->s->t.gpu || t->columns || t->spread[0] || !wino_taps(&t->taps[0]) || !wino_taps(&t->taps[1])) return 0;
     e->products++;
+    if (t->x.stride[0] != 1) return 0; /* the transforms load vectors of channels */
     if (e->s->t.winograd) return e->s->t.winograd < 0 ? 0 : e->s->t.winograd;
-    if (t->x.stride[0] != 1 || C < e->s->t.lanes || K < e->s->t.lanes) return 0;
+    if (C < e->s->t.lanes || K < e->s->t.lanes) return 0;
     int best = 0;
     double least = 0.85 * direct_cost(e, t);
     for (int m = 2; m <= 4; m += 2)
@@ -174,6 +175,7 @@ static void open_parameters(Wino *q) {
     int64_t nn = q->n * q->n;
     q->in.k = k, q->in.from = kb_ptr(k, &t->x, false), q->pw = kb_ptr(k, &q->weights, false), q->po = kb_ptr(k, &t->out, true);
     if (t->epilogue) finish_pointers(k, t->epilogue);
+    if (t->epilogue && ceil_div(q->K, q->L) % q->kv == 0) finish_over(k, t->epilogue, &t->out, q->po, (const int[]){q->in.from, q->pw}, 2);
     wino_tiles_open(&q->in, q->block);
     q->pnext = (q->block * q->kv | 1) * q->L;
     q->products = kb_scratch(k, nn * q->pnext);

@@ -93,7 +93,12 @@ TEST(structures) { /* that no paper has */
     examine("examples/mirrored_atoms/mirrored_atoms.csc", small, "w=3 unfold=2", 0, 1e-5);
 }
 
+/* A code and its momentum, both made by the end of a convolution, lie over the code and the momentum before them. */
+TEST(momentum_over_itself) {
+    examine("tests/bench/conv_lasso.csc", NULL, "form=fista iterations=5 size=16 channels=1 atoms=16", 1e-4, 0);
+}
+
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(digits), T(ml_ista), T(lista_cp), T(msd_csc), T(res_csc), T(sdnet), T(new_structure), T(denoise), T(unet), T(crate), T(structures)};
+    static const Case cases[] = {T(digits), T(ml_ista), T(lista_cp), T(msd_csc), T(res_csc), T(sdnet), T(new_structure), T(denoise), T(unet), T(crate), T(structures), T(momentum_over_itself)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

@@ -482,6 +482,67 @@ static OpTest two_matrices(Arena *a, Rng *dice) {
     return t;
 }
 
+/* Codes, each made by the end of a product from what is read there for the last time. */
+static OpTest two_turns(Arena *a, Rng *r, int64_t channels, int64_t side) {
+    OpTest t;
+    optest_start(&t, a, r);
+    t.env.batch = 3;
+    ConvGeom c = {{3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 1, {side, side}, {side, side}, channels, channels};
+    Shape s = shape_of(3, channels, side, side);
+    NodeId x = optest_leaf(&t, r, s, true, DOM_ANY, 0), w = optest_leaf(&t, r, shape_of(4, channels, channels, (int64_t)3, (int64_t)3), false, DOM_ANY, 0);
+    NodeId code = graph_add(t.graph, OP_conv, (NodeId[]){op1(t.graph, OP_neg, x), w}, 2, &(Attr){.conv = &c}, (Span){0});
+    x = op1(t.graph, OP_tanh, x);
+    for (int turn = 0; turn < 3; turn++) {
+        NodeId before = code, made = graph_add(t.graph, OP_conv, (NodeId[]){x, w}, 2, &(Attr){.conv = &c}, (Span){0});
+        NodeId step = graph_add(t.graph, OP_conv_adj, (NodeId[]){made, w}, 2, &(Attr){.conv = &c}, (Span){0});
+        code = op1(t.graph, OP_relu, op2(t.graph, OP_add, x, step));
+        x = op2(t.graph, OP_add, code, op2(t.graph, OP_mul, op_const(t.graph, 0.3 + turn, s), op2(t.graph, OP_sub, code, before)));
+    }
+    graph_out(t.graph, OUT_VALUE, 0, graph_add(t.graph, OP_conv_adj, (NodeId[]){op2(t.graph, OP_add, code, x), w}, 2, &(Attr){.conv = &c}, (Span){0}), NULL);
+    return t;
+}
+
+static int overlaid(const LpModule *m, const Ls *s) { /* launches that write where they read by another pointer */
+    int n = 0;
+    for (; s; s = s->next) {
+        n += overlaid(m, s->body);
+        if (s->kind != LS_LAUNCH) continue;
+        const LpKernel *k = &m->kernels.at[s->kernel];
+        bool here = false;
+        for (int32_t p = 0; p < lp_launch_ptrs(k); p++)
+            for (int32_t q = 0; q < lp_launch_ptrs(k); q++)
+                here |= p != q && k->ptr[q].writes && !k->ptr[p].writes && s->ptrs[p].space == s->ptrs[q].space && s->ptrs[p].offset == s->ptrs[q].offset && s->ptrs[p].which == s->ptrs[q].which;
+        n += here;
+    }
+    return n;
+}
+
+TEST(results_over_what_they_read) {
+    static const struct {
+        int64_t channels, side;
+        int winograd, tiles;
+        bool over; /* else tiles reach over one another's results, and none may be made of what another wrote */
+    } forms[] = {{16, 8, -1, 0, true}, {16, 8, 2, 0, true}, {16, 8, 4, 0, true}, {16, 8, -1, 2, true}, {19, 8, -1, 0, true}, {16, 29, -1, 0, false}};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        Arena *a = arena_new();
+        Rng dice = {i};
+        Rig r;
+        rig_open(&r, two_turns(a, &dice, forms[i].channels, forms[i].side));
+        rig_set_batch(&r, 3);
+        rig_fill(&r);
+        r.winograd = forms[i].winograd, r.tiles = forms[i].tiles;
+        SchedResult *s = schedule(&r, 16, 0, false);
+        int n = overlaid(s->module, s->module->entries.at[0].body);
+        if ((n > 0) != forms[i].over) FAIL("form %zu: %d launches write over what they read", i, n);
+        const char *why = "";
+        if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, form %zu: %s", i, why);
+        compare(&r, "loop_eval", "turns", i);
+        run_compiled(&r, s, 16, "turns", i);
+        cx_free(r.cx);
+        arena_free(a);
+    }
+}
+
 /* What a sample gives does not depend on its company: few columns take another tile, with the same sums. */
 TEST(columns_alone_and_together) {
     enum { MOST = 33 };
@@ -521,7 +582,7 @@ TEST(columns_alone_and_together) {
 
 int main(int argc, char **argv) {
     static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
-                                 T(products), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows), T(winograd_products), T(matrix_products), T(winograd_nan),
+                                 T(products), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows), T(winograd_products), T(matrix_products), T(winograd_nan), T(results_over_what_they_read),
                                  T(groups),         T(groups_between_statistics),
 #ifdef CSC_HAVE_LLVM
                                  T(columns_alone_and_together),
