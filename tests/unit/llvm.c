@@ -302,23 +302,27 @@ static int count_of(const char *text, const char *word) {
     return n;
 }
 
-TEST(tile_stays_in_registers) {
-    if (SANITIZED) SKIP("instrumented code");
-    Arena *a = arena_new();
+static const char *assembly_of(Arena *a, const LpModule *m, const char *cpu) {
     char *text = NULL;
     size_t len;
     FILE *f = open_memstream(&text, &len);
+    CHECK(f);
+    object_of(a, m, cpu, f);
+    fclose(f);
+    const char *kept = arena_strndup(a, text, len);
+    free(text);
+    return kept;
+}
+
+TEST(tile_stays_in_registers) {
+    if (SANITIZED) SKIP("instrumented code");
+    Arena *a = arena_new();
     static const int32_t tab[] = {0, 5};
-    object_of(a, sample_tile(a, 16, 2, 14, 16, tab, 2), "x86-64-v4", f);
-    fclose(f);
+    const char *text = assembly_of(a, sample_tile(a, 16, 2, 14, 16, tab, 2), "x86-64-v4");
     int fma = count_of(text, "vfmadd"), spill = count_of(text, "64-byte Spill"), broadcast = count_of(text, "vbroadcastss");
-    free(text);
     if (fma != 28 || spill || broadcast < 14) FAIL("%d fma, %d broadcasts, %d spills", fma, broadcast, spill);
-    f = open_memstream(&text, &len);
-    object_of(a, sample_tile(a, 8, 2, 6, 16, tab, 2), "x86-64-v3", f);
-    fclose(f);
+    text = assembly_of(a, sample_tile(a, 8, 2, 6, 16, tab, 2), "x86-64-v3");
     fma = count_of(text, "vfmadd"), spill = count_of(text, "32-byte Spill");
-    free(text);
     if (fma != 12 || spill) FAIL("AVX2: %d fma, %d spills", fma, spill);
     arena_free(a);
 }
@@ -326,13 +330,8 @@ TEST(tile_stays_in_registers) {
 TEST(relu_is_one_instruction) {
     if (SANITIZED) SKIP("instrumented code");
     Arena *a = arena_new();
-    char *text = NULL;
-    size_t len;
-    FILE *f = open_memstream(&text, &len);
-    object_of(a, sample_elementwise(a, 32, 8), "x86-64-v3", f);
-    fclose(f);
+    const char *text = assembly_of(a, sample_elementwise(a, 32, 8), "x86-64-v3");
     int most = count_of(text, "vmaxps"), compares = count_of(text, "vcmp");
-    free(text);
     if (most != 1 || compares) FAIL("%d vmaxps, %d vcmp", most, compares);
     arena_free(a);
 }
@@ -340,17 +339,12 @@ TEST(relu_is_one_instruction) {
 TEST(prefetch_is_one_instruction) {
     if (SANITIZED) SKIP("instrumented code");
     Arena *a = arena_new();
-    char *text = NULL;
-    size_t len;
-    FILE *f = open_memstream(&text, &len);
     LpModule *m = sample_elementwise(a, 32, 8);
     Ls *last = (Ls *)(uintptr_t)m->kernels.at[0].body;
     while (last->next) last = last->next;
     last->next = ls_prefetch(a, 0, lx_int(a, 4096));
-    object_of(a, m, "x86-64-v3", f);
-    fclose(f);
+    const char *text = assembly_of(a, m, "x86-64-v3");
     int found = count_of(text, "prefetcht1");
-    free(text);
     if (found != 1) FAIL("%d prefetcht1", found);
     arena_free(a);
 }
@@ -405,16 +399,11 @@ TEST(tiles_round_as_the_evaluator) {
 TEST(tiles_are_their_instructions) {
     if (SANITIZED) SKIP("instrumented code");
     Cx *cx = cx_new();
-    char *text = NULL;
-    size_t len;
-    FILE *f = open_memstream(&text, &len);
-    object_of(cx->keep, module_of(cx, tile_two), "x86-64-v4+amx", f);
-    fclose(f);
+    const char *text = assembly_of(cx->keep, module_of(cx, tile_two), "x86-64-v4+amx");
     static const char *const once[] = {"ldtilecfg", "tilerelease", "tilezero", "tdpbf16ps\t%tmm7, %tmm1, %tmm3", "tilestored", "vcvtneps2bf16\t", "vcvtne2ps2bf16\t", "vpermw\t", "syscall"};
     for (size_t i = 0; i < sizeof once / sizeof *once; i++)
         if (count_of(text, once[i]) != 1) FAIL("%d of %s:\n%s", count_of(text, once[i]), once[i], text);
     CHECK(count_of(text, "tileloadd\t") == 2 && !count_of(text, "Spill"));
-    free(text);
     cx_free(cx);
 }
 
