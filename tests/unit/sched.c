@@ -281,38 +281,39 @@ TEST(winograd_products) {
 
 /* On a matrix unit: few channels, so that neighbours are made together, runs that are not whole, taps apart, strides, rows of one tile and more, results
    that tiles do not divide. */
-static const Product matrix[] = {{16, 16, 8, 8, 3, 1, 1, 1, 1}, {35, 20, 9, 7, 3, 1, 1, 1, 1}, {64, 3, 11, 13, 7, 1, 1, 3, 3}, {3, 37, 10, 19, 5, 1, 1, 2, 2}, {20, 16, 12, 33, 3, 1, 2, 2, 2},
-                                 {17, 67, 16, 17, 3, 2, 1, 1, 1}, {1, 16, 20, 36, 4, 2, 1, 1, 0}, {40, 1, 6, 34, 3, 1, 1, 0, 0}, {33, 18, 1, 40, 1, 1, 1, 0, 0}};
+static const Product matrix[] = {{16, 16, 8, 8, 3, 1, 1, 1, 1}, {35, 20, 9, 7, 3, 1, 1, 1, 1}, {33, 3, 6, 11, 7, 1, 1, 3, 3}, {3, 37, 6, 19, 5, 1, 1, 2, 2}, {20, 16, 7, 33, 3, 1, 2, 2, 2},
+                                 {17, 35, 9, 17, 3, 2, 1, 1, 1}, {1, 16, 9, 36, 4, 2, 1, 1, 0}, {40, 1, 6, 34, 3, 1, 1, 0, 0}, {33, 18, 1, 40, 1, 1, 1, 0, 0}};
 
 TEST(matrix_products) {
     int used = 0, together = 0, interleaved = 0;
     double most = 0;
     for (size_t i = 0; i < sizeof matrix / sizeof *matrix; i++)
-        for (int form = 0; form < 4; form++)
-            {
-                int64_t batch = form < 2 ? 3 : 1;
-                Arena *a = arena_new();
-                Rng dice = {i};
-                Rig r;
-                rig_open(&r, product_graph(a, &dice, &matrix[i], form % 2 ? OP_conv_adj : OP_conv, form > 1, batch));
-                rig_set_batch(&r, batch);
-                rig_fill(&r);
-                r.tiles = 2;
-                SchedResult *s = schedule(&r, 16, 0, false);
-                used += kernels_that(s, "matrix unit") > 0;
-                together += kernels_that(s, "neighbours together") > 0, interleaved += kernels_that(s, "rows interleaved") > 0;
-                const char *why = "";
-                if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, product %zu form %d: %s", i, form, why);
-                compare(&r, "loop_eval", "matrix", i);
-                double d = farthest(&r);
-                if (d > most) most = d;
-                if (batch > 1) run_compiled(&r, s, 16, "matrix", i);
-                int64_t n = shape_size(r.want[0].shape) * batch; /* in groups of one the same */
+        for (int form = 0; form < 4; form++) {
+            int64_t batch = form < 2 ? 3 : 1;
+            Arena *a = arena_new();
+            Rng dice = {i};
+            Rig r;
+            rig_open(&r, product_graph(a, &dice, &matrix[i], form % 2 ? OP_conv_adj : OP_conv, form > 1, batch));
+            rig_set_batch(&r, batch);
+            rig_fill(&r);
+            r.tiles = 2;
+            SchedResult *s = schedule(&r, 16, 0, false);
+            used += kernels_that(s, "matrix unit") > 0;
+            together += kernels_that(s, "neighbours together") > 0, interleaved += kernels_that(s, "rows interleaved") > 0;
+            const char *why = "";
+            if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, product %zu form %d: %s", i, form, why);
+            compare(&r, "loop_eval", "matrix", i);
+            double d = farthest(&r);
+            if (d > most) most = d;
+            if (batch > 1) { /* in groups of one the same */
+                run_compiled(&r, s, 16, "matrix", i);
+                int64_t n = shape_size(r.want[0].shape) * batch;
                 float *first = arena_copy(a, r.out[0], (size_t)n * sizeof(float));
                 CHECK(loop_eval(a, schedule(&r, 16, 1, false)->module, 0, &r.call, &why) && !memcmp(first, r.out[0], (size_t)n * sizeof(float)));
-                cx_free(r.cx);
-                arena_free(a);
             }
+            cx_free(r.cx);
+            arena_free(a);
+        }
     if (used != 36 || !together || !interleaved) FAIL("%d of 36 products on the matrix unit, %d with neighbours, %d interleaved", used, together, interleaved);
     if (getenv("CSC_SHOW")) printf("%.3g\n", most);
     if (most > 2e-6) FAIL("%.3g from the evaluator, of the largest number", most);
