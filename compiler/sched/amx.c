@@ -78,11 +78,11 @@ static Amx choose(const TileConv *t) {
 double amx_cost(const Ent *e, const TileConv *t) {
     if (!e->s->t.tiles || t->columns || t->spread[0]) return 0;
     Amx q = choose(t);
-    double samples = e->group ? (double)e->group : 32, bytes = (double)(q.vectors * amx_weight_step(&q.r)) * 2;
+    double bytes = (double)(q.vectors * amx_weight_step(&q.r)) * 2;
     double product = PRODUCTS * RATE * 1.3;
     double copy = (double)(rows_read(&q, q.rows_all) * q.wide * q.C1) / AMX_SIDE * (t->x.stride[0] == 1 || q.C == 1 ? 8 : 60);
-    double ending = (double)(q.OH * q.OW) * (double)ceil_div(q.K, AMX_SIDE) * 5, far = bytes > SECOND_LEVEL ? bytes / 8 / samples : 0;
-    return (double)products(&q) * product + copy + ending + far + bytes / 2 / 32;
+    double ending = (double)(q.OH * q.OW) * (double)ceil_div(q.K, AMX_SIDE) * 5;
+    return (double)products(&q) * product + copy + ending + tile_far_cost(e, bytes) + bytes / 2 / 32;
 }
 
 /* ---- the kernel ---- */

@@ -4,7 +4,6 @@
 
 enum { STAGES = 3, FAR = 1 << 28, TILES_WANTED = 128, PARTS_MOST = 64, PART_LEAST = 256 };
 
-
 /* ---- addresses ---- */
 static bool multiple_of_4(const Lx *x) {
     if (!x) return true;

@@ -301,6 +301,8 @@ typedef struct TileConv {
     const char *what;
 } TileConv;
 bool tile_conv_fits(const TileConv *t);
+double tile_cost(const Ent *e, const TileConv *t); /* cycles for a sample by the register tile, by a model */
+double tile_far_cost(const Ent *e, double bytes);  /* ... for reading so many bytes of weights, beyond what packed tiles wait for */
 void tile_conv(Ent *e, const TileConv *t);
 enum { TILE_OPS_MOST = 20 };
 typedef struct Finish {
@@ -314,8 +316,8 @@ typedef struct Finish {
     bool aligned; /* what has lanes side by side has them at multiples of their size */
     const Lx *count;
 } Finish;
-int finish_parts(const Ex *x); /* operations and loads */
-int finish_ops(const Ex *x);
+int finish_parts(Ex *x); /* operations and loads */
+int finish_ops(Ex *x);
 bool finish_aligned(Ent *e, const Ex *x, int axes);
 
 void finish_pointers(Kb *k, Ex *x);

@@ -68,6 +68,16 @@ Shape2 tile_choose(const SchedTarget *t, const TileWork *w) {
     return dots && (in_place || best[1].cost < best[0].cost) ? best[1] : best[0];
 }
 
+/* Weights beyond the second cache come at 8 bytes a cycle for each group. */
+double tile_far_cost(const Ent *e, double bytes) { return bytes > SECOND_LEVEL ? bytes / 8 / (e->group ? (double)e->group : 32) : 0; }
+
+/* The tile reaches some 0.9 of two multiply-adds a cycle. */
+double tile_cost(const Ent *e, const TileConv *t) {
+    int64_t L = e->s->t.lanes, C = t->x.shape.dim[0], K = t->out.shape.dim[0], taps = (int64_t)t->taps[0].n * t->taps[1].n;
+    int64_t each = K <= L / 2 && C >= L / 2 ? ceil_div(C, L) * K : C * ceil_div(K, L); /* few channels: lanes run along the sum */
+    return (double)(taps * each * t->out.shape.dim[1] * t->out.shape.dim[2]) / 2 / 0.9 + tile_far_cost(e, (double)(taps * 4 * C * K));
+}
+
 /* For few channels that are left beyond whole vectors: lanes along the sum, and rows as the other tile has them. */
 static Shape2 choose_tail(const SchedTarget *t, const TileWork *w, int64_t tail, int rows) {
     Shape2 best = {0};
@@ -642,7 +652,7 @@ void tile_conv(Ent *e, const TileConv *t) {
     }
     int m = wino_choose(e, t);
     double cycles = amx_cost(e, t);
-    if (cycles && (e->s->t.tiles > 1 || cycles < (m ? wino_cost(e, t, m) : direct_cost(e, t)))) {
+    if (cycles && (e->s->t.tiles > 1 || cycles < (m ? wino_cost(e, t, m) : tile_cost(e, t)))) {
         amx_conv(e, t);
         return;
     }

@@ -4,11 +4,11 @@
 /* Each value counts once, however many read it: that is how often it is computed. */
 enum { SEEN_MOST = 128 };
 typedef struct Seen {
-    const Ex *at[SEEN_MOST];
+    Ex *at[SEEN_MOST];
     int n, ops, loads;
 } Seen;
 
-static void count(Seen *s, const Ex *x) {
+static void count(Seen *s, Ex *x) {
     if (x->op == OP_constant || s->n == SEEN_MOST) return;
     for (int i = 0; i < s->n; i++)
         if (s->at[i] == x) return;
@@ -20,13 +20,13 @@ static void count(Seen *s, const Ex *x) {
     for (int i = 0; i < 3 && x->in[i]; i++) count(s, x->in[i]);
 }
 
-int finish_ops(const Ex *x) {
+int finish_ops(Ex *x) {
     Seen s = {0};
     count(&s, x);
     return s.ops;
 }
 
-int finish_parts(const Ex *x) {
+int finish_parts(Ex *x) {
     Seen s = {0};
     count(&s, x);
     return s.ops + s.loads;
@@ -38,35 +38,31 @@ void finish_pointers(Kb *k, Ex *x) {
     for (int i = 0; i < 3 && x->in[i]; i++) finish_pointers(k, x->in[i]);
 }
 
-static void over(Kb *k, Ex *x, const View *out, int to, const int *others, int n) {
+/* Is entry for entry of `out` where leaf x reads, in another buffer? */
+static bool lies_alike(const Ex *x, const View *out) {
     const View *v = &x->view;
-    if (x->op == OP_arg && v->buf != out->buf && v->batched == out->batched && v->sample == out->sample && v->offset == out->offset && !v->plus && !out->plus) {
-        bool same = shape_eq(v->shape, out->shape), alone = true;
-        for (int d = 0; d < out->shape.rank; d++) same &= x->stride[d] == out->stride[d];
-        for (int i = 0; i < n; i++) alone &= others[i] != x->ptr;
-        if (same && alone) {
-            x->early = true;
-            kb_may_lie_over(k, x->ptr, to);
-        }
-    }
-    for (int i = 0; i < 3 && x->in[i]; i++) over(k, x->in[i], out, to, others, n);
+    bool same = v->buf != out->buf && v->batched == out->batched && v->sample == out->sample && v->offset == out->offset && !v->plus && !out->plus;
+    for (int d = 0; d < out->shape.rank; d++) same &= x->stride[d] == out->stride[d];
+    return same && shape_eq(v->shape, out->shape);
 }
 
-static void over_stored(Kb *k, Ex *tree, Ex *x, const int *others, int n) {
-    if (x->store) over(k, tree, &x->store->view, x->store->ptr, others, n);
-    for (int i = 0; i < 3 && x->in[i]; i++) over_stored(k, tree, x->in[i], others, n);
+static void over(Kb *k, const Seen *s, const View *out, int to, const int *others, int n) {
+    for (int i = 0; i < s->n; i++) {
+        Ex *x = s->at[i];
+        bool alone = x->op == OP_arg && lies_alike(x, out);
+        for (int j = 0; j < n; j++) alone &= others[j] != x->ptr;
+        if (!alone) continue;
+        x->early = true;
+        kb_may_lie_over(k, x->ptr, to);
+    }
 }
 
 void finish_over(Kb *k, Ex *tree, const View *out, int po, const int *others, int n) {
-    over(k, tree, out, po, others, n);
-    over_stored(k, tree, tree, others, n);
-}
-
-static bool stores(const Ex *x) {
-    if (x->store) return true;
-    for (int i = 0; i < 3 && x->in[i]; i++)
-        if (stores(x->in[i])) return true;
-    return false;
+    Seen s = {0};
+    count(&s, tree);
+    over(k, &s, out, po, others, n);
+    for (int i = 0; i < s.n; i++)
+        if (s.at[i]->store) over(k, &s, &s.at[i]->store->view, s.at[i]->store->ptr, others, n);
 }
 
 /* Is all that is read or stored, lanes along the first axis, at multiples of 4 lanes? */
@@ -123,17 +119,22 @@ static const Lx *value(Finish *f, Ex *x) {
 }
 
 /* A store in the middle may be to the memory that they lie in. */
-static void load_early(Finish *f, Ex *x) {
-    if (x->op == OP_arg && x->early && x->memo_of != f->k->e->emission) {
+static void load_early(Finish *f, Ex *tree) {
+    Seen s = {0};
+    bool stores = false;
+    count(&s, tree);
+    for (int i = 0; i < s.n; i++) stores |= s.at[i]->store != NULL;
+    for (int i = 0; stores && i < s.n; i++) {
+        Ex *x = s.at[i];
+        if (x->op != OP_arg || !x->early) continue;
         int reg = kb_reg(f->k, f->width, 1);
         kb_set(f->k, reg, NULL, value(f, x));
         x->memo = lx_reg(f->k->a, reg, NULL, f->width);
     }
-    for (int i = 0; i < 3 && x->in[i]; i++) load_early(f, x->in[i]);
 }
 
 const Lx *finish(Finish *f, Ex *x) {
     f->k->e->emission++;
-    if (stores(x)) load_early(f, x);
+    load_early(f, x);
     return value(f, x);
 }

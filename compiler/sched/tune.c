@@ -1,7 +1,6 @@
 /* Tiles that were measured take the place of the model's choice; what there is to measure for a product. */
 #include "sched/internal.h"
 
-
 bool sched_tile_same_work(const SchedTile *x, const SchedTile *y) {
     return x->out_ch == y->out_ch && x->rows == y->rows && x->cols == y->cols && x->entries == y->entries &&
            x->run == y->run && x->no_dots == y->no_dots && x->dots_free == y->dots_free &&

@@ -31,19 +31,8 @@ static int64_t weight_bytes(const TileConv *t, int m) {
     return (m + 2) * (m + 2) * t->x.shape.dim[0] * t->out.shape.dim[0] * 4;
 }
 
-/* Cycles for a sample by a model: the register tile reaches some 0.9 of two multiply-adds a cycle, the products of transformed tiles 0.75; each
-   vector of a tile costs what its transforms load, compute and store; weights beyond the second cache come at 8 bytes a cycle for each group, and
-   all are transformed, at 2 bytes a cycle, once for some 32 samples. */
-static double far_cost(const Ent *e, double bytes) {
-    return bytes > SECOND_LEVEL ? bytes / 8 / (e->group ? (double)e->group : 32) : 0;
-}
-
-double direct_cost(const Ent *e, const TileConv *t) {
-    int64_t L = e->s->t.lanes, C = t->x.shape.dim[0], K = t->out.shape.dim[0], taps = (int64_t)t->taps[0].n * t->taps[1].n;
-    int64_t each = K <= L / 2 && C >= L / 2 ? ceil_div(C, L) * K : C * ceil_div(K, L); /* few channels: lanes run along the sum */
-    return (double)(taps * each * t->out.shape.dim[1] * t->out.shape.dim[2]) / 2 / 0.9 + far_cost(e, (double)(taps * 4 * C * K));
-}
-
+/* By a model: the products of transformed tiles reach some 0.75 of two multiply-adds a cycle; each vector of a tile costs what its transforms load, compute
+   and store; all weights are transformed, at 2 bytes a cycle, once for some 32 samples. */
 double wino_cost(const Ent *e, const TileConv *t, int m) {
     int64_t L = e->s->t.lanes, C = t->x.shape.dim[0], vectors = ceil_div(t->out.shape.dim[0], L);
     double n = m + 2, bytes = (double)weight_bytes(t, m);
@@ -51,7 +40,7 @@ double wino_cost(const Ent *e, const TileConv *t, int m) {
     wino_counts(&w, t->taps, &t->out.shape.dim[1]);
     double tiles = (double)(w.count[0] * w.count[1]);
     double in = (double)ceil_div(C, L) * n * n * 4.5, out = (double)vectors * n * n * 3;
-    return tiles * (n * n * (double)(C * vectors) / 2 / 0.75 + in + out) + far_cost(e, bytes) + bytes / 2 / 32;
+    return tiles * (n * n * (double)(C * vectors) / 2 / 0.75 + in + out) + tile_far_cost(e, bytes) + bytes / 2 / 32;
 }
 
 int wino_choose(Ent *e, const TileConv *t) {
@@ -62,7 +51,7 @@ int wino_choose(Ent *e, const TileConv *t) {
     if (e->s->t.winograd) return e->s->t.winograd < 0 ? 0 : e->s->t.winograd;
     if (C < e->s->t.lanes || K < e->s->t.lanes) return 0;
     int best = 0;
-    double least = 0.85 * direct_cost(e, t);
+    double least = 0.85 * tile_cost(e, t);
     for (int m = 2; m <= 4; m += 2)
         if (weight_bytes(t, m) <= WEIGHTS_MOST && wino_cost(e, t, m) < least) best = m, least = 0.9 * wino_cost(e, t, m);
     return best;

@@ -53,7 +53,6 @@ int64_t wino_pitch(const WinoTiles *w);           /* floats from one tile to the
 WinoPlace wino_place(const WinoTiles *w, const Lx *number);
 void wino_tiles(const WinoTiles *w, const Lx *first, const Lx *n); /* tiles first .. first + n - 1 */
 double wino_cost(const Ent *e, const TileConv *t, int m); /* cycles for a sample */
-double direct_cost(const Ent *e, const TileConv *t);      /* ... by the register tile, any taps */
 bool wino_grad(Ent *e, const TileGrad *t); /* false: not this one, or the register tile is the better choice */
 
 View wino_weights(Ent *e, const View *w, const Taps taps[2], int kv, int m); /* pack_weights, tile_pack.c */
