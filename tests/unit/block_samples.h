@@ -2,27 +2,33 @@
    entry says. */
 #ifndef CSC_TEST_BLOCK_SAMPLES_H
 #define CSC_TEST_BLOCK_SAMPLES_H
+#include <stdbool.h>
+
+#define BLOCK_SUM_POINTERS \
+    "  ptr p0 \"x\" extent (v1 * 1000)\n" \
+    "  ptr p1 \"y\" writes extent v1\n" \
+    "  ptr p2 \"part\" writes shared 128\n"
+#define BLOCK_SUM_BODY \
+    "  threads {\n" \
+    "    for v2 = thread .. 1000 step 64 { r0 = add(r0:1, load:1(p0, ((v0 * 1000) + v2))) }\n" \
+    "  }\n" \
+    "  warp add r0\n" \
+    "  threads {\n" \
+    "    if ((thread % 32) == 0) { store(p2, (thread / 32), r0:1) }\n" \
+    "  }\n" \
+    "  sync\n" \
+    "  threads {\n" \
+    "    if (thread == 0) { store(p1, v0, add(load:1(p2, 0), load:1(p2, 1))) }\n" \
+    "  }\n"
 
 /* y[sample] = sum of x[sample][0..1000): threads, then warps, then the block. */
 static const char block_sum[] =
     "blocks 0 0 0\n"
     "kernel \"sum\" ints 0 vars 3 threads 64\n"
-    "  ptr p0 \"x\" extent (v1 * 1000)\n"
-    "  ptr p1 \"y\" writes extent v1\n"
-    "  ptr p2 \"part\" writes shared 128\n"
+    BLOCK_SUM_POINTERS
     "  regs 1 : 1\n"
     "{\n"
-    "  threads {\n"
-    "    for v2 = thread .. 1000 step 64 { r0 = add(r0:1, load:1(p0, ((v0 * 1000) + v2))) }\n"
-    "  }\n"
-    "  warp add r0\n"
-    "  threads {\n"
-    "    if ((thread % 32) == 0) { store(p2, (thread / 32), r0:1) }\n"
-    "  }\n"
-    "  sync\n"
-    "  threads {\n"
-    "    if (thread == 0) { store(p1, v0, add(load:1(p2, 0), load:1(p2, 1))) }\n"
-    "  }\n"
+    BLOCK_SUM_BODY
     "}\n"
     "entry \"eval\" kind 0 stage 0 nin 1 nout 1 vars 4 fixed 0 batch 0 lane 0 prepared 0 thread 0\n"
     "  in 1000 batched\n  out 1 batched\n"
@@ -32,22 +38,10 @@ static const char block_sum[] =
 static const char block_last[] =
     "blocks 0 0 0\n"
     "kernel \"less\" ints 0 vars 3 threads 64\n"
-    "  ptr p0 \"x\" extent (v1 * 1000)\n"
-    "  ptr p1 \"y\" writes extent v1\n"
-    "  ptr p2 \"part\" writes shared 128\n"
+    BLOCK_SUM_POINTERS
     "  regs 2 : 1\n"
     "{\n"
-    "  threads {\n"
-    "    for v2 = thread .. 1000 step 64 { r0 = add(r0:1, load:1(p0, ((v0 * 1000) + v2))) }\n"
-    "  }\n"
-    "  warp add r0\n"
-    "  threads {\n"
-    "    if ((thread % 32) == 0) { store(p2, (thread / 32), r0:1) }\n"
-    "  }\n"
-    "  sync\n"
-    "  threads {\n"
-    "    if (thread == 0) { store(p1, v0, add(load:1(p2, 0), load:1(p2, 1))) }\n"
-    "  }\n"
+    BLOCK_SUM_BODY
     "  last {\n"
     "    threads {\n"
     "      for v2 = 0 .. v1 step 1 { r1 = add(r1:1, load:1(p1, v2)) }\n"

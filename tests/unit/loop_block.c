@@ -1,19 +1,11 @@
 /* Tests of block kernels and of lanes: text, checker, evaluator and its race check. */
-#include "loop/loop.h"
 #include "loop/scalar.h"
-#include "check.h"
 #include "csc_model.h"
 #include "unit/block_samples.h"
-
-static LpModule *module_of(Cx *cx, const char *text) {
-    LpModule *m = loop_read(cx, cx->keep, cx_add_source(cx, "sample", text, strlen(text)));
-    if (!m) diag_print_all(cx, stdout, false);
-    CHECK(m);
-    return m;
-}
+#include "unit/loop_text.h"
 
 static const char *run_text(Cx *cx, const char *text, uint32_t batch, const float *const *in, float *out) { /* NULL: it went well */
-    LpModule *m = module_of(cx, text);
+    LpModule *m = loop_must(cx, text);
     const LpEntry *e = &m->entries.at[0];
     const char *why = "";
     void *work = arena_alloc(cx->keep, 4 * (size_t)(e->fixed_floats + batch * e->batch_floats) + 64);
@@ -33,24 +25,8 @@ TEST(text_round_trip) {
     const char *all[] = {block_sum, block_last, block_product, block_mma_tf32, block_mma_bf16, block_mma_bf16_across, block_mma_bf16_odd, block_mma_bf16_wide, block_group_tf32, block_group_tf32_wide, block_group_bf16,
                          block_group_bf16_wide, block_group_across, block_group_mixed, block_odds,
                          LANES("lanes v4 alone v5 .. (v0 + 2) { launch 0 (1; in.0[0, v4], lane[0]) }")};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        LpModule *m = module_of(cx, all[i]);
-        char *s[2];
-        size_t n;
-        for (int k = 0; k < 2; k++) {
-            FILE *f = open_memstream(&s[k], &n);
-            loop_print(m, f);
-            fclose(f);
-            LpModule *again = module_of(cx, arena_strndup(cx->keep, s[k], n));
-            CHECK(loop_kernel_equal(&m->kernels.at[0], &again->kernels.at[0]));
-            CHECK(loop_kernel_hash(&m->kernels.at[0]) == loop_kernel_hash(&again->kernels.at[0]));
-            m = again;
-        }
-        CHECK_STR(s[0], s[1]);
-        free(s[0]);
-        free(s[1]);
-    }
-    CHECK(!loop_kernel_equal(&module_of(cx, block_mma_tf32)->kernels.at[0], &module_of(cx, block_mma_bf16)->kernels.at[0]));
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) round_trip(cx, all[i]);
+    CHECK(!loop_kernel_equal(&loop_must(cx, block_mma_tf32)->kernels.at[0], &loop_must(cx, block_mma_bf16)->kernels.at[0]));
     cx_free(cx);
 }
 

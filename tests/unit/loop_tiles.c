@@ -1,15 +1,8 @@
 /* Tests of tiles and short floats in kernels without threads: text, checker, evaluator. */
-#include "loop/loop.h"
 #include "loop/scalar.h"
-#include "check.h"
 #include "csc_model.h"
+#include "unit/loop_text.h"
 #include "unit/tile_samples.h"
-#include <string.h>
-
-static LpModule *module_of(Cx *cx, const char *text) {
-    char *keep = arena_strndup(cx->keep, text, strlen(text));
-    return loop_read(cx, cx->keep, cx_add_source(cx, "sample", keep, strlen(keep)));
-}
 
 static const char *run(Cx *cx, const LpModule *m, const float *const *in, float *out) { /* NULL: it went well */
     const char *why = "";
@@ -21,32 +14,14 @@ static const char *run(Cx *cx, const LpModule *m, const float *const *in, float 
 TEST(text_round_trip) {
     Cx *cx = cx_new();
     static const char *const all[] = {tile_product, tile_split, tile_odds};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        LpModule *m = module_of(cx, all[i]);
-        if (!m) diag_print_all(cx, stdout, false);
-        CHECK(m);
-        char *s[2];
-        size_t n;
-        for (int k = 0; k < 2; k++) {
-            FILE *f = open_memstream(&s[k], &n);
-            loop_print(m, f);
-            fclose(f);
-            LpModule *again = module_of(cx, s[k]);
-            CHECK(again && loop_kernel_equal(&m->kernels.at[0], &again->kernels.at[0]));
-            CHECK(loop_kernel_hash(&m->kernels.at[0]) == loop_kernel_hash(&again->kernels.at[0]));
-            m = again;
-        }
-        CHECK_STR(s[0], s[1]);
-        free(s[0]);
-        free(s[1]);
-    }
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) round_trip(cx, all[i]);
     cx_free(cx);
 }
 
 static LpModule *with(Cx *cx, const char *was, const char *is) { /* the product with something else in a place */
     const char *at = strstr(tile_product, was);
     CHECK(at);
-    return module_of(cx, arena_printf(cx->keep, "%.*s%s%s", (int)(at - tile_product), tile_product, is, at + strlen(was)));
+    return loop_of(cx, arena_printf(cx->keep, "%.*s%s%s", (int)(at - tile_product), tile_product, is, at + strlen(was)));
 }
 
 TEST(what_is_refused) {
@@ -86,7 +61,7 @@ TEST(product) { /* small whole numbers: any order of the sums gives the same */
     Cx *cx = cx_new();
     float x[512], y[256];
     for (int i = 0; i < 512; i++) x[i] = (float)(i * 7 % 23 - 11);
-    LpModule *m = module_of(cx, tile_product);
+    LpModule *m = loop_of(cx, tile_product);
     const char *why = run(cx, m, (const float *[]){x}, y);
     if (why) FAIL("%s", why);
     for (int r = 0; r < 16; r++)
@@ -110,7 +85,7 @@ static float entry(Cx *cx, const LpModule *m, const float *a, const float *b) {
 
 TEST(roundings) {
     Cx *cx = cx_new();
-    const LpModule *m = module_of(cx, tile_two);
+    const LpModule *m = loop_of(cx, tile_two);
     float a[32] = {0}, b[32] = {0}, tiny = 0x1p-126f;
     for (int k = 0; k < 4; k++) b[k] = 1;
     a[0] = 1, a[1] = 0x1p-24f, a[2] = 0x1p-24f, a[3] = 0x1p-24f; /* even: 1 + 2^-24, a tie, is 1; odd: 2^-23 */
@@ -141,11 +116,11 @@ TEST(short_floats) {
     float x[512], y[512];
     for (int i = 0; i < 512; i++) x[i] = ldexpf(1 + (float)(i * 37 % 512) / 511, i % 60 - 30) * (i & 1 ? -1 : 1);
     x[7] = 0, x[8] = 1e-40f, x[9] = -INFINITY;
-    const char *why = run(cx, module_of(cx, tile_split), (const float *[]){x}, y);
+    const char *why = run(cx, loop_of(cx, tile_split), (const float *[]){x}, y);
     if (why) FAIL("%s", why);
     for (int i = 0; i < 512; i++) /* three short floats are the float */
         if (i == 9 ? !isnan(y[i]) : y[i] != (i == 8 ? 0 : x[i])) FAIL("%d: %.9g, expected %.9g", i, (double)y[i], (double)x[i]);
-    why = run(cx, module_of(cx, tile_odds), (const float *[]){x}, y);
+    why = run(cx, loop_of(cx, tile_odds), (const float *[]){x}, y);
     if (why) FAIL("%s", why);
     for (int i = 0; i < 32; i++) {
         float want = i < 24 ? loop_widened(loop_bf16_flushed(x[i / 2 + (i & 1 ? 12 : 0)])) : i < 30 ? loop_widened(loop_bf16_flushed(x[i])) : 0;
