@@ -5,6 +5,7 @@
 #include <math.h>
 
 enum { BLOCK_WORK = 8192, BLOCKS_MAX = 64, TURN_PART = 64 };
+enum { FOLD_SUMS = 4, FOLD_OPS = 8 }; /* sums beside each other; operations of what they add, at most */
 
 Dom dom_of(Shape s, bool batched) {
     Dom d = {.rank = s.rank, .batched = batched};
@@ -273,40 +274,58 @@ static const Lx *folded(Walk *w, const Lx *acc, const Lx *v) {
     return lx_f2(w->a, w->fold == FOLD_SUM ? LX_ADD : LX_MAX, acc, v);
 }
 
-/* The loops over the folded axes (and the samples); leaves the result in the register it returns. */
+/* One more value for each of the sums (or maxima) p, whose entry of the innermost folded axis is `from` + p * step. */
+static void fold_one(Walk *w, Ex *root, int acc, int sums, int width, const Lx *from, int64_t step, const Lx *count) {
+    Kb *k = w->k;
+    Arena *a = w->a;
+    w->e->emission++;
+    const Lx *p = sums > 1 ? kb_unroll(k, sums) : NULL;
+    if (from) w->var[w->naxis - 1] = p ? ADD(from, MUL(p, INT(step))) : from;
+    kb_set(k, acc, p, folded(w, lx_reg(a, acc, p, width), map_value(w, root, width, count)));
+    if (p) kb_end(k);
+}
+
+/* The loops over the folded axes (and the samples); leaves the result in the register it returns. Several sums, where the innermost axis is long
+   enough, do not wait for each other. */
 static const Lx *fold_all(Walk *w, Ex *root, int width, const Lx *count) {
     Kb *k = w->k;
     Arena *a = w->a;
     double start = w->fold == FOLD_SUM ? 0 : -INFINITY;
     bool inner = w->vec >= w->nmap; /* vectors run along a folded axis */
-    int acc = kb_reg(k, width, 1), wide = inner ? kb_reg(k, w->lanes, 1) : 0;
-    kb_set(k, acc, NULL,
-           w->d->more ? lx_load(a, w->out_ptr, map_result_at(w), width, count) : lx_float(a, start, width));
-    if (inner) kb_set(k, wide, NULL, lx_float(a, start, w->lanes));
+    int f = w->naxis - 1, wide = inner ? w->lanes : width;
+    int64_t n = f >= w->nmap ? w->axis[f].dim : 1, step = inner ? w->lanes : 1;
+    int sums = n >= 2 * FOLD_SUMS * step && finish_ops(root) <= FOLD_OPS ? FOLD_SUMS : 1;
+    int64_t main = n / (sums * step) * (sums * step), whole = n / step * step;
+    int acc = kb_reg(k, wide, sums), one = inner ? kb_reg(k, 1, 1) : acc;
+    const Lx *first = w->d->more ? lx_load(a, w->out_ptr, map_result_at(w), width, count) : lx_float(a, start, width), *p = kb_unroll(k, sums);
+    kb_set(k, acc, p, lx_float(a, start, wide));
+    kb_end(k);
+    if (inner || w->d->more) kb_set(k, one, inner ? NULL : INT(0), first);
     if (w->d->fold_batch) w->sample = kb_for(k, INT(0), kb_batch(k), 1);
-    for (int i = w->nmap; i < w->naxis - (inner ? 1 : 0); i++)
-        w->var[i] = kb_for(k, INT(0), INT(w->axis[i].dim), 1);
-    if (inner) {
-        int f = w->naxis - 1;
-        w->e->emission++;
-        int64_t n = w->axis[f].dim, main = n / w->lanes * w->lanes;
-        w->var[f] = kb_for(k, INT(0), INT(main), w->lanes);
-        kb_set(k, wide, NULL, folded(w, lx_reg(a, wide, NULL, w->lanes), map_value(w, root, w->lanes, NULL)));
+    for (int i = w->nmap; i < f; i++) w->var[i] = kb_for(k, INT(0), INT(w->axis[i].dim), 1);
+    if (f < w->nmap)
+        fold_one(w, root, acc, 1, wide, NULL, 0, count);
+    else {
+        fold_one(w, root, acc, sums, wide, kb_for(k, INT(0), INT(main), sums * step), step, count);
         kb_end(k);
-        if (main < n) {
-            w->e->emission++;
-            w->var[f] = kb_for(k, INT(main), INT(n), 1);
-            kb_set(k, acc, NULL, folded(w, lx_reg(a, acc, NULL, 1), map_value(w, root, 1, NULL)));
+        if (main < whole) {
+            fold_one(w, root, acc, 1, wide, kb_for(k, INT(main), INT(whole), step), 0, count);
             kb_end(k);
         }
-    } else
-        kb_set(k, acc, NULL, folded(w, lx_reg(a, acc, NULL, width), map_value(w, root, width, count)));
-    for (int i = w->nmap; i < w->naxis - (inner ? 1 : 0); i++) kb_end(k);
+        if (whole < n) {
+            fold_one(w, root, one, 1, 1, kb_for(k, INT(whole), INT(n), 1), 0, count);
+            kb_end(k);
+        }
+    }
+    for (int i = w->nmap; i < f; i++) kb_end(k);
     if (w->d->fold_batch) kb_end(k);
-    const Lx *r = lx_reg(a, acc, NULL, width);
-    if (inner)
-        r = folded(w, r, lx_f1(a, w->fold == FOLD_SUM ? LX_HSUM : LX_HMAX, lx_reg(a, wide, NULL, w->lanes)));
-    return r;
+    for (int half = sums / 2; half; half /= 2) {
+        p = kb_unroll(k, half);
+        kb_set(k, acc, p, folded(w, lx_reg(a, acc, p, wide), lx_reg(a, acc, ADD(p, INT(half)), wide)));
+        kb_end(k);
+    }
+    const Lx *r = lx_reg(a, acc, NULL, wide);
+    return inner ? folded(w, lx_reg(a, one, NULL, 1), lx_f1(a, w->fold == FOLD_SUM ? LX_HSUM : LX_HMAX, r)) : r;
 }
 
 static void one(Walk *w, Ex *root, int width, const Lx *count) {
