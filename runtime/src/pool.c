@@ -1,6 +1,7 @@
 /* One pool of threads: a parallel-for whose indices are handed out in chunks from an atomic counter. Waking a thread costs more than many
    launches do, so the caller begins alone: threads that are still spinning see the job and join, those that sleep are woken only when
-   the first indices show that the rest is worth it. Nobody spins for long: on a machine with more to do than processors, whoever waits
+   the first indices show that the rest is worth it, or at once where they did so the last time: a lane of samples takes milliseconds, and
+   whoever waited for the end of another is asleep by then. Nobody spins for long: on a machine with more to do than processors, whoever waits
    gives its processor to whoever works. */
 #include "rt.h"
 #include <pthread.h>
@@ -12,6 +13,12 @@
 #define MAX_THREADS 1024
 #define SPIN_NS 50000   /* before a thread goes to sleep */
 #define WORTH_NS 30000  /* of work that is left: then sleepers are woken */
+#define TASKS_KNOWN 256
+
+typedef struct Took { /* what an index of a task took the caller when it was last asked for */
+    csc_task task;
+    int64_t ns;
+} Took;
 
 typedef struct Worker {
     struct csc_pool *pool;
@@ -35,6 +42,7 @@ struct csc_pool {
     int64_t count, chunk;
     csc_task task;
     void *arg;
+    Took took[TASKS_KNOWN]; /* the caller's */
 };
 
 static inline void relax(void) {
@@ -76,8 +84,17 @@ static void work(csc_pool *p, void *scratch) {
     }
 }
 
+static void wake(csc_pool *p) {
+    pthread_mutex_lock(&p->lock);
+    if (p->asleep) pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+}
+
 /* The caller's part: by the time that its first indices took it knows whether to wake the sleepers. */
 static void work_and_wake(csc_pool *p, void *scratch) {
+    Took *took = &p->took[(uintptr_t)p->task / 16 % TASKS_KNOWN];
+    bool woken = took->task == p->task && took->ns > WORTH_NS / (p->count - 1);
+    if (woken) wake(p);
     int64_t start = nanoseconds(), done = 0;
     for (;;) {
         int64_t from = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
@@ -85,12 +102,11 @@ static void work_and_wake(csc_pool *p, void *scratch) {
         p->task(p->arg, from, scratch);
         done++;
         if (done & (done - 1)) continue; /* the clock is looked at after 1, 2, 4, ... of them */
-        int64_t took = nanoseconds() - start, left = p->count - from - 1;
-        if (left > 0 && took / done * left > WORTH_NS) break;
+        int64_t ns = (nanoseconds() - start) / done, left = p->count - from - 1;
+        *took = (Took){p->task, ns};
+        if (woken || (left > 0 && ns > WORTH_NS / left)) break;
     }
-    pthread_mutex_lock(&p->lock);
-    if (p->asleep) pthread_cond_broadcast(&p->wake);
-    pthread_mutex_unlock(&p->lock);
+    if (!woken) wake(p);
     work(p, scratch);
 }
 

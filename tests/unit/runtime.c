@@ -109,6 +109,36 @@ TEST(small_launches_wake_nobody) { /* counted: how often a thread of this proces
     csc_pool_free(p);
 }
 
+typedef struct Meeting {
+    bool meet;
+    atomic_int there, missed;
+} Meeting;
+
+static void meet(void *arg, int64_t i, void *scratch) { /* long; or waits until the other has begun as well */
+    Meeting *m = arg;
+    (void)i, (void)scratch;
+    atomic_fetch_add(&m->there, 1);
+    if (!m->meet) busy(200000);
+    for (int k = 0; m->meet && atomic_load(&m->there) < 2; k++) {
+        if (k == 5000) {
+            atomic_fetch_add(&m->missed, 1);
+            return;
+        }
+        usleep(1000);
+    }
+}
+
+TEST(long_tasks_begin_together) { /* the second time, though the other thread sleeps */
+    csc_pool *p = csc_pool_new(2);
+    Meeting m = {0};
+    csc_pool_parallel_for(p, 2, meet, &m, 0);
+    usleep(10000);
+    m.meet = true, m.there = 0;
+    csc_pool_parallel_for(p, 2, meet, &m, 0);
+    CHECK(m.there == 2 && m.missed == 0);
+    csc_pool_free(p);
+}
+
 static const csc_constraint unit_atoms = {CSC_UNIT_ATOMS, 0}, unit_columns = {CSC_UNIT_COLUMNS, 0}, nonnegative = {CSC_NONNEGATIVE, 0},
                             orthogonal = {CSC_ORTHOGONAL, 0}, l0 = {CSC_SPARSE_L0, 3}, share = {CSC_SPARSE_L0, 0.5}, l1 = {CSC_SPARSE_L1, 0.5};
 static const csc_tensor_info projected[] = {
@@ -468,7 +498,7 @@ int main(int argc, char **argv) {
     cx = csc_context_new();
     snprintf(folder, sizeof folder, "%s/csc-runtime-XXXXXX", getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
     if (!cx || !mkdtemp(folder)) return 2;
-    const Case cases[] = {T(philox), T(pool), T(small_launches_wake_nobody), T(constraints), T(orthogonal_is_nearest), T(init_by_name), T(init_entry), T(held_parameters), T(weights_round_trip),
+    const Case cases[] = {T(philox), T(pool), T(small_launches_wake_nobody), T(long_tasks_begin_together), T(constraints), T(orthogonal_is_nearest), T(init_by_name), T(init_entry), T(held_parameters), T(weights_round_trip),
                           T(weights_damaged), T(weights_hostile), T(weights_types), T(disk_full), T(bad_tables), T(learning_rates)};
     int bad = run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
     if (*csc_error(cx)) printf("# a message was left: %s\n", csc_error(cx));
