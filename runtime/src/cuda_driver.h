@@ -14,6 +14,12 @@ typedef struct CuStream_ *CuStream;
 typedef struct CuEvent_ *CuEvent;
 typedef struct CuGraph_ *CuGraph;
 typedef struct CuGraphExec_ *CuGraphExec;
+typedef struct CuGraphNode_ *CuGraphNode;
+typedef struct CuLaunch { /* CUDA_KERNEL_NODE_PARAMS_v1 */
+    CuFunction f;
+    unsigned gx, gy, gz, bx, by, bz, shared;
+    void **args, **extra;
+} CuLaunch;
 
 enum {
     CU_OUT_OF_MEMORY = 2,
@@ -22,6 +28,7 @@ enum {
     CU_STREAM_NON_BLOCKING = 1,
     CU_EVENT_NO_TIMING = 2,
     CU_CAPTURE_THREAD = 1,
+    CU_CAPTURE_ACTIVE = 1,
     CU_OLDEST_DRIVER = 11040,
     ARCH_LEN = 24, /* "compute_120" */
 };
@@ -69,6 +76,8 @@ enum {
     X(event_wait, cuEventSynchronize, (CuEvent e))                                                                                        \
     X(capture_begin, cuStreamBeginCapture_v2, (CuStream s, int mode))                                                                     \
     X(capture_end, cuStreamEndCapture, (CuStream s, CuGraph *g))                                                                          \
+    X(capture_info, cuStreamGetCaptureInfo_v2, (CuStream s, int *status, uint64_t *id, CuGraph *g, const CuGraphNode **last, size_t *n))  \
+    X(graph_set, cuGraphExecKernelNodeSetParams, (CuGraphExec x, CuGraphNode n, const CuLaunch *l))                                        \
     X(graph_ready, cuGraphInstantiateWithFlags, (CuGraphExec * x, CuGraph g, unsigned long long flags))                                   \
     X(graph_launch, cuGraphLaunch, (CuGraphExec x, CuStream s))                                                                           \
     X(graph_free, cuGraphDestroy, (CuGraph g))                                                                                            \

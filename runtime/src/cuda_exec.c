@@ -73,6 +73,9 @@ csc_status cuda_launch(csc_context *cx, const csc_device *d, CuFunction f, const
 typedef struct Sink {
     CudaExec *x;
     const CudaMemory *m;
+    CudaGraph *g; /* an update: of this graph */
+    size_t node, piece; /* that come next in it */
+    bool same;
 } Sink;
 
 static CuPtr address(const Sink *s, PgAt at) {
@@ -95,17 +98,54 @@ static CuPtr address(const Sink *s, PgAt at) {
     return base + 4 * (CuPtr)at.offset;
 }
 
+static size_t put_args(const Sink *s, const PgLaunch *l) {
+    int64_t *args = s->x->args;
+    size_t n = 0;
+    args[n++] = l->grid;
+    args[n++] = l->batch;
+    for (int64_t i = 0; i < l->kernel->nptrs; i++) args[n++] = (int64_t)address(s, l->ptr[i]);
+    for (int64_t i = 0; i < l->kernel->nints; i++) args[n++] = l->integer[i];
+    return n;
+}
+
+/* Room for `more` after the n that there are. */
+static csc_status grow(CudaExec *x, void *list, size_t *room, size_t n, size_t more, size_t size) {
+    void *old, *bigger;
+    if (n + more <= *room) return CSC_OK;
+    memcpy(&old, list, sizeof old);
+    bigger = realloc(old, (2 * n + more + 8) * size);
+    if (!bigger) return rt_no_memory(x->cx, (2 * n + more + 8) * size);
+    memcpy(list, &bigger, sizeof bigger);
+    *room = 2 * n + more + 8;
+    return CSC_OK;
+}
+
+/* The launch that was captured just now: what the stream's next one would wait for. */
+static csc_status keep_node(CudaExec *x, const PgKernel *k, size_t nargs) {
+    const CuApi *c = &x->d->cu;
+    CudaGraph *g = x->into;
+    const CuGraphNode *last = NULL;
+    int status = 0;
+    size_t n = 0;
+    csc_status s = cuda_check(x->cx, c, c->capture_info(x->stream, &status, NULL, NULL, &last, &n), "cuStreamGetCaptureInfo", k->label);
+    if (s == CSC_OK && (status != CU_CAPTURE_ACTIVE || n != 1)) s = rt_fail(x->cx, CSC_DEVICE, "%s: cuStreamGetCaptureInfo tells of %zu launches, not of one", k->label, n);
+    if (s == CSC_OK) s = grow(x, &g->node, &g->room[1], g->nnodes, 1, sizeof *g->node);
+    if (s == CSC_OK) s = grow(x, &g->args, &g->room[2], g->nargs, nargs, sizeof *g->args);
+    if (s != CSC_OK) return s;
+    g->node[g->nnodes++] = (CudaNode){*last, k, (int)g->npieces, g->nargs};
+    memcpy(g->args + g->nargs, x->args, nargs * sizeof *x->args);
+    g->nargs += nargs;
+    return CSC_OK;
+}
+
 static csc_status launch(void *user, const PgLaunch *l) {
     const Sink *s = user;
     CudaExec *x = s->x;
     const PgKernel *k = l->kernel;
-    size_t n = 0;
-    x->args[n++] = l->grid;
-    x->args[n++] = l->batch;
-    for (int64_t i = 0; i < k->nptrs; i++) x->args[n++] = (int64_t)address(s, l->ptr[i]);
-    for (int64_t i = 0; i < k->nints; i++) x->args[n++] = l->integer[i];
+    size_t n = put_args(s, l);
     x->launches++;
-    return cuda_launch(x->cx, x->d, x->function[k - x->p->kernel], k->label, l->grid, k->threads, k->shared, x->stream, x->args, n);
+    csc_status st = cuda_launch(x->cx, x->d, x->function[k - x->p->kernel], k->label, l->grid, k->threads, k->shared, x->stream, x->args, n);
+    return st == CSC_OK && x->into && x->into->changes ? keep_node(x, k, n) : st;
 }
 
 /* ---- loops that the device ends ---- */
@@ -131,14 +171,11 @@ static csc_status cut(CudaExec *x, CudaPiece p, csc_status s) {
     CuGraph graph = NULL;
     CuResult ended = c->capture_end(x->stream, &graph); /* also after an error */
     if (s == CSC_OK) s = cuda_check(x->cx, c, ended, "cuStreamEndCapture", "a step");
-    if (s == CSC_OK && g->n == g->room) {
-        CudaPiece *more = realloc(g->piece, (size_t)(2 * g->room + 8) * sizeof *more);
-        if (!more) s = rt_no_memory(x->cx, (size_t)g->room * sizeof *more);
-        else g->piece = more, g->room = 2 * g->room + 8;
-    }
+    if (s == CSC_OK) s = grow(x, &g->piece, &g->room[0], g->npieces, 1, sizeof *g->piece);
     if (s == CSC_OK) s = cuda_check(x->cx, c, c->graph_ready(&p.exec, graph, 0), "cuGraphInstantiate", "a step");
-    if (graph) c->graph_free(graph);
-    if (s == CSC_OK) g->piece[g->n++] = p;
+    if (s == CSC_OK && g->changes) p.graph = graph; /* whose nodes name those of exec */
+    else if (graph) c->graph_free(graph);
+    if (s == CSC_OK) g->piece[g->npieces++] = p;
     return s;
 }
 
@@ -158,21 +195,26 @@ static csc_status left(void *user, int depth) {
     CudaGraph *g = x->into;
     if (!g || depth >= CUDA_DEPTHS) return CSC_OK;
     csc_status st = cut(x, (CudaPiece){.leave = -1}, CSC_OK);
-    for (int i = 0; i < g->n; i++)
-        if (g->piece[i].flag && g->piece[i].depth == depth && g->piece[i].leave < 0) g->piece[i].leave = g->n;
+    for (size_t i = 0; i < g->npieces; i++)
+        if (g->piece[i].flag && g->piece[i].depth == depth && g->piece[i].leave < 0) g->piece[i].leave = (int)g->npieces;
     return st == CSC_OK ? capture(x) : st;
 }
 
 csc_status cuda_exec_run(CudaExec *x, const PgCall *c, const CudaMemory *m) {
-    Sink s = {x, m};
+    Sink s = {.x = x, .m = m};
     x->launches = 0;
     const PgSink sink = {&s, launch, ended, left};
     return program_run(x->cx, c, &sink);
 }
 
 /* ---- graphs ---- */
-csc_status cuda_graph_begin(CudaExec *x, CudaGraph *g) {
-    *g = (CudaGraph){0};
+bool cuda_graphs_wanted(void) {
+    const char *graphs = getenv("CSC_GRAPHS");
+    return !(graphs && !strcmp(graphs, "off"));
+}
+
+csc_status cuda_graph_begin(CudaExec *x, CudaGraph *g, const PgEntry *e) {
+    *g = (CudaGraph){.changes = e->numbers};
     csc_status s = capture(x);
     if (s == CSC_OK) x->into = g;
     return s;
@@ -186,21 +228,65 @@ csc_status cuda_graph_end(CudaExec *x, csc_status s) {
     return s;
 }
 
+/* As launch: the next one of the graph, made again where it is not what it was. */
+static csc_status launch_again(void *user, const PgLaunch *l) {
+    Sink *s = user;
+    CudaExec *x = s->x;
+    const PgKernel *k = l->kernel;
+    const CudaNode *node = s->node < s->g->nnodes ? &s->g->node[s->node] : NULL;
+    if (!node || node->kernel != k) s->same = false;
+    if (!s->same) return CSC_OK;
+    size_t n = put_args(s, l), bytes = n * sizeof *x->args;
+    int64_t *args = s->g->args + node->args;
+    s->node++;
+    if (!memcmp(args, x->args, bytes)) return CSC_OK;
+    void *extra[] = {CU_LAUNCH_POINTER, x->args, CU_LAUNCH_SIZE, &bytes, CU_LAUNCH_END};
+    const CuLaunch with = {.f = x->function[k - x->p->kernel], .gx = (unsigned)l->grid, .gy = 1, .gz = 1, .bx = (unsigned)k->threads, .by = 1, .bz = 1, .shared = (unsigned)k->shared, .extra = extra};
+    const CuApi *c = &x->d->cu;
+    csc_status st = cuda_check(x->cx, c, c->graph_set(s->g->piece[node->piece].exec, node->node, &with), "cuGraphExecKernelNodeSetParams", k->label);
+    if (st == CSC_OK) memcpy(args, x->args, bytes);
+    return st;
+}
+
+static csc_status asked_again(void *user, PgAt flag, int depth, int64_t asked, bool *leave) {
+    Sink *s = user;
+    const CudaGraph *g = s->g;
+    *leave = false;
+    if (depth >= CUDA_DEPTHS) return CSC_OK;
+    while (s->piece < g->npieces && !g->piece[s->piece].flag) s->piece++;
+    const CudaPiece *p = s->piece < g->npieces ? &g->piece[s->piece++] : NULL;
+    s->same &= p && p->flag == address(s, flag) && p->depth == depth && p->asked == asked;
+    return CSC_OK;
+}
+
+csc_status cuda_graph_update(CudaExec *x, CudaGraph *g, const PgCall *c, const CudaMemory *m, bool *same) {
+    Sink s = {.x = x, .m = m, .g = g, .same = true};
+    const PgSink sink = {&s, launch_again, asked_again, NULL};
+    csc_status st = g->changes ? program_run(x->cx, c, &sink) : CSC_OK;
+    *same = !g->changes || (s.same && s.node == g->nnodes);
+    return st;
+}
+
 csc_status cuda_graph_run(CudaExec *x, const CudaGraph *g) {
     const CuApi *c = &x->d->cu;
     csc_status s = CSC_OK;
-    for (int i = 0; i < g->n && s == CSC_OK;) {
+    for (size_t i = 0; i < g->npieces && s == CSC_OK;) {
         const CudaPiece *p = &g->piece[i++];
         bool leave = false;
         s = cuda_check(x->cx, c, c->graph_launch(p->exec, x->stream), "cuGraphLaunch", "a step");
         if (s == CSC_OK && p->flag) s = ask(x, p->flag, p->depth, p->asked, &leave);
-        if (leave) i = p->leave;
+        if (leave) i = (size_t)p->leave;
     }
     return s;
 }
 
 void cuda_graph_free(CudaExec *x, CudaGraph *g) {
-    for (int i = 0; i < g->n; i++) x->d->cu.graph_exec_free(g->piece[i].exec);
+    for (size_t i = 0; i < g->npieces; i++) {
+        x->d->cu.graph_exec_free(g->piece[i].exec);
+        if (g->piece[i].graph) x->d->cu.graph_free(g->piece[i].graph);
+    }
     free(g->piece);
+    free(g->node);
+    free(g->args);
     *g = (CudaGraph){0};
 }

@@ -7,14 +7,24 @@
 enum { CUDA_DEPTHS = 8 }; /* loops further inside run to their bound */
 typedef struct CudaPiece { /* of a graph: what is launched up to a place where a loop may be left */
     CuGraphExec exec;
+    CuGraph graph; /* kept where nodes of it may change */
     CuPtr flag;    /* 0: none, the next piece follows */
     int depth;
     int64_t asked;
     int leave;     /* the piece that follows then; -1: not known yet */
 } CudaPiece;
+typedef struct CudaNode { /* a launch of a graph that may be made again with other numbers */
+    CuGraphNode node;
+    const PgKernel *kernel;
+    int piece;
+    size_t args; /* where they begin in CudaGraph.args */
+} CudaNode;
 typedef struct CudaGraph {
     CudaPiece *piece;
-    int n, room;
+    CudaNode *node; /* all launches of the entry, in their order; none where its integers never change */
+    int64_t *args;
+    size_t npieces, nnodes, nargs, room[3];
+    bool changes;
 } CudaGraph;
 
 typedef struct CudaExec {
@@ -46,9 +56,14 @@ csc_status cuda_module(csc_context *cx, csc_device *d, const void *image, const 
 /* Launches everything on x->stream. Where a loop asks whether it has ended, its flag is copied to the host behind what was launched, and the host
    looks at what came of the question before: the device always has something to do, and a loop that has ended is left a question later. */
 csc_status cuda_exec_run(CudaExec *x, const PgCall *c, const CudaMemory *m);
-/* What is put on x->stream between these two becomes a graph, cut where loops ask; s: how that went. On an error nothing is left of it. */
-csc_status cuda_graph_begin(CudaExec *x, CudaGraph *g);
+bool cuda_graphs_wanted(void); /* not with CSC_GRAPHS=off in the environment */
+/* What is put on x->stream between these two becomes a graph, cut where loops ask; s: how that went. On an error nothing is left of it. The entry's
+   launches are all from one cuda_exec_run. */
+csc_status cuda_graph_begin(CudaExec *x, CudaGraph *g, const PgEntry *e);
 csc_status cuda_graph_end(CudaExec *x, csc_status s);
+/* Makes it the graph of this call: launches whose integers are others now get them. `same` false: it has other launches, and no use any more. The
+   graph may not be under way. */
+csc_status cuda_graph_update(CudaExec *x, CudaGraph *g, const PgCall *c, const CudaMemory *m, bool *same);
 csc_status cuda_graph_run(CudaExec *x, const CudaGraph *g);
 void cuda_graph_free(CudaExec *x, CudaGraph *g);
 csc_status cuda_launch(csc_context *cx, const csc_device *d, CuFunction f, const char *name, int64_t grid, int64_t threads, int64_t shared, CuStream s, int64_t *args,

@@ -7,8 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = 256, MOST_ENTRIES = CSC_LIBRARY_ENTRIES };
+enum { ALIGN = 256, MOST_ENTRIES = CSC_LIBRARY_ENTRIES, GRAPHS = 16 };
 typedef enum Part { PART_PARAM, PART_GRAD, PART_STATE, PART_STATE_OUT, PART_TUNABLE, PARTS } Part;
+
+typedef struct Graph { /* what an entry launches for a batch, from its second call on */
+    const PgEntry *entry; /* NULL: free */
+    uint32_t batch;
+    bool in_place, made;
+    uint64_t used; /* when it was called last */
+    CudaGraph graph;
+} Graph;
 
 static struct Library { /* a process has one device of each library, as it has one model of it */
     pthread_once_t once;
@@ -21,6 +29,8 @@ static struct Library { /* a process has one device of each library, as it has o
     CuPtr arena, part[PARTS], *at; /* at: inputs, then outputs, of one call */
     size_t bytes;
     bool params_there; /* those inside of the library */
+    Graph graph[GRAPHS];
+    uint64_t calls;
 } lib = {.once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 extern const csc_library_head csc_library_data; /* made by cscc */
@@ -74,6 +84,11 @@ static size_t part_bytes(Part i) {
     return 4 * (size_t)(i == PART_TUNABLE ? m->tunable_count : i < PART_STATE ? m->param_floats : m->state_floats);
 }
 
+static void forget(Graph *g) {
+    if (g->made) cuda_graph_free(&lib.exec, &g->graph);
+    *g = (Graph){0};
+}
+
 /* One block: the parts, inputs and outputs, workspace. */
 static csc_status reserve(const PgEntry *e, uint32_t batch, CuPtr *work) {
     const CuApi *c = &lib.device->cu;
@@ -87,6 +102,7 @@ static csc_status reserve(const PgEntry *e, uint32_t batch, CuPtr *work) {
     if (bytes > lib.bytes) {
         csc_status s = program_check(&lib.cx, lib.program, e, batch);
         if (s != CSC_OK) return s;
+        for (int i = 0; i < GRAPHS; i++) forget(&lib.graph[i]); /* they hold addresses */
         if (lib.arena) c->free(lib.arena);
         lib.arena = 0, lib.bytes = 0, lib.params_there = false;
         s = cuda_check(&lib.cx, c, c->memory_info(&available, &all), "cuMemGetInfo", lib.device->name);
@@ -140,6 +156,37 @@ static csc_status copy_out(const PgEntry *e, const csc_call *c, const CudaMemory
     return s;
 }
 
+/* The graph of such calls, or the one that was not called for longest, forgotten. */
+static Graph *graph_for(const PgEntry *e, uint32_t batch, bool in_place) {
+    Graph *g = NULL, *oldest = &lib.graph[0];
+    for (int i = 0; i < GRAPHS && !g; i++) {
+        Graph *k = &lib.graph[i];
+        if (k->entry == e && k->batch == batch && k->in_place == in_place) g = k;
+        if (k->used < oldest->used) oldest = k;
+    }
+    bool first = !g;
+    if (first) forget(g = oldest);
+    g->entry = e, g->batch = batch, g->in_place = in_place, g->used = ++lib.calls;
+    return first || !cuda_graphs_wanted() ? NULL : g;
+}
+
+/* Once one by one, then as a graph: what is called only once is not worth making one. */
+static csc_status launch(const PgCall *c, const CudaMemory *m, bool in_place) {
+    Graph *g = graph_for(c->entry, (uint32_t)c->batch, in_place);
+    csc_status s = CSC_OK;
+    bool same = false;
+    if (!g) return cuda_exec_run(&lib.exec, c, m);
+    if (g->made) s = cuda_graph_update(&lib.exec, &g->graph, c, m, &same);
+    if (s == CSC_OK && !same) {
+        if (g->made) cuda_graph_free(&lib.exec, &g->graph);
+        g->made = false;
+        s = cuda_graph_begin(&lib.exec, &g->graph, c->entry);
+        if (s == CSC_OK) s = cuda_graph_end(&lib.exec, cuda_exec_run(&lib.exec, c, m));
+        g->made = s == CSC_OK;
+    }
+    return s == CSC_OK ? cuda_graph_run(&lib.exec, &g->graph) : s;
+}
+
 static csc_status call(const PgEntry *e, const csc_call *c) {
     CuPtr work = 0;
     csc_status s = reserve(e, c->batch, &work);
@@ -148,7 +195,7 @@ static csc_status call(const PgEntry *e, const csc_call *c) {
     const CudaMemory m = {.work = work, .param = lib.part[PART_PARAM], .grad = lib.part[PART_GRAD], .state = lib.part[PART_STATE],
                           .state_out = lib.part[in_place(e, c) ? PART_STATE : PART_STATE_OUT], .tunable = lib.part[PART_TUNABLE], .in = lib.at, .out = lib.at + e->nin};
     const PgCall one = {lib.program, e, c->batch, c->seed, c->step, c->first_sample};
-    s = cuda_exec_run(&lib.exec, &one, &m);
+    s = launch(&one, &m, in_place(e, c));
     if (s == CSC_OK) s = copy_out(e, c, &m);
     csc_status end = cuda_check(&lib.cx, &lib.device->cu, lib.device->cu.stream_wait(lib.exec.stream), "cuStreamSynchronize", e->name);
     return s == CSC_OK ? end : s;

@@ -1,5 +1,5 @@
 /* The queue of steps. A step's launches, its update and the copy of its results are captured once as a graph for each batch size and slot (cut
-   where the device may have ended a loop). */
+   where the device may have ended a loop); integers that change with the step are set in its nodes before each launch. */
 #include "cuda_train.h"
 #include "cuda_kernels.h"
 #include "cuda_net.h"
@@ -235,41 +235,60 @@ static csc_status update(csc_net *n, CuPtr loss, CuPtr record) {
     return s;
 }
 
+/* The entry's call in this slot, and its memory. */
+static PgCall placed(csc_net *n, const Graph *w, const CudaNumbers *numbers, CudaMemory *m) {
+    CudaNet *c = n->cuda;
+    const PgEntry *p = cuda_entry(c, w->entry);
+    cuda_place(c, p, w->batch, w->slot, m);
+    if (!w->update) m->state_out = c->block[CUDA_SPARE].at;
+    return (PgCall){c->exec.p, p, w->batch, numbers->seed, numbers->step, numbers->first_sample};
+}
+
 /* Everything after the inputs are there. */
-static csc_status enqueue(csc_net *n, const csc_entry *e, int64_t batch, int slot, const CudaNumbers *numbers, bool with_update, size_t in_bytes, size_t out_bytes) {
+static csc_status enqueue(csc_net *n, const Graph *w, const CudaNumbers *numbers, size_t in_bytes, size_t out_bytes) {
     CudaNet *c = n->cuda;
     CudaTrain *t = c->train;
     const CuApi *u = &c->d->cu;
-    const PgEntry *p = cuda_entry(c, e);
     CudaMemory m;
-    CuPtr record = c->out[slot] + out_bytes - RECORD_BYTES;
-    cuda_place(c, p, batch, slot, &m);
-    csc_status s = check(n, u->on_device(t->numbers, c->in[slot] + in_bytes - NUMBER_BYTES, NUMBERS * 8, c->exec.stream), "cuMemcpyDtoDAsync");
+    CuPtr record = c->out[w->slot] + out_bytes - RECORD_BYTES;
+    const PgCall call = placed(n, w, numbers, &m);
+    csc_status s = check(n, u->on_device(t->numbers, c->in[w->slot] + in_bytes - NUMBER_BYTES, NUMBERS * 8, c->exec.stream), "cuMemcpyDtoDAsync");
     int64_t states = (int64_t)n->model->state_floats;
-    if (with_update) {
-        if (s == CSC_OK) s = own(n, KEEP, (states + T - 1) / T, (CuPtr[6]){c->block[CUDA_SPARE].at, c->block[CUDA_STATE].at, t->numbers + NUMBERS * 8}, states, 0, 0);
-    } else m.state_out = c->block[CUDA_SPARE].at;
-    PgCall call = {c->exec.p, p, batch, numbers->seed, numbers->step, numbers->first_sample};
+    if (s == CSC_OK && w->update) s = own(n, KEEP, (states + T - 1) / T, (CuPtr[6]){c->block[CUDA_SPARE].at, c->block[CUDA_STATE].at, t->numbers + NUMBERS * 8}, states, 0, 0);
     if (s == CSC_OK) s = cuda_exec_run(&c->exec, &call, &m);
-    if (s == CSC_OK && with_update) s = update(n, m.out[0], record);
-    if (s == CSC_OK) s = check(n, u->to_host(t->out[slot], c->out[slot], out_bytes, c->exec.stream), "cuMemcpyDtoHAsync");
+    if (s == CSC_OK && w->update) s = update(n, m.out[0], record);
+    if (s == CSC_OK) s = check(n, u->to_host(t->out[w->slot], c->out[w->slot], out_bytes, c->exec.stream), "cuMemcpyDtoHAsync");
     return s;
 }
 
-static csc_status launch(csc_net *n, const csc_entry *e, int64_t batch, int slot, const CudaNumbers *numbers, bool with_update, size_t in_bytes, size_t out_bytes) {
+static Graph *known(CudaTrain *t, const Graph *w) {
+    for (int i = 0; i < t->ngraphs; i++) {
+        Graph *g = &t->graph[i];
+        if (g->entry == w->entry && g->batch == w->batch && g->slot == w->slot && g->update == w->update) return g;
+    }
+    return NULL;
+}
+
+static csc_status launch(csc_net *n, const Graph *w, const CudaNumbers *numbers, size_t in_bytes, size_t out_bytes) {
     CudaNet *c = n->cuda;
     CudaTrain *t = c->train;
-    for (int i = 0; i < t->ngraphs; i++) {
-        const Graph *g = &t->graph[i];
-        if (g->entry == e && g->batch == batch && g->slot == slot && g->update == with_update) return cuda_graph_run(&c->exec, &g->graph);
+    Graph *g = known(t, w);
+    if (g) { /* the step before the last ran it, and is over */
+        CudaMemory m;
+        const PgCall call = placed(n, w, numbers, &m);
+        bool same;
+        csc_status s = cuda_graph_update(&c->exec, &g->graph, &call, &m, &same);
+        if (s != CSC_OK) return s;
+        if (same) return cuda_graph_run(&c->exec, &g->graph);
+        cuda_graph_free(&c->exec, &g->graph);
+        *g = t->graph[--t->ngraphs];
     }
-    /* What is launched must not depend on numbers of this step */
-    if (cuda_entry(c, e)->numbers || t->ngraphs == GRAPHS) return enqueue(n, e, batch, slot, numbers, with_update, in_bytes, out_bytes);
-    Graph *g = &t->graph[t->ngraphs];
-    *g = (Graph){.entry = e, .batch = batch, .slot = slot, .update = with_update};
-    csc_status s = cuda_graph_begin(&c->exec, &g->graph);
+    if (t->ngraphs == GRAPHS || !cuda_graphs_wanted()) return enqueue(n, w, numbers, in_bytes, out_bytes);
+    g = &t->graph[t->ngraphs];
+    *g = *w;
+    csc_status s = cuda_graph_begin(&c->exec, &g->graph, cuda_entry(c, w->entry));
     if (s != CSC_OK) return s;
-    s = cuda_graph_end(&c->exec, enqueue(n, e, batch, slot, numbers, with_update, in_bytes, out_bytes));
+    s = cuda_graph_end(&c->exec, enqueue(n, w, numbers, in_bytes, out_bytes));
     if (s != CSC_OK) return s;
     t->ngraphs++;
     return cuda_graph_run(&c->exec, &g->graph);
@@ -313,7 +332,7 @@ csc_status cuda_begin(csc_net *n, const csc_entry *e, int64_t batch, float *cons
     s = check(n, u->to_device(c->in[slot], t->in[slot], at, t->copies), "cuMemcpyHtoDAsync");
     if (s == CSC_OK) s = check(n, u->event_record(t->copied[slot], t->copies), "cuEventRecord");
     if (s == CSC_OK) s = check(n, u->stream_after(c->exec.stream, t->copied[slot], 0), "cuStreamWaitEvent");
-    if (s == CSC_OK) s = launch(n, e, batch, slot, numbers, with_update, at, out_bytes);
+    if (s == CSC_OK) s = launch(n, &(Graph){.entry = e, .batch = batch, .slot = slot, .update = with_update}, numbers, at, out_bytes);
     if (s == CSC_OK) s = check(n, u->event_record(t->done[slot], c->exec.stream), "cuEventRecord");
     if (s != CSC_OK) return s;
     t->begun++;

@@ -52,6 +52,26 @@ case_resume_continues_bit_by_bit() {
     expect 0 env CSC_SHIM_LAZY=1 "$CSCC" train small.csc --device cuda --out parts --epochs 2 --resume
     same_tensors whole/last.safetensors parts/last.safetensors
 }
+case_random_layers_are_graphs() {
+    needs
+    small
+    sed 's/flatten(G\[2\])/dropout(flatten(G[2]), p: 0.3)/' small.csc >random.csc
+    grep -q dropout random.csc
+    export CSC_SHIM_LOG="$PWD/log" CSC_SHIM_FLAGS=-O0
+    r() { expect 0 env CSC_GRAPHS=$2 "$CSCC" train $1.csc --device cuda --out $3 --epochs 2 --set unfold=0; }
+    r random off one
+    has log "graph_launches 0 "
+    rm log
+    r random on graphs
+    lacks log "graph_launches 0 "
+    grep -q 'node_sets [1-9]' log || fail "$(cat log)"
+    same_tensors one/last.safetensors graphs/last.safetensors
+    launched=$(sed -n 's/.*graph_launches \([0-9]*\).*/\1/p' log)
+    rm log
+    r small on plain # as many graphs as without: a step is one
+    has log "graph_launches $launched "
+    has log "node_sets 0"
+}
 case_interrupt_saves() {
     needs
     small
@@ -148,6 +168,7 @@ case_the_script_for_a_gpu() {
     needs
     sh "$CSC_SOURCE/tests/gpu/run" --shim --build "$CSC_TREE" "$PWD/results" >said 2>&1 || fail "$(tail -n 1 said)"
     has results '"kind": "curve", "name": "small --epochs 1 --set unfold=0", "ok": true'
+    has results '"kind": "graphs", "name": "random", "ok": true'
     has results '"kind": "bits", "name": "two runs from one seed", "ok": true'
     lacks results '"ok": false'
 }

@@ -41,10 +41,12 @@ typedef struct Op {
     int value;
     Function *f;
     long long *args;
-    unsigned grid, nargs;
+    unsigned grid, nargs, threads, shared;
+    const struct Op *node; /* of an executable graph: the one that it was made of */
+    struct Graph *graph;
     Event *event;
     long long turn; /* of the event */
-    struct Op *body, *next;
+    struct Op *next;
 } Op;
 typedef struct Stream {
     Op *first, *last;
@@ -55,8 +57,10 @@ struct Event {
     Stream *stream;
     long long recorded, done;
 };
-typedef struct Graph {
-    Op *first;
+typedef struct Graph { /* also what is made of one, to be launched */
+    Op *first, *at; /* at: where the last node was found */
+    struct Graph *of, *next; /* of what was made: the graph; next: of those that are not destroyed */
+    long long id, of_id, pending; /* pending: launches that have not run yet */
 } Graph;
 
 static struct {
@@ -64,11 +68,12 @@ static struct {
     bool ready, lazy;
     int version, devices, cc;
     size_t memory, used, most;
-    long long launches, blocks, copies, graphs, graph_launches, calls;
+    long long launches, blocks, copies, graphs, graph_launches, node_sets, calls, ids;
     char fail[64];
     long long fail_at, fail_seen;
     int sticky; /* an error that does not go away */
     Block *blocks_first;
+    Graph *graphs_first;
 } shim = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static long long env(const char *name, long long usual) {
@@ -93,8 +98,8 @@ __attribute__((destructor)) static void unload(void) {
     const char *path = getenv("CSC_SHIM_LOG");
     FILE *f = path && *path ? fopen(path, "a") : NULL;
     if (!f) return;
-    fprintf(f, "calls %lld launches %lld blocks %lld copies %lld graphs %lld graph_launches %lld most_bytes %zu left_bytes %zu\n", shim.calls, shim.launches, shim.blocks,
-            shim.copies, shim.graphs, shim.graph_launches, shim.most, shim.used);
+    fprintf(f, "calls %lld launches %lld blocks %lld copies %lld graphs %lld graph_launches %lld most_bytes %zu left_bytes %zu node_sets %lld\n", shim.calls, shim.launches, shim.blocks,
+            shim.copies, shim.graphs, shim.graph_launches, shim.most, shim.used, shim.node_sets);
     fclose(f);
 }
 
@@ -143,7 +148,7 @@ static void perform(Op *o) {
         if (o->event->stream && o->event->done < o->turn) drain(o->event->stream, o->event, o->turn);
         break;
     case GRAPH:
-        for (Op *b = o->body; b; b = b->next) perform(b);
+        for (Op *b = o->graph->first; b; b = b->next) perform(b);
         break;
     }
 }
@@ -162,6 +167,7 @@ static void drain(Stream *s, const Event *until, long long turn) {
         s->first = o->next;
         if (!s->first) s->last = NULL;
         if (!shim.sticky) perform(o); /* after an error nothing runs any more */
+        if (o->kind == GRAPH) o->graph->pending--;
         op_free(o);
     }
     s->busy = false;
@@ -337,7 +343,7 @@ static int launch(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned b
     long long *copy_of = malloc(bytes + 1);
     memcpy(copy_of, extra[1], bytes);
     if (copy_of[0] != (long long)gx) return free(copy_of), INVALID; /* the first argument is the grid */
-    return push(s, (Op){.kind = LAUNCH, .f = f, .args = copy_of, .grid = gx, .nargs = (unsigned)(bytes / 8)});
+    return push(s, (Op){.kind = LAUNCH, .f = f, .args = copy_of, .grid = gx, .nargs = (unsigned)(bytes / 8), .threads = bx, .shared = shared});
 }
 API cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, Stream *s, void **args, void **extra) {
     ENTER(true);
@@ -373,23 +379,40 @@ static int begin(Stream *s) {
     return OK;
 }
 API cuStreamBeginCapture_v2(Stream *s, int mode) { ENTER(true); (void)mode; LOCKED(begin(s)); }
-API cuStreamEndCapture(Stream *s, Graph **g) {
-    ENTER(true);
+static Graph *graph_new(Graph *of) {
+    Graph *g = calloc(1, sizeof *g);
+    *g = (Graph){.of = of, .of_id = of ? of->id : 0, .id = ++shim.ids, .next = shim.graphs_first};
+    return shim.graphs_first = g;
+}
+static bool alive(const Graph *g, long long id) { /* another may be where a destroyed one was */
+    for (const Graph *k = shim.graphs_first; k; k = k->next)
+        if (k == g) return k->id == id;
+    return false;
+}
+static int end(Stream *s, Graph **g) {
     if (!s->capturing) return INVALID;
     s->capturing = false;
-    *g = calloc(1, sizeof **g);
+    *g = graph_new(NULL);
     (*g)->first = s->first;
     s->first = s->last = NULL;
     return OK;
 }
-API cuGraphInstantiateWithFlags(Graph **x, Graph *g, unsigned long long flags) {
+API cuStreamEndCapture(Stream *s, Graph **g) { ENTER(true); LOCKED(end(s, g)); }
+API cuStreamGetCaptureInfo_v2(Stream *s, int *status, uint64_t *id, Graph **g, const Op *const **last, size_t *n) {
     ENTER(true);
-    (void)flags;
-    *x = calloc(1, sizeof **x);
+    if (!s || id || g) return INVALID;
+    *status = s->capturing;
+    *last = (const Op *const *)&s->last;
+    *n = s->capturing && s->last;
+    return OK;
+}
+static int ready(Graph **x, Graph *g) {
+    *x = graph_new(g);
     for (Op *o = g->first, *last = NULL; o; o = o->next) {
         Op *c = malloc(sizeof *c);
         *c = *o;
         c->next = NULL;
+        c->node = o;
         if (o->kind == LAUNCH) c->args = memcpy(malloc(o->nargs * 8 + 1), o->args, o->nargs * 8);
         if (last) last->next = c;
         else (*x)->first = c;
@@ -398,13 +421,42 @@ API cuGraphInstantiateWithFlags(Graph **x, Graph *g, unsigned long long flags) {
     shim.graphs++;
     return OK;
 }
+API cuGraphInstantiateWithFlags(Graph **x, Graph *g, unsigned long long flags) { ENTER(true); (void)flags; LOCKED(ready(x, g)); }
+
+/* As CUDA_KERNEL_NODE_PARAMS. The function, its threads and how many parameters it has stay; a graph that is not destroyed has the node. A launch under
+   way would keep what it was launched with; here it is an error, for the program never does that. */
+typedef struct Launch {
+    Function *f;
+    unsigned gx, gy, gz, bx, by, bz, shared;
+    void **args, **extra;
+} Launch;
+static int set_node(Graph *x, const Op *node, const Launch *l) {
+    if (!x->of || x->pending || !alive(x->of, x->of_id)) return INVALID;
+    Op *o = x->at ? x->at : x->first;
+    while (o && o->node != node) o = o->next;
+    for (o = o ? o : x->first; o && o->node != node;) o = o->next;
+    if (!o || o->kind != LAUNCH || o->f != l->f || o->threads != l->bx || o->shared != l->shared || l->by != 1 || l->bz != 1 || !l->gx || l->gx > 0x7fffffff || l->gy != 1 || l->gz != 1) return INVALID;
+    if (l->args || !l->extra || l->extra[0] != (void *)1 || l->extra[2] != (void *)2 || l->extra[4] || *(size_t *)l->extra[3] != 8 * (size_t)o->nargs || *(long long *)l->extra[1] != (long long)l->gx) return INVALID;
+    memcpy(o->args, l->extra[1], 8 * (size_t)o->nargs);
+    o->grid = l->gx;
+    x->at = o;
+    shim.node_sets++;
+    return OK;
+}
+API cuGraphExecKernelNodeSetParams(Graph *x, const Op *node, const Launch *l) { ENTER(true); LOCKED(set_node(x, node, l)); }
 static int launch_graph(Graph *x, Stream *s) {
     shim.graph_launches++;
-    return push(s, (Op){.kind = GRAPH, .body = x->first});
+    x->pending++;
+    return push(s, (Op){.kind = GRAPH, .graph = x});
 }
 API cuGraphLaunch(Graph *x, Stream *s) { ENTER(true); LOCKED(launch_graph(x, s)); }
-API cuGraphDestroy(Graph *g) {
+static int destroy(Graph *g) {
+    Graph **at = &shim.graphs_first;
+    while (*at && *at != g) at = &(*at)->next;
+    if (!*at || g->pending) return INVALID;
+    *at = g->next;
     for (Op *o = g->first, *next; o; o = next) next = o->next, op_free(o);
     return free(g), OK;
 }
-API cuGraphExecDestroy(Graph *g) { return cuGraphDestroy(g); }
+API cuGraphDestroy(Graph *g) { LOCKED(destroy(g)); }
+API cuGraphExecDestroy(Graph *g) { LOCKED(destroy(g)); }

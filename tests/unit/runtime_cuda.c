@@ -2,6 +2,7 @@
    missing, old, full or damaged is said. */
 #include "check.h"
 #include "csc_cache.h"
+#include "cuda_exec.h"
 #include "runtime_toy.h"
 #include "runtime_words.h"
 #include <signal.h>
@@ -417,14 +418,14 @@ TEST(kernels_are_kept) {
 
 /* What the stand-in counted, when the device is closed. */
 typedef struct Counts {
-    long long launches, graphs, graph_launches, left;
+    long long launches, graphs, graph_launches, left, node_sets;
 } Counts;
 static Counts counted(const char *log) {
-    Counts c = {-1, -1, -1, -1};
+    Counts c = {-1, -1, -1, -1, -1};
     char line[400];
     FILE *f = fopen(log, "r");
     while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, "calls", 5)) sscanf(line, "calls %*d launches %lld blocks %*d copies %*d graphs %lld graph_launches %lld most_bytes %*d left_bytes %lld", &c.launches, &c.graphs, &c.graph_launches, &c.left);
+        if (!strncmp(line, "calls", 5)) sscanf(line, "calls %*d launches %lld blocks %*d copies %*d graphs %lld graph_launches %lld most_bytes %*d left_bytes %lld node_sets %lld", &c.launches, &c.graphs, &c.graph_launches, &c.left, &c.node_sets);
     if (f) fclose(f);
     remove(log);
     return c;
@@ -445,7 +446,90 @@ TEST(steps_are_graphs) {
     Counts c;
     free(trained_counted(&c));
     CHECK(c.graph_launches == 4 * (29 + 8) + 8); /* every step of training and test */
-    CHECK(c.graphs < 20 && c.left == 0);
+    CHECK(c.graphs < 20 && c.left == 0 && c.node_sets == 0);
+}
+
+/* Steps that draw random numbers: the integers go into the nodes of the graph that is there. */
+TEST(graphs_get_the_integers_of_their_step) {
+    for (int k = 0; k < 6; k++) {
+        Counts off, on, none;
+        toy_draws = TOY_DRAWS_NOT;
+        loops = k % 2;
+        float *plain = trained_counted(&none);
+        toy_draws = k < 4 ? TOY_DRAWS : TOY_DRAWS_MORE;
+        setenv("CSC_GRAPHS", "off", 1);
+        float *one_by_one = trained_counted(&off);
+        unsetenv("CSC_GRAPHS");
+        if (k / 2 % 2) setenv("CSC_SHIM_LAZY", "1", 1);
+        float *graphs = trained_counted(&on);
+        unsetenv("CSC_SHIM_LAZY");
+        CHECK(memcmp(plain, one_by_one, 4 * TOY_FLOATS));
+        CHECK(!memcmp(one_by_one, graphs, 4 * TOY_FLOATS));
+        CHECK(off.graph_launches == 0 && off.node_sets == 0 && on.left == 0);
+        CHECK(on.launches == off.launches);
+        if (k < 4) CHECK(on.graph_launches == none.graph_launches && on.graphs == none.graphs && on.node_sets > 50 && on.node_sets < 4 * 29);
+        else CHECK(on.graphs > none.graphs + 20);
+        free(plain);
+        free(one_by_one);
+        free(graphs);
+    }
+    toy_draws = TOY_DRAWS_NOT;
+    loops = false;
+}
+
+/* What cannot be set in a node is refused by the stand-in, as by the driver. */
+TEST(nodes_are_held_to_their_graph) {
+    Job j;
+    CHECK(job_open(&j, NULL, true, CSC_SGD, &toy_info) == CSC_OK);
+    const CuApi *u = &j.device->cu;
+    csc_kernel_text k[2] = {{.name = "toy_fill", .text = toy_fill_text, .len = strlen(toy_fill_text)}, {.name = "toy_count", .text = toy_count_text, .len = strlen(toy_count_text)}};
+    CHECK(csc_kernels_compile(cx, "sm_90a", k, 2, NULL) == CSC_OK);
+    CuModule m[2];
+    CuFunction f[2];
+    CuStream s;
+    CuPtr room;
+    CuGraph graph[2];
+    CuGraphExec x[2];
+    CuGraphNode node[2];
+    CHECK(!u->stream_new(&s, 1) && !u->alloc(&room, 64) && !u->clear(room, 0, 64, s));
+    for (int i = 0; i < 2; i++) {
+        int status = 0;
+        size_t n = 0;
+        const CuGraphNode *last = NULL;
+        CHECK(!u->module_load(&m[i], k[i].image) && !u->function(&f[i], m[i], k[i].name));
+        CHECK(!u->capture_begin(s, CU_CAPTURE_THREAD));
+        int64_t args[] = {1, 1, (int64_t)room, (int64_t)room, 3};
+        CHECK(cuda_launch(cx, j.device, f[i], k[i].name, 1, 32, 0, s, args, i ? 5 : 3) == CSC_OK);
+        CHECK(!u->capture_info(s, &status, NULL, NULL, &last, &n) && status == CU_CAPTURE_ACTIVE && n == 1);
+        node[i] = *last;
+        CHECK(!u->capture_end(s, &graph[i]) && !u->graph_ready(&x[i], graph[i], 0));
+    }
+    int64_t args[] = {1, 1, (int64_t)room, (int64_t)room, 4};
+    size_t bytes = sizeof args, fewer = bytes - 8;
+    void *extra[] = {CU_LAUNCH_POINTER, args, CU_LAUNCH_SIZE, &bytes, CU_LAUNCH_END}, *short_extra[] = {CU_LAUNCH_POINTER, args, CU_LAUNCH_SIZE, &fewer, CU_LAUNCH_END};
+    const CuLaunch good = {.f = f[1], .gx = 1, .gy = 1, .gz = 1, .bx = 32, .by = 1, .bz = 1, .extra = extra};
+    CuLaunch bad[6] = {good, good, good, good, good, good};
+    bad[0].f = f[0];
+    bad[1].gx = 0;
+    bad[2].gx = 2; /* the first argument says 1 */
+    bad[3].bx = 64;
+    bad[4].extra = short_extra;
+    bad[5].shared = 16;
+    for (int i = 0; i < 6; i++) CHECK(u->graph_set(x[1], node[1], &bad[i]));
+    CHECK(u->graph_set(x[1], node[0], &good) && u->graph_set(x[0], node[1], &good));
+    CHECK(!u->graph_set(x[1], node[1], &good));
+    float at = 0;
+    CHECK(!u->graph_launch(x[1], s) && !u->to_host(&at, room, 4, s) && !u->stream_wait(s) && at == 4);
+    CHECK(!u->graph_free(graph[1])); /* and with it its nodes */
+    CHECK(u->graph_set(x[1], node[1], &good));
+    CHECK(!u->graph_exec_free(x[0]) && !u->graph_exec_free(x[1]) && !u->graph_free(graph[0]));
+    for (int i = 0; i < 2; i++) {
+        free(k[i].image);
+        u->module_unload(m[i]);
+    }
+    u->free(room);
+    u->stream_free(s);
+    job_close(&j);
 }
 
 /* Of 10 turns 5 count. The question after the 6th is the first whose answer is yes, and is looked at after the 8th; in the outer loop as well, whose
@@ -491,7 +575,7 @@ int main(int argc, char **argv) {
     Case list[] = {T(programs_are_read), T(programs_cut_short_or_changed_are_refused), T(hostile_programs_do_no_harm), T(a_call_gives_what_the_processor_gives),
                    T(training_gives_what_the_processor_gives), T(constraints_give_what_the_processor_gives), T(same_bits_late_or_at_once_stopped_or_not),
                    T(numbers_that_run_away_are_found), T(no_driver_says_what_was_looked_for), T(out_of_memory_comes_before_the_first_step), T(tensors_that_kernels_cannot_count_are_refused), T(a_failing_call_is_named),
-                   T(kernels_are_kept), T(steps_are_graphs), T(loops_are_left_when_the_device_has_ended_them)};
+                   T(kernels_are_kept), T(steps_are_graphs), T(graphs_get_the_integers_of_their_step), T(nodes_are_held_to_their_graph), T(loops_are_left_when_the_device_has_ended_them)};
     int bad = run_tests(argc, argv, list, sizeof list / sizeof *list);
     csc_context_free(cx);
     char command[200];

@@ -18,8 +18,9 @@ static csc_context *cx;
 
 static char *place(uint64_t at) { return (char *)&csc_library_data + at; }
 
-/* The toy's program with an image of each kernel for sm_90a, packed where cscc would have linked it. */
+/* The toy's program, whose steps draw random numbers, with an image of each kernel for sm_90a, packed where cscc would have linked it. */
 static bool link_in(void) {
+    toy_draws = TOY_DRAWS_MORE;
     Words w = toy_program(true);
     csc_program *p;
     csc_kernel_text k[16] = {0};
@@ -106,7 +107,7 @@ static const csc_model *library(void) {
 
 static void numbers(void) {
     static const char *const names[] = {"step", "eval", "forward", "init", "step"};
-    static const uint32_t batches[] = {3, BATCH, 1, 3};
+    static const uint32_t batches[] = {3, BATCH, 1, 3, 3, BATCH, 3};
     const csc_model *m = library();
     for (size_t n = 0; n < sizeof names / sizeof *names; n++)
         for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
@@ -116,9 +117,14 @@ static void numbers(void) {
             memcpy(own, m->params, sizeof own);
             if (b == 1) k.c.params = own; /* the caller's, not those inside */
             if (n == 4) k.c.state = k.c.state_out = in_place;
+            k.c.seed = 3, k.c.step = b, k.c.first_sample = n;
+            int64_t by = (int64_t)(3 + b + n) % 5;
             t.c.workspace = malloc((size_t)toy->batch_bytes * batches[b] + 64);
             if (called(e, &k)) FAIL("%s: %s", e->name, m->error());
             CHECK(called(toy, &t) == 0);
+            bool step = !strcmp(e->name, "step");
+            for (int i = 0; i <= by && step; i++) t.grads[i] += (float)by / 1000;
+            if (step && b % 3) t.grads[0] += 1.f / 1000;
             for (int i = 0; i < TOY_FLOATS; i++) CHECK_NEAR(k.grads[i], t.grads[i], 1e-5);
             CHECK((n == 4 ? in_place[0] : k.state[0]) == t.state[0]);
             for (uint32_t i = 0; i < e->nout; i++) CHECK_NEAR(k.out[i][0], t.out[i][0], 1e-5);
@@ -134,6 +140,47 @@ static void late(void) {
     numbers();
 }
 TEST(also_where_all_work_is_late) { alone(late); }
+
+/* From the second call on a graph, with the integers of the call; those of more batches than are kept are made again. */
+static char counts[60];
+static void often(void) {
+    const csc_model *m = library();
+    const csc_entry *e = entry_of(m, "step");
+    setenv("CSC_SHIM_LOG", counts, 1);
+    uint32_t most = getenv("CSC_MANY") ? 20 : 2;
+    for (uint64_t turn = 0; turn < 9; turn++)
+        for (uint32_t batch = most; batch; batch--) {
+            Call k = call_new(m, e, batch);
+            k.c.step = 3 * turn;
+            for (int i = 0; i < TOY_FLOATS; i++) k.grads[i] = 0;
+            if (called(e, &k)) FAIL("%s", m->error());
+            float more = (float)(3 * turn % 5) / 1000, grad = k.grads[0];
+            k.c.step = 0;
+            if (called(e, &k)) FAIL("%s", m->error());
+            CHECK_NEAR(grad, k.grads[0] + more, 1e-6);
+            call_free(&k);
+        }
+}
+static void graphs_of(const char *many, long long launched, long long made) {
+    long long graphs = -1, launches = -1;
+    char line[400];
+    if (many) setenv("CSC_MANY", many, 1);
+    alone(often);
+    unsetenv("CSC_MANY");
+    FILE *f = fopen(counts, "r");
+    while (f && fgets(line, sizeof line, f)) sscanf(line, "calls %*d launches %*d blocks %*d copies %*d graphs %lld graph_launches %lld", &graphs, &launches);
+    if (f) fclose(f);
+    remove(counts);
+    if (launches != launched || graphs != made) FAIL("%lld launches of %lld graphs", launches, graphs);
+}
+TEST(calls_again_are_graphs) {
+    enum { PIECES = 10 * (5 + 1) + 5 + 1 + 1, RUN = 31 }; /* a graph's: questions of two loops, their ends, the step's; those that are launched */
+    graphs_of(NULL, 17 * 2 * RUN, 2 * PIECES);
+    graphs_of("1", 9 * 20 * RUN, 9 * 20 * PIECES);
+    setenv("CSC_GRAPHS", "off", 1);
+    graphs_of(NULL, 0, 0);
+    unsetenv("CSC_GRAPHS");
+}
 
 static void wrong(void) {
     const csc_model *m = library();
@@ -209,9 +256,10 @@ int main(int argc, char **argv) {
     setenv("CSC_CUDA_DRIVER", SHIM_CUDA, 1);
     setenv("CSC_NVRTC", SHIM_NVRTC, 1);
     setenv("CSC_CACHE", cache, 1);
+    snprintf(counts, sizeof counts, "%s.log", cache);
     cx = csc_context_new();
     if (!link_in()) return printf("FAIL link_in: %s\n", csc_error(cx)), 1;
-    static const Case list[] = {T(a_library_gives_the_processors_numbers), T(also_where_all_work_is_late), T(calls_that_cannot_be_are_refused), T(trouble_is_said),
+    static const Case list[] = {T(a_library_gives_the_processors_numbers), T(also_where_all_work_is_late), T(calls_again_are_graphs), T(calls_that_cannot_be_are_refused), T(trouble_is_said),
                                 T(what_is_damaged_is_no_model), T(several_threads_may_call)};
     int bad = run_tests(argc, argv, list, sizeof list / sizeof *list);
     csc_context_free(cx);

@@ -122,6 +122,14 @@ static const char toy_turned_text[] = /* as toy_count by 1, where the loops took
     TOY_BEGIN "        *next = *state + (work[8] == 25 && work[9] == 5 ? 1 : 1000);\n"
     TOY_END TOY_HOST("toy_turned", TOY_P(2) TOY_P(3) TOY_P(4));
 
+/* What depends on seed, step and first sample: by / 1000 is added to the first gradients. */
+static const char toy_draw_text[] =
+    TOY_KERNEL("toy_draw", "float *grad, long long by", )
+    TOY_BEGIN "        grad[b] += (float)by / 1000;\n"
+    TOY_END TOY_HOST("toy_draw", TOY_P(2) ", " TOY_ARG("long long", 3));
+typedef enum ToyDraws { TOY_DRAWS_NOT, TOY_DRAWS, TOY_DRAWS_MORE } ToyDraws; /* MORE: in some steps with one launch more */
+static ToyDraws toy_draws;
+
 enum { TOY_SAMPLE, TOY_GRAD, TOY_SCORES, TOY_COUNT, TOY_FILL, TOY_FORWARD, TOY_PROBE, TOY_CLEAR, TOY_START, TOY_TURN, TOY_TURNED };
 
 typedef struct ToyImages { /* of all kernels, in their order; arch NULL: none */
@@ -160,6 +168,15 @@ static inline size_t toy_body(Words *w) {
     W(w, CSC_X_VAR, TOY_OUTER, 0, 0, CSC_X_VAR, TOY_INNER, 0, 0, CSC_X_MOD, 5, 4, 0, CSC_X_MOD, 6, 4, 0);
     return w_open(w);
 }
+/* As toy_body, with 9 to 11: seed, step, first sample, 15: their sum modulo 5, 16: one more, 18: the step modulo 3. */
+static inline size_t toy_body_drawn(Words *w) {
+    size_t at = toy_body(w);
+    w->n = at - 1; /* more expressions, before the statements begin */
+    w->at[w->n - 9 * 4 - 1] += 10;
+    W(w, CSC_X_VAR, CSC_VAR_SEED, 0, 0, CSC_X_VAR, CSC_VAR_STEP, 0, 0, CSC_X_VAR, CSC_VAR_FIRST_SAMPLE, 0, 0, CSC_X_INT, 5, 0, 0);
+    W(w, CSC_X_ADD, 9, 10, 0, CSC_X_ADD, 13, 11, 0, CSC_X_MOD, 14, 12, 0, CSC_X_ADD, 15, 2, 0, CSC_X_INT, 3, 0, 0, CSC_X_MOD, 10, 17, 0);
+    return w_open(w);
+}
 #define AT(space, which) space, which, 0, -1
 
 #define WORK(i) CSC_AT_FIXED, 0, i, -1
@@ -191,7 +208,7 @@ static inline Words toy_program(bool loops) { /* loops: a step counts by some th
     memcpy(&bits, &one, 4);
     W(&w, CSC_PROGRAM_MAGIC, 0, 0, TOY_FLOATS, 16, 1, bits);
     w_text(&w, "{}");
-    W(&w, 0, loops ? 11 : 7); /* tables, kernels */
+    W(&w, 0, (loops ? 11 : 7) + (toy_draws != TOY_DRAWS_NOT)); /* tables, kernels */
     TOY_PUT(&w, "toy_sample", toy_sample_text, 0, 4, L(650, 64, 1, 16), L(0, 1, 1, 1));
     TOY_PUT(&w, "toy_grad", toy_grad_text, 0, 3, L(650, 64, 16), L(0, 1, 1));
     TOY_PUT(&w, "toy_scores", toy_scores_text, 0, 3, L(16, 1, 1), L(1, 0, 0));
@@ -205,13 +222,16 @@ static inline Words toy_program(bool loops) { /* loops: a step counts by some th
         TOY_PUT(&w, "toy_turn", toy_turn_text, 0, 2, L(2, 1), L(0, 0));
         TOY_PUT(&w, "toy_turned", toy_turned_text, 0, 3, L(10, 1, 1), L(0, 0, 0));
     }
+    if (toy_draws) TOY_PUT(&w, "toy_draw", toy_draw_text, 1, 1, L(650), L(0));
     W(&w, 5); /* entries */
     for (int step = 1; step >= 0; step--) {
         toy_entry(&w, step ? "step" : "eval", 2, 2);
         W(&w, 64, 1, 1, 1, 1, 0, 1, 0);
-        size_t at = toy_body(&w);
+        size_t at = step && toy_draws ? toy_body_drawn(&w) : toy_body(&w);
         W(&w, CSC_S_LAUNCH, TOY_SAMPLE, 0, AT(CSC_AT_PARAM, 0), AT(CSC_AT_IN, 0), AT(CSC_AT_IN, 1), AT(CSC_AT_BATCH, 0));
         if (step) W(&w, CSC_S_LAUNCH, TOY_GRAD, 1, AT(CSC_AT_GRAD, 0), AT(CSC_AT_IN, 0), AT(CSC_AT_BATCH, 0));
+        if (step && toy_draws) W(&w, CSC_S_LAUNCH, loops ? 11 : 7, 16, AT(CSC_AT_GRAD, 0), 15);
+        if (step && toy_draws == TOY_DRAWS_MORE) W(&w, CSC_S_IF, 18, 8, CSC_S_LAUNCH, loops ? 11 : 7, 2, AT(CSC_AT_GRAD, 0), 2, 0);
         if (step && loops) toy_loops(&w);
         else if (step) {
             W(&w, CSC_S_FOR, CSC_VARS, 2, 1, 9); /* from 1 below 10 by 9: once */
