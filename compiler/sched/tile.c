@@ -570,16 +570,16 @@ static void emit_rows(Tile *q, int64_t tiles, int64_t least) {
 static void emit_samples(Tile *q, int64_t tiles) {
     Kb *k = q->k;
     Arena *a = q->a;
-    int64_t shares = ceil_div(8, channel_tiles(q));
+    bool batched = q->t->out.batched;
+    int64_t shares = batched ? ceil_div(8, channel_tiles(q)) : 1;
     const Lx *kt = DIV(kb_grid(k), INT(shares)), *share = MOD(kb_grid(k), INT(shares));
-    q->sample = kb_for(k, DIV(MUL(share, kb_batch(k)), INT(shares)),
-                       DIV(MUL(ADD(share, INT(1)), kb_batch(k)), INT(shares)), 1);
+    if (batched) q->sample = kb_for(k, DIV(MUL(share, kb_batch(k)), INT(shares)), DIV(MUL(ADD(share, INT(1)), kb_batch(k)), INT(shares)), 1);
     if (!q->direct) {
         copy_input(q, INT(0), INT(tiles));
         q->px = q->scratch;
     }
     emit_map(q, kt, INT(0), INT(tiles));
-    kb_end(k);
+    if (batched) kb_end(k);
     k->ints[0] = INT(1);
     kb_launch(k, INT(shares * channel_tiles(q)));
 }
@@ -697,7 +697,7 @@ void tile_conv(Ent *e, const TileConv *t) {
     if (!t->columns) fetch_ahead(q, tiles);
     if (t->columns)
         emit_columns(q);
-    else if (t->out.batched && least == 1 && bytes > SECOND_LEVEL)
+    else if (least == 1 && bytes > SECOND_LEVEL)
         emit_samples(q, tiles);
     else
         emit_rows(q, tiles, least);

@@ -2,6 +2,7 @@
 #include "sched/wino.h"
 
 enum { BLOCK_BYTES = 512 * 1024, BLOCK_MOST = 48 /* tiles */ };
+enum { ONE_CUT = 4 }; /* parts of a product with one map alone */
 enum { WEIGHTS_MOST = 9 << 19 /* bytes: a sample alone would wait for more */, SLICE = 32 /* channels */ };
 
 /* From one of the matrices of weights to the next. Here as for tiles: an odd number of lines, else all meet in one set of the first cache. */
@@ -201,8 +202,8 @@ void wino_conv(Ent *e, const TileConv *t, int m) {
     emit_output(q, kt);
     kb_end(k);
 
-    /* Few samples for several threads: smaller blocks, or where the weights are large, shares of the channels. */
-    const Lx *batch = t->out.batched ? IVAR(LP_VAR_BATCH) : INT(1), *cut = t->out.batched ? IVAR(e->blocks_var) : INT(1);
+    /* Few samples (or one map, of a power iteration) for several threads: smaller blocks, or where the weights are large, shares of the channels. */
+    const Lx *batch = t->out.batched ? IVAR(LP_VAR_BATCH) : INT(1), *cut = t->out.batched ? IVAR(e->blocks_var) : INT(ONE_CUT);
     const Lx *have = DIV(ADD(MUL(batch, INT(q->per)), INT(q->cols - 1)), INT(q->cols));
     const Lx *least = DIV(ADD(have, INT(q->block / q->cols - 1)), INT(q->block / q->cols));
     k->ints[0] = q->split ? least : lx_iselect(a, ILT(cut, INT(2)), least, IMAX(least, IMIN(have, MUL(batch, cut))));
