@@ -56,6 +56,8 @@ csc_status cuda_module(csc_context *cx, csc_device *d, const void *image, const 
 /* Launches everything on x->stream. Where a loop asks whether it has ended, its flag is copied to the host behind what was launched, and the host
    looks at what came of the question before: the device always has something to do, and a loop that has ended is left a question later. */
 csc_status cuda_exec_run(CudaExec *x, const PgCall *c, const CudaMemory *m);
+/* Of the free memory: what stays so, for graphs and what else the driver makes for itself. */
+static inline size_t cuda_spare(size_t available) { return available / 32 < 128 << 20 ? available / 32 : 128 << 20; }
 bool cuda_graphs_wanted(void); /* not with CSC_GRAPHS=off in the environment */
 /* What is put on x->stream between these two becomes a graph, cut where loops ask; s: how that went. On an error nothing is left of it. The entry's
    launches are all from one cuda_exec_run. */

@@ -89,16 +89,32 @@ static void forget(Graph *g) {
     *g = (Graph){0};
 }
 
-/* One block: the parts, inputs and outputs, workspace. */
-static csc_status reserve(const PgEntry *e, uint32_t batch, CuPtr *work) {
-    const CuApi *c = &lib.device->cu;
+/* Of all that a call needs; 0: more than can be counted. */
+static size_t call_bytes(const PgEntry *e, uint32_t batch) {
     int64_t floats = program_work_floats(e, batch);
-    size_t bytes = 0, available = 0, all = 0;
+    size_t bytes = 0;
     bool over = floats < 0 || floats > INT64_MAX / 8;
     for (int i = 0; i < PARTS; i++) bytes += up(part_bytes((Part)i));
     for (int64_t i = 0; i < e->nin + e->nout; i++) over |= __builtin_add_overflow(bytes, up(args_bytes(&e->arg[i], batch)), &bytes);
     over |= __builtin_add_overflow(bytes, 4 * (size_t)(over ? 0 : floats), &bytes);
-    if (over) return rt_fail(&lib.cx, CSC_NO_MEMORY, "a batch of %u is too large", batch);
+    return over ? 0 : bytes;
+}
+
+static csc_status too_large(const PgEntry *e, uint32_t batch, size_t available) {
+    uint32_t fits = 0;
+    for (uint32_t step = UINT32_C(1) << 30; step; step /= 2) /* the largest that does */
+        if (fits + step < batch && call_bytes(e, fits + step) && call_bytes(e, fits + step) <= available) fits += step;
+    char text[60] = "; no batch fits";
+    if (fits) snprintf(text, sizeof text, "; a batch of %u fits", fits);
+    return rt_fail(&lib.cx, CSC_NO_MEMORY, "out of memory on %s: a batch of %u needs %.1f MB, %.1f MB are free%s", lib.device->name, batch, (double)call_bytes(e, batch) / 1e6,
+                   (double)available / 1e6, text);
+}
+
+/* One block: the parts, inputs and outputs, workspace. */
+static csc_status reserve(const PgEntry *e, uint32_t batch, CuPtr *work) {
+    const CuApi *c = &lib.device->cu;
+    size_t bytes = call_bytes(e, batch), available = 0, all = 0;
+    if (!bytes) return rt_fail(&lib.cx, CSC_NO_MEMORY, "a batch of %u is too large", batch);
     if (bytes > lib.bytes) {
         csc_status s = program_check(&lib.cx, lib.program, e, batch);
         if (s != CSC_OK) return s;
@@ -107,8 +123,9 @@ static csc_status reserve(const PgEntry *e, uint32_t batch, CuPtr *work) {
         lib.arena = 0, lib.bytes = 0, lib.params_there = false;
         s = cuda_check(&lib.cx, c, c->memory_info(&available, &all), "cuMemGetInfo", lib.device->name);
         if (s != CSC_OK) return s;
-        if (c->alloc(&lib.arena, bytes) != 0)
-            return lib.arena = 0, rt_fail(&lib.cx, CSC_NO_MEMORY, "out of memory on %s: a batch of %u needs %.1f MB, %.1f MB are free", lib.device->name, batch, (double)bytes / 1e6, (double)available / 1e6);
+        available -= cuda_spare(available);
+        if (bytes > available) return too_large(e, batch, available);
+        if (c->alloc(&lib.arena, bytes) != 0) return lib.arena = 0, too_large(e, batch, bytes - 1);
         lib.bytes = bytes;
     }
     CuPtr at = lib.arena;

@@ -122,6 +122,7 @@ csc_status cuda_reserve(CudaNet *c, const csc_entry *const e[2], int64_t batch, 
     size_t available = 0, all = 0, bytes = total(c, &n);
     s = cuda_check(cx, u, u->memory_info(&available, &all), "cuMemGetInfo", c->d->name);
     if (s != CSC_OK) return s;
+    available -= cuda_spare(available);
     if (bytes > available) { /* what an earlier call needed may be too much for this one */
         n = need;
         bytes = total(c, &n);

@@ -90,6 +90,7 @@ case_a_library_gives_the_processors_numbers() {
     has out "2 stand-in 0 has compute capability 7.5; 8.0 or newer is needed"
     compare 0 env CSC_SHIM_MEMORY=5000 ./compare ./cuda.so
     has out "2 out of memory on stand-in 0: a batch of 2 needs"
+    has out "; no batch fits"
     compare 0 env CSC_SHIM_FAIL=cuLaunchKernel:2 ./compare ./cuda.so
     has out "2 csc_k_"
     has out ".csc:"

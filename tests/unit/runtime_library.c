@@ -211,7 +211,8 @@ static void trouble(void) { /* once said, said again; and nothing is left of the
 }
 TEST(trouble_is_said) {
     static const char *const list[][3] = {
-        {"CSC_CUDA_DRIVER", "/none.so", "no CUDA driver was found"}, {"CSC_SHIM_CC", "80", "no code for"}, {"CSC_SHIM_MEMORY", "5000", "a batch of 37 needs"},
+        {"CSC_CUDA_DRIVER", "/none.so", "no CUDA driver was found"}, {"CSC_SHIM_CC", "80", "no code for"}, {"CSC_SHIM_MEMORY", "5000", "a batch of 37 needs 0.0 MB, 0.0 MB are free; no batch fits"},
+        {"CSC_SHIM_MEMORY", "13000", "; a batch of "},
         {"CSC_SHIM_FAIL", "cuModuleLoadData:3", "cuModuleLoadData"}, {"CSC_SHIM_FAIL", "cuEventCreate:2", "cuEventCreate"}, {"CSC_SHIM_FAIL", "cuMemHostAlloc:1", "cuMemHostAlloc"},
         {"CSC_SHIM_FAIL", "cuMemcpyHtoDAsync_v2:2", "cuMemcpyHtoDAsync"}, {"CSC_SHIM_FAIL", "cuLaunchKernel:5", "cuLaunchKernel"},
         {"CSC_SHIM_FAIL", "cuEventSynchronize:2", "cuEventSynchronize"}, {"CSC_SHIM_FAIL", "cuMemcpyDtoHAsync_v2:1", "cuMemcpyDtoHAsync"},
