@@ -230,8 +230,8 @@ void emit_store(Emit *e, const Ls *s) {
 }
 
 void emit_prefetch(Emit *e, const Ls *s) {
-    enum { READ, SECOND_LEVEL = 2, DATA = 1 };
-    Val args[] = {emit_place(e, s->ptr, s->index), LLVMConstInt(e->i32, READ, 0), LLVMConstInt(e->i32, SECOND_LEVEL, 0), LLVMConstInt(e->i32, DATA, 0)};
+    enum { READ, SECOND_LEVEL = 2, FIRST_LEVEL = 3, DATA = 1 };
+    Val args[] = {emit_place(e, s->ptr, s->index), LLVMConstInt(e->i32, READ, 0), LLVMConstInt(e->i32, s->near ? FIRST_LEVEL : SECOND_LEVEL, 0), LLVMConstInt(e->i32, DATA, 0)};
     emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
 }
 

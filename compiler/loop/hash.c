@@ -43,7 +43,7 @@ static uint64_t hash_list(Hasher *s, const Ls *l) {
     for (; l; l = l->next) {
         h = mix(mix(mix(mix(h, (uint64_t)l->kind), (uint64_t)l->unroll), (uint64_t)l->var), (uint64_t)l->reg);
         const Lx *x[] = {l->lo, l->hi, l->step, l->cond, l->index, l->value, l->other, l->count, l->stride, l->reg_at};
-        h = mix(mix(h, (uint64_t)l->ptr), (uint64_t)l->aligned | (uint64_t)l->op << 1 | (uint64_t)l->tile_a << 16 | (uint64_t)l->tile_b << 24);
+        h = mix(mix(h, (uint64_t)l->ptr), (uint64_t)l->aligned | (uint64_t)l->op << 1 | (uint64_t)l->near << 15 | (uint64_t)l->tile_a << 16 | (uint64_t)l->tile_b << 24);
         for (size_t i = 0; i < sizeof x / sizeof *x; i++) h = mix(h, hash_x(s, x[i]));
         if (l->mma) h = mix(h, hash_mma(s, l->mma));
         h = mix(mix(h, hash_list(s, l->body)), hash_list(s, l->orelse));
@@ -90,7 +90,7 @@ static bool same_mma(Hasher *s, const LsMma *p, const LsMma *q) {
 static bool same_list(Hasher *s, const Ls *p, const Ls *q) {
     for (; p && q; p = p->next, q = q->next) {
         if (p->kind != q->kind || p->unroll != q->unroll || p->var != q->var || p->reg != q->reg || p->ptr != q->ptr) return false;
-        if (p->aligned != q->aligned || p->op != q->op || p->tile_a != q->tile_a || p->tile_b != q->tile_b || !same_mma(s, p->mma, q->mma)) return false;
+        if (p->aligned != q->aligned || p->near != q->near || p->op != q->op || p->tile_a != q->tile_a || p->tile_b != q->tile_b || !same_mma(s, p->mma, q->mma)) return false;
         const Lx *x[] = {p->lo, p->hi, p->step, p->cond, p->index, p->value, p->other, p->count, p->stride, p->reg_at};
         const Lx *y[] = {q->lo, q->hi, q->step, q->cond, q->index, q->value, q->other, q->count, q->stride, q->reg_at};
         for (size_t i = 0; i < sizeof x / sizeof *x; i++)

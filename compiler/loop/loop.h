@@ -89,7 +89,7 @@ typedef enum LsKind {
     LS_SET,    /* register reg + reg_at = value (of the register's width) */
     LS_STORE,  /* pointer parameter ptr at index: value, to neighbours; count: NULL, or how many lanes exist (the others are not touched) */
     LS_STORE_STRIDED, /* the same to index, index + stride, ... */
-    LS_PREFETCH, /* a hint: pointer parameter ptr at index (any) will be read, not soon. Not in block kernels */
+    LS_PREFETCH, /* a hint: pointer parameter ptr at index (any) will be read, not soon; near: soon. Not in block kernels */
     /* not in block kernels */
     LS_TILE_CLEAR, /* tile reg = 0 */
     LS_TILE_LOAD,  /* tile reg: row i is the 32 numbers at index + i stride of pointer ptr (LP_BF16) */
@@ -176,6 +176,7 @@ typedef struct Ls {
     LsKind kind;
     bool unroll;
     bool aligned;           /* STORE: as LX_LOAD's; no count */
+    bool near;              /* PREFETCH */
     LxKind op;              /* WARP */
     int32_t var, reg, ptr;
     int32_t tile_a, tile_b; /* TILE_DOT */
@@ -305,7 +306,7 @@ Ls *ls_break_if_at(Arena *a, Lptr at);
 Ls *ls_set(Arena *a, int32_t reg, const Lx *at, const Lx *value);
 Ls *ls_store(Arena *a, int32_t ptr, const Lx *index, const Lx *value, const Lx *count);
 Ls *ls_store_strided(Arena *a, int32_t ptr, const Lx *index, const Lx *stride, const Lx *value, const Lx *count);
-Ls *ls_prefetch(Arena *a, int32_t ptr, const Lx *index);
+Ls *ls_prefetch(Arena *a, int32_t ptr, const Lx *index, bool near);
 Ls *ls_tile_clear(Arena *a, int tile);
 Ls *ls_tile_load(Arena *a, int tile, int32_t ptr, const Lx *index, const Lx *stride);
 Ls *ls_tile_dot(Arena *a, int tile, int tile_a, int tile_b);

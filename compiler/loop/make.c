@@ -393,9 +393,10 @@ Ls *ls_f2var(Arena *a, int32_t var, Lptr at) {
     return s;
 }
 
-Ls *ls_prefetch(Arena *a, int32_t ptr, const Lx *index) {
+Ls *ls_prefetch(Arena *a, int32_t ptr, const Lx *index, bool near) {
     Ls *s = ls_new(a, LS_PREFETCH);
     s->ptr = ptr;
+    s->near = near;
     s->index = index;
     return s;
 }

@@ -250,7 +250,7 @@ static void print_one(Printer *p, const Ls *s, const LpModule *m) {
         fputs(")", out);
         break;
     case LS_PREFETCH:
-        fprintf(out, "prefetch(p%d", (int)s->ptr);
+        fprintf(out, "prefetch%s(p%d", s->near ? " near" : "", (int)s->ptr);
         print_args(p, (const Lx *const[]){s->index}, 1);
         fputs(")", out);
         break;

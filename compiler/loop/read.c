@@ -435,11 +435,12 @@ static Ls *statement(Reader *r) {
     if (take(r, "store")) return store(r, false);
     if (take(r, "scatter")) return store(r, true);
     if (take(r, "prefetch")) {
+        bool near = take(r, "near");
         need(r, "(");
         int32_t ptr = pointer(r);
         const Lx *at = comma_integer(r);
         need(r, ")");
-        return ls_prefetch(r->a, ptr, at);
+        return ls_prefetch(r->a, ptr, at, near);
     }
     if (take(r, "tile")) return tile(r);
     if (take(r, "pairs")) return pairs(r);

@@ -185,7 +185,7 @@ void kb_set(Kb *k, int reg, const Lx *at, const Lx *value);
 void kb_store(Kb *k, int ptr, const Lx *index, const Lx *value, const Lx *count);
 void kb_store_aligned(Kb *k, int ptr, const Lx *index, const Lx *value); /* of width 1: no matter */
 void kb_store_strided(Kb *k, int ptr, const Lx *index, int64_t stride, const Lx *value, const Lx *count);
-void kb_prefetch(Kb *k, int ptr, const Lx *index);
+void kb_prefetch(Kb *k, int ptr, const Lx *index, bool near);
 void kb_may_lie_over(Kb *k, int from, int to); /* see Over */
 void kb_launch(Kb *k, const Lx *grid);
 /* ceil(batch * each / per) * times grid points, a sample's one after the other, and none touches what other samples' write. */
@@ -325,6 +325,9 @@ void finish_pointers(Kb *k, Ex *x);
    reads elsewhere too. */
 void finish_over(Kb *k, Ex *tree, const View *out, int po, const int *others, int n);
 const Lx *finish(Finish *f, Ex *tree);
+/* What the second cache does not hold of so many samples. */
+bool finish_reads_far(const Kb *k, Ex *tree, int64_t samples);
+void finish_ask(Finish *f, Ex *tree, int64_t samples); /* it will be read at f's place soon */
 
 /* out[k, c, i, j] = sum over positions and samples of y[k] * x[c]; taps as in the convolution. */
 typedef struct TileGrad {

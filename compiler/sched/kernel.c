@@ -106,9 +106,9 @@ void kb_store(Kb *k, int ptr, const Lx *index, const Lx *value, const Lx *count)
     s->ptr = ptr, s->index = index, s->value = value, s->count = count;
 }
 
-void kb_prefetch(Kb *k, int ptr, const Lx *index) {
+void kb_prefetch(Kb *k, int ptr, const Lx *index, bool near) {
     Ls *s = code_add(k->a, &k->code, LS_PREFETCH);
-    s->ptr = ptr, s->index = index;
+    s->ptr = ptr, s->index = index, s->near = near;
 }
 
 const Lx *kb_at(Kb *k, const View *v, const Lx *sample, const Lx *const *index) {

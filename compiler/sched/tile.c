@@ -7,6 +7,7 @@ enum { TAIL_MOST = 8 }; /* channels */
 enum { NARROW_MOST = 16 }; /* vectors of one column */
 enum { SHARED_MOST = 4 }; /* rows of a tile that share what they load: each has two more inner loops */
 enum { SCRATCH_MOST = 512 * 1024, FIRST_LEVEL = 32 * 1024, FAR = 128 * 1024 }; /* bytes */
+enum { LINE = 16 }; /* floats */
 enum { PAGE = 1024, SAME_SET = 8 }; /* floats; rows of a matrix and columns that lie a multiple of a page apart, in the places of the first cache that one address has (12) */
 
 /* ---- which tile ---- */
@@ -119,6 +120,12 @@ typedef struct Tile {
     View weights;
     const Lx *sample, *first_row; /* of the copy, in x's rows */
     const Lx *tap;                /* spread: the one that is being made */
+    /* Shared, from a copy of the edges: tiles of columns before `left` and from `right` on read it, in two parts, the first so many columns wide; the
+       others read x where it lies. right 0: all read the copy. */
+    int64_t left, right, left_wide;
+    int from;          /* x, where others are copies of it */
+    const Lx *more;    /* shared: the rows of x that the next row of tiles will read, from this tile's share on */
+    int64_t lines;     /* ... of which each row of the input asks for so many; 0: for none */
     const Lx *pass; int64_t passes; /* over the weights of a tile of channels: this one, how many there are; 0: nothing is fetched ahead */
 } Tile;
 
@@ -197,6 +204,19 @@ static void clear_sums(Tile *q) {
     kb_end(k);
 }
 
+/* An ending waits for what it reads of tensors that the second cache does not hold: the tile at (oy, ox) asks for that before its sums. */
+static void ask_for_ending(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    int64_t samples = q->e->group ? q->e->group : 1;
+    if (q->t->columns || q->s.dots || !q->t->epilogue || !finish_reads_far(k, q->t->epilogue, samples)) return;
+    const Lx *r = kb_unroll(k, q->s.rows), *p = kb_unroll(k, q->s.cols), *v = kb_unroll(k, q->s.kv);
+    const Lx *at[3] = {ADD(INT(q->first), MUL(ADD(kb, v), INT(q->L))), ADD(oy, r), ADD(ox, p)};
+    Finish f = {.k = k, .sample = q->sample, .acc = q->t->acc, .axes = 3, .at = at};
+    finish_ask(&f, q->t->epilogue, samples);
+    for (int n = 0; n < 3; n++) kb_end(k);
+}
+
 /* The sums of the tile at (oy, ox), channels from vector kb on, to where they go. */
 static void emit_ending(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
     Kb *k = q->k;
@@ -251,6 +271,7 @@ static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
     const Lx *kb = first_vector(q, kt);
     int kv = q->s.kv, R = q->s.rows, Q = q->s.cols, L = (int)q->L;
     const Taps *ty = &q->t->taps[0], *tx = &q->t->taps[1];
+    ask_for_ending(q, kb, oy, ox);
     clear_sums(q);
     const Lx *y0 = MUL(oy, INT(ty->stride)), *x0 = MUL(ox, INT(q->xstep));
     const Lx *start;
@@ -270,7 +291,7 @@ static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
     s->var = wb,
     s->cond = ADD(q->wtile ? MUL(kt, INT(kv / own * q->wtile)) : MUL(kb, INT(q->wvec)), MUL(e, INT(q->went)));
     int64_t step = q->s.dots ? L : 1, main = q->run / step * step;
-    int64_t line = 16, ahead = q->passes ? ceil_div(q->wstep, q->passes) : 0; /* floats of each step */
+    int64_t ahead = q->passes ? ceil_div(q->wstep, q->passes) : 0; /* floats of each step */
     int32_t next = q->passes ? kb_var(k) : 0;
     if (q->passes)
         kb_setvar(k, next, ADD(MUL(ADD(kt, INT(1)), INT(q->wtile)), DIV(ADD(MUL(q->pass, INT(q->wtile)), MUL(e, INT(q->went))), INT(q->passes))));
@@ -278,7 +299,7 @@ static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
         const Lx *count = part ? INT(q->run - main) : NULL, *c = INT(main);
         if (part ? main == q->run : main == 0) continue;
         if (!part) c = kb_for(k, INT(0), INT(main), step);
-        for (int64_t n = 0; n < ahead; n += line) kb_prefetch(k, q->pw, ADD(ADD(IVAR(next), MUL(c, INT(ahead))), INT(n)));
+        for (int64_t n = 0; n < ahead; n += LINE) kb_prefetch(k, q->pw, ADD(ADD(IVAR(next), MUL(c, INT(ahead))), INT(n)), false);
         const Lx *v = kb_unroll(k, kv);
         const Lx *wat = ADD(ADD(IVAR(wb), ADD(MUL(DIV(v, INT(own)), INT(q->wtile ? q->wtile : own * q->wvec)), MUL(MOD(v, INT(own)), INT(q->wvec)))), MUL(c, INT(q->wstep)));
         const Lx *whole = q->wtail ? SUB(INT(q->K), MUL(ADD(kb, v), INT(L))) : count;
@@ -299,6 +320,26 @@ static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
     }
     kb_end(k);
     emit_ending(q, kb, oy, ox);
+}
+
+static int64_t first_column(const Tile *q, int64_t ct) {
+    int64_t last = q->OW - q->s.cols;
+    return ct * q->s.cols < last ? ct * q->s.cols : last;
+}
+
+/* Of wide maps only the edges are copied: zeros are nowhere else. */
+static void copy_edges(Tile *q) {
+    const Taps *tx = &q->t->taps[1];
+    const View *x = &q->t->x;
+    int64_t n = ceil_div(q->OW, q->s.cols), from = 0, to = n, span = tile_last_off(tx) - tx->off[0] + (q->s.cols - 1) * tx->stride + 1;
+    if (x->stride[0] != 1 || x->stride[2] != q->C) return;
+    while (from < n && first_column(q, from) * tx->stride + tx->off[0] < 0) from++;
+    while (to > from && first_column(q, to - 1) * tx->stride + tx->off[0] + span > q->W) to--;
+    if (from == 0 || to == n || to - from < n * 3 / 4) return;
+    q->left = from, q->right = to;
+    q->left_wide = first_column(q, from - 1) * tx->stride + span;
+    q->wide = q->left_wide + (first_column(q, n - 1) - first_column(q, to)) * tx->stride + span;
+    q->xrow = q->wide * q->C;
 }
 
 /* What is read at xb, under the entry at wb and those of the rows of taps after it, into rows lo .. hi-1 of the tile, the last of them first. */
@@ -335,6 +376,10 @@ static void emit_shared(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
     int R = q->s.rows, rows = ty->n + R - 1;
     const Lx *kb = first_vector(q, kt), *top = kb_let(k, ADD(oy, INT(ty->off[0]))), *x0 = MUL(ox, INT(q->xstep));
     bool near = inside(ty, q->H, q->OH);
+    if (q->right && !q->direct) {
+        const Lx *first = INT(first_column(q, q->right)), *there = ADD(INT(q->left_wide * q->xpix), MUL(SUB(ox, first), INT(q->xstep)));
+        x0 = kb_let(k, lx_iselect(a, ILT(ox, first), x0, there));
+    }
     clear_sums(q);
     for (int u = 0, next; u < rows; u = next) { /* rows of the input that meet the same rows of the tile */
         int lo, hi, l, h;
@@ -350,6 +395,7 @@ static void emit_shared(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
             if (q->sample) x = ADD(x, MUL(q->sample, INT(q->t->x.sample)));
         } else
             x = ADD(x, MUL(MOD(SUB(at, q->first_row), INT(q->ring)), INT(q->xrow)));
+        for (int64_t n = 0; n < q->lines; n++) kb_prefetch(k, q->from, ADD(ADD(q->more, MUL(row, INT(q->lines * LINE))), INT(n * LINE)), false);
         const Lx *j = kb_for(k, INT(0), INT(q->per_row), 1), *entry = ADD(MUL(SUB(row, INT(hi - 1)), INT(q->per_row)), j);
         emit_shared_run(q, kb_let(k, ADD(x, lx_itab(a, q->tab, j))), kb_let(k, ADD(MUL(kb, INT(q->wvec)), MUL(entry, INT(q->went)))), lo, hi);
         kb_end(k);
@@ -419,7 +465,10 @@ static void geometry(Tile *q) {
     split_tail(q, &w);
     q->s = tune_tile(q->e->s, &w);
     q->shared = q->s.dots && q->s.rows > 1 && q->s.rows <= SHARED_MOST && w.row_taps > 1;
-    if (q->shared && !q->direct) q->ring = ty->n + q->s.rows - 1;
+    if (q->shared && !q->direct) {
+        q->ring = ty->n + q->s.rows - 1;
+        copy_edges(q);
+    }
     q->wtail = false;
     if (one && (q->s.dots ? w.dots_free : w.vectors_free)) {
         q->weights = t->w;
@@ -497,6 +546,22 @@ static void emit_map(Tile *q, const Lx *kt, const Lx *lo, const Lx *hi) {
     kb_end(k);
 }
 
+/* Tile (oy, ct). Where maps are far, it asks for its share of the rows from `copied` on, which the next row of tiles reads. */
+static void emit_shared_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ct, int32_t copied) {
+    Kb *k = q->k;
+    Arena *a = q->a;
+    const View *x = &q->t->x;
+    int64_t across = ceil_div(q->OW, q->s.cols), rows = q->t->taps[0].n + q->s.rows - 1;
+    q->lines = 0;
+    if (q->ring && x->stride[0] == 1 && x->sample * 4 > SECOND_LEVEL) {
+        q->lines = ceil_div(q->s.rows * x->stride[1], across * channel_tiles(q) * rows * LINE);
+        q->more = ADD(MUL(IVAR(copied), INT(x->stride[1])), MUL(ADD(MUL(kt, INT(across)), ct), INT(q->lines * rows * LINE)));
+        if (q->sample) q->more = ADD(q->more, MUL(q->sample, INT(x->sample)));
+        q->more = kb_let(k, q->more);
+    }
+    emit_shared(q, kt, oy, IMIN(MUL(ct, INT(q->s.cols)), INT(q->OW - q->s.cols)));
+}
+
 /* The tiles of a block of rows; the copy of the input goes along with them, a ring of as many rows as a row of tiles reads. */
 static void emit_shared_rows(Tile *q, const Lx *lo, const Lx *hi) {
     Kb *k = q->k;
@@ -505,6 +570,7 @@ static void emit_shared_rows(Tile *q, const Lx *lo, const Lx *hi) {
     int from = q->px;
     int32_t copied = 0;
     if (!q->direct) {
+        q->from = from;
         q->first_row = kb_let(k, ADD(IMIN(MUL(lo, INT(q->s.rows)), INT(q->OH - q->s.rows)), INT(ty->off[0])));
         q->px = q->scratch;
         kb_setvar(k, copied = kb_var(k), q->first_row);
@@ -520,13 +586,29 @@ static void emit_shared_rows(Tile *q, const Lx *lo, const Lx *hi) {
                      .first_row = row,
                      .rows = INT(1),
                      .left = q->t->taps[1].off[0],
-                     .wide = q->wide};
+                     .wide = q->right ? q->left_wide : q->wide};
         tile_copy_padded(k, &c);
+        if (q->right) {
+            c.at = ADD(c.at, INT(c.wide * q->C));
+            c.left += first_column(q, q->right) * q->t->taps[1].stride, c.wide = q->wide - c.wide;
+            tile_copy_padded(k, &c);
+        }
         kb_end(k);
         kb_setvar(k, copied, end);
     }
-    const Lx *kt = kb_for(k, INT(0), INT(channel_tiles(q)), 1), *ct = kb_for(k, INT(0), INT(ceil_div(q->OW, q->s.cols)), 1);
-    emit_shared(q, kt, oy, IMIN(MUL(ct, INT(q->s.cols)), INT(q->OW - q->s.cols)));
+    const Lx *kt = kb_for(k, INT(0), INT(channel_tiles(q)), 1);
+    int64_t across = ceil_div(q->OW, q->s.cols), copies = q->right ? q->left + across - q->right : across;
+    const Lx *ct = kb_for(k, INT(0), INT(copies), 1);
+    if (q->right) ct = lx_iselect(a, ILT(ct, INT(q->left)), ct, ADD(ct, INT(q->right - q->left)));
+    emit_shared_tile(q, kt, oy, ct, copied);
+    if (q->right) {
+        Tile copy = *q;
+        kb_end(k);
+        ct = kb_for(k, INT(q->left), INT(q->right), 1);
+        q->direct = true, q->px = from, q->xrow = q->t->x.stride[1];
+        emit_shared_tile(q, kt, oy, ct, copied);
+        *q = copy;
+    }
     for (int n = 0; n < 3; n++) kb_end(k);
 }
 
@@ -675,7 +757,7 @@ void tile_conv(Ent *e, const TileConv *t) {
     Kb *k = q->k = kb_new(e, t->what, 1);
     k->detail = arena_printf(a, "%s: %d to %d channels, %dx%d taps on %dx%d, tile %d%s x %d x %d%s%s%s", t->what, (int)q->C, (int)t->out.shape.dim[0],
                              t->taps[0].n, t->taps[1].n, (int)q->OH, (int)q->OW, q->s.kv, q->s.dots ? " dots" : "", q->s.rows, q->s.cols,
-                             q->shared ? ", rows share what they load" : "", q->tail ? " and sums for the rest" : "", q->direct ? "" : ", padded copy");
+                             q->shared ? ", rows share what they load" : "", q->tail ? " and sums for the rest" : "", q->direct ? "" : q->right ? ", padded copy of the edges" : ", padded copy");
     q->px = kb_ptr(k, &t->x, false);
     q->pw = kb_ptr(k, &q->weights, false);
     q->po = kb_ptr(k, &t->out, true);

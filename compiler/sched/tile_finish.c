@@ -138,3 +138,25 @@ const Lx *finish(Finish *f, Ex *x) {
     load_early(f, x);
     return value(f, x);
 }
+
+static bool far(const Kb *k, const Ex *x, int64_t samples) {
+    return x->op == OP_arg && x->view.batched && x->stride[0] == 1 && !k->ptr.at[x->ptr].writes && x->view.sample * samples * 4 > SECOND_LEVEL;
+}
+
+bool finish_reads_far(const Kb *k, Ex *tree, int64_t samples) {
+    Seen s = {0};
+    bool some = false;
+    count(&s, tree);
+    for (int i = 0; i < s.n; i++) some |= far(k, s.at[i], samples);
+    return some;
+}
+
+void finish_ask(Finish *f, Ex *tree, int64_t samples) {
+    Seen s = {0};
+    count(&s, tree);
+    for (int i = 0; i < s.n; i++) {
+        bool asked = !far(f->k, s.at[i], samples);
+        for (int j = 0; j < i; j++) asked |= s.at[j]->op == OP_arg && s.at[j]->ptr == s.at[i]->ptr;
+        if (!asked) kb_prefetch(f->k, s.at[i]->ptr, place(f, s.at[i]), true);
+    }
+}

@@ -336,16 +336,17 @@ TEST(relu_is_one_instruction) {
     arena_free(a);
 }
 
-TEST(prefetch_is_one_instruction) {
+TEST(prefetches_are_one_instruction) {
     if (SANITIZED) SKIP("instrumented code");
     Arena *a = arena_new();
     LpModule *m = sample_elementwise(a, 32, 8);
     Ls *last = (Ls *)(uintptr_t)m->kernels.at[0].body;
     while (last->next) last = last->next;
-    last->next = ls_prefetch(a, 0, lx_int(a, 4096));
+    last->next = ls_prefetch(a, 0, lx_int(a, 4096), false);
+    last->next->next = ls_prefetch(a, 0, lx_int(a, 64), true);
     const char *text = assembly_of(a, m, "x86-64-v3");
-    int found = count_of(text, "prefetcht1");
-    if (found != 1) FAIL("%d prefetcht1", found);
+    int later = count_of(text, "prefetcht1"), soon = count_of(text, "prefetcht0");
+    if (later != 1 || soon != 1) FAIL("%d prefetcht1, %d prefetcht0", later, soon);
     arena_free(a);
 }
 
@@ -451,6 +452,6 @@ TEST(tiles_are_asked_for) {
 }
 
 int main(int argc, char **argv) {
-    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(damaged_objects_are_not_loaded), T(many_kernels), T(callers_threads_run_the_grid), T(weights_are_embedded), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction), T(prefetch_is_one_instruction), T(short_floats), T(tiles_round_as_the_evaluator), T(tiles_are_their_instructions), T(tiles_are_asked_for)};
+    static const Case cases[] = {T(elementwise), T(reduction), T(tile), T(operations), T(control), T(random_kernels), T(wrong_calls_are_refused), T(shared_library), T(damaged_objects_are_not_loaded), T(many_kernels), T(callers_threads_run_the_grid), T(weights_are_embedded), T(sanitizer_sees_generated_code), T(tile_stays_in_registers), T(relu_is_one_instruction), T(prefetches_are_one_instruction), T(short_floats), T(tiles_round_as_the_evaluator), T(tiles_are_their_instructions), T(tiles_are_asked_for)};
     return run_tests(argc, argv, cases, sizeof cases / sizeof *cases);
 }

@@ -97,6 +97,7 @@ static const char prepared_text[] =
     "  ptr p1 \"y\" writes extent 4\n"
     "{\n"
     "  prefetch(p0, 100)\n" /* any index: a hint */
+    "  prefetch near(p0, 4)\n"
     "  store(p1, 0, add(load:4(p0, 0), load:4(p0, 0)))\n"
     "}\n"
     "kernel \"of the batch\" ints 0 vars 2\n"

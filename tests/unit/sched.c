@@ -208,14 +208,15 @@ static double farthest(const Rig *r) {
 }
 
 /* Few channels of the result, large kernels: rows of the input feed several rows of the tile. Rows that tiles do not divide, more tiles than one
-   in a row, more blocks than one of a sample, no padding, padding on one side, taps apart. */
+   in a row, more blocks than one of a sample, no padding, padding on one side, taps apart; wide maps, of which only the edges are copied. */
 TEST(shared_rows) {
     static const struct {
         Product p;
         OpKind op;
     } rows[] = {{{1, 24, 13, 29, 5, 1, 1, 2, 2}, OP_conv_adj}, {{1, 16, 9, 34, 7, 1, 1, 3, 3}, OP_conv_adj}, {{40, 1, 12, 33, 5, 1, 1, 0, 0}, OP_conv},
-                {{35, 1, 10, 31, 4, 1, 1, 2, 1}, OP_conv},     {{1, 20, 3, 40, 5, 1, 1, 2, 2}, OP_conv_adj}, {{33, 1, 16, 30, 3, 1, 2, 2, 2}, OP_conv}};
-    int shared = 0;
+                {{35, 1, 10, 31, 4, 1, 1, 2, 1}, OP_conv},     {{1, 20, 3, 40, 5, 1, 1, 2, 2}, OP_conv_adj}, {{33, 1, 16, 30, 3, 1, 2, 2, 2}, OP_conv},
+                {{1, 16, 9, 83, 7, 1, 1, 3, 3}, OP_conv_adj},  {{20, 1, 7, 88, 5, 1, 1, 3, 1}, OP_conv},     {{20, 1, 7, 40, 5, 1, 1, 0, 4}, OP_conv}};
+    int shared = 0, copied = 0, edges = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int lanes = 4; lanes <= 16; lanes *= 2)
             for (int64_t batch = 1; batch <= 5; batch += 4) {
@@ -227,7 +228,7 @@ TEST(shared_rows) {
                 rig_set_batch(&r, batch);
                 rig_fill(&r);
                 SchedResult *s = schedule(&r, lanes, 0, false);
-                shared += kernels_that(s, "rows share");
+                shared += kernels_that(s, "rows share"), copied += kernels_that(s, "load, padded copy"), edges += kernels_that(s, "edges");
                 const char *why = "";
                 if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, rows %zu: %s", i, why);
                 compare(&r, "loop_eval", "shared rows", i);
@@ -235,7 +236,7 @@ TEST(shared_rows) {
                 cx_free(r.cx);
                 arena_free(a);
             }
-    if (shared < 27) FAIL("rows are shared in %d of 36", shared);
+    if (shared < 40 || edges < 20 || copied - edges < 8) FAIL("rows are shared in %d of 54: %d with a copy, %d of the edges alone", shared, copied, edges);
 }
 
 /* 3 x 3 taps by Winograd's transforms: maps that tiles do not divide, channels that vectors do not, padding on one side, none, more than there are
@@ -518,6 +519,32 @@ static int overlaid(const LpModule *m, const Ls *s) { /* launches that write whe
     return n;
 }
 
+static int asked(const Ls *s, bool near) {
+    int n = 0;
+    for (; s; s = s->next) n += (s->kind == LS_PREFETCH && s->near == near) + asked(s->body, near) + asked(s->orelse, near);
+    return n;
+}
+
+/* Tiles ask for what memory or the third cache has of large maps: what an ending reads, the rows that the next tiles need. Small maps are near. */
+TEST(far_maps_are_asked_for) {
+    static const Product far = {1, 64, 68, 67, 5, 1, 1, 2, 2}, near = {1, 64, 48, 47, 5, 1, 1, 2, 2};
+    for (int large = 0; large < 2; large++)
+        for (int form = 0; form < 2; form++) {
+            Arena *a = arena_new();
+            Rng dice = {7};
+            Rig r;
+            rig_open(&r, form ? product_graph(a, &dice, large ? &far : &near, OP_conv_adj, false, 3) : two_turns(a, &dice, 16, large ? 136 : 64));
+            rig_declare(&r);
+            r.winograd = -1;
+            SchedResult *s = schedule(&r, 16, 1, false);
+            int soon = 0, later = 0;
+            for (size_t i = 0; i < s->module->kernels.len; i++) soon += asked(s->module->kernels.at[i].body, true), later += asked(s->module->kernels.at[i].body, false);
+            if ((soon > 0) != (large && !form) || (later > 0) != (large && form)) FAIL("form %d, %s: %d and %d lines are asked for", form, large ? "far" : "near", soon, later);
+            cx_free(r.cx);
+            arena_free(a);
+        }
+}
+
 TEST(results_over_what_they_read) {
     static const struct {
         int64_t channels, side;
@@ -583,7 +610,7 @@ TEST(columns_alone_and_together) {
 
 int main(int argc, char **argv) {
     static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
-                                 T(products), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows), T(winograd_products), T(matrix_products), T(winograd_nan), T(results_over_what_they_read),
+                                 T(products), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows), T(winograd_products), T(matrix_products), T(winograd_nan), T(results_over_what_they_read), T(far_maps_are_asked_for),
                                  T(groups),         T(groups_between_statistics),
 #ifdef CSC_HAVE_LLVM
                                  T(columns_alone_and_together),

@@ -49,7 +49,7 @@ static inline void rig_open(Rig *r, OpTest t) {
     r->a = r->cx->keep;
 }
 
-static inline void rig_fill(Rig *r) {
+static inline void rig_declare(Rig *r) { /* the program: enough for a schedule */
     Arena *a = r->a;
     const EvalEnv *env = &r->t.env;
     r->p = (Program){.arena = a};
@@ -72,7 +72,12 @@ static inline void rig_fill(Rig *r) {
                        .nin = (int32_t)r->t.ninput,
                        .in = in,
                        .name = name_of(r->cx, "forward")};
+}
 
+static inline void rig_fill(Rig *r) {
+    Arena *a = r->a;
+    const EvalEnv *env = &r->t.env;
+    rig_declare(r);
     float *tunables = floats(a, 16);
     for (size_t i = 0; i < r->t.graph->nodes.len; i++) {
         const Node *n = &r->t.graph->nodes.at[i];
