@@ -321,8 +321,10 @@ static int with_model(Cx *cx, const Options *o, bool training) {
     }
     if (prepare(cx, o, rt, device, &c, &r, training)) {
         pool = model_pool(o);
-        catch_signals(); /* before, Ctrl-C ends the compiler at once: there is nothing to save */
-        if (model_load(cx, &c, rt, pool, &m)) code = training ? train(cx, o, &c, &r, &m) : eval(cx, o, &c, &r, &m);
+        if (model_load(cx, &c, rt, pool, &m)) {
+            catch_signals(); /* before, Ctrl-C ends the compiler at once: there is nothing to save */
+            code = training ? train(cx, o, &c, &r, &m) : eval(cx, o, &c, &r, &m);
+        }
     } else if (!cx->errors) code = 0; /* --stop-after */
     recipe_close(&r); /* its data may use the model */
     model_free(&m);

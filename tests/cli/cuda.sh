@@ -90,6 +90,19 @@ case_interrupt_saves() {
     has err "stopped; saved"
     expect 0 t run --epochs 10000 --resume --steps 1
 }
+case_interrupt_while_kernels_compile_ends_at_once() { # there is nothing to save
+    needs
+    small
+    CSC_CACHE=off CSC_SHIM_LOG="$PWD/log" "$CSCC" train small.csc --device cuda --set unfold=0 --out run >out 2>err &
+    pid=$!
+    n=0
+    while [ ! -s log ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1)); done
+    kill -TERM $pid
+    rc=0
+    wait $pid || rc=$?
+    [ $rc = 143 ] || fail "exit code $rc: $(cat err)"
+    [ ! -e run/last.safetensors ] || fail "it went on until there was something to save"
+}
 case_out_of_memory_is_said_before() {
     needs
     small
