@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static void *try_open(const char *path, RtText *looked) {
     void *l = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -27,12 +28,25 @@ static void *try_glob(const char *pattern, RtText *looked) {
     return l;
 }
 
+/* The folder above the one of the PATH that has python3; NULL: none has. */
+static char *python_root(void) {
+    const char *path = getenv("PATH");
+    for (size_t n; path && *path; path += n + (path[n] == ':')) {
+        n = strcspn(path, ":");
+        char *python = n && *path == '/' ? rt_format("%.*s/python3", (int)n, path) : NULL;
+        bool there = python && access(python, X_OK) == 0;
+        free(python);
+        if (there) return rt_format("%.*s/..", (int)n, path);
+    }
+    return NULL;
+}
+
 /* Where Python's packages lie: of the environment, of the python on the PATH, the user's, the system's. */
 static void *try_python(const char *file, RtText *looked) {
     static const char *const inside[] = {"lib/python3*/site-packages/nvidia/*/lib", "lib/python3*/dist-packages/nvidia/*/lib"};
     const char *venv = getenv("VIRTUAL_ENV"), *conda = getenv("CONDA_PREFIX"), *home = getenv("HOME");
-    char *local = home ? rt_format("%s/.local", home) : NULL;
-    const char *const roots[] = {venv, conda, local, "/usr/local", "/usr"};
+    char *local = home ? rt_format("%s/.local", home) : NULL, *own = python_root();
+    const char *const roots[] = {venv, conda, own, local, "/usr/local", "/usr"};
     void *l = NULL;
     for (size_t i = 0; i < sizeof roots / sizeof *roots && !l; i++)
         for (size_t k = 0; roots[i] && *roots[i] && k < 2 && !l; k++) {
@@ -41,6 +55,7 @@ static void *try_python(const char *file, RtText *looked) {
             free(pattern);
         }
     free(local);
+    free(own);
     if (!l) rt_text_f(looked, ", %s in pip's nvidia packages", file);
     return l;
 }

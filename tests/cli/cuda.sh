@@ -144,6 +144,18 @@ case_what_is_missing_is_said() {
     expect 1 env CSC_SHIM_FAIL=cuGraphLaunch:2 "$CSCC" train small.csc --device cuda --out run
     has err "cuGraphLaunch failed: CUDA_ERROR_LAUNCH_FAILED"
 }
+case_nvrtc_of_the_python_on_the_path() {
+    [ -e "$CSC_NVRTC" ] || skip "the stand-ins are not built"
+    mkdir -p here/bin here/lib/python3.9/site-packages/nvidia/cu12/lib
+    cp "$CSC_NVRTC" here/lib/python3.9/site-packages/nvidia/cu12/lib/libnvrtc.so.12
+    printf '#!/bin/sh\n' >here/bin/python3
+    chmod +x here/bin/python3
+    d() { env -u CSC_NVRTC -u VIRTUAL_ENV -u CONDA_PREFIX PATH="$1" "$CSCC" doctor >out 2>err; }
+    d "$PATH"
+    if ! grep -q 'NVRTC *missing' out; then skip "this machine has an NVRTC of its own"; fi
+    d "/none::$PWD/here/bin:$PATH"
+    has out "cu12/lib/libnvrtc.so.12"
+}
 case_kept_kernels_may_be_damaged_and_shared() {
     needs
     small
