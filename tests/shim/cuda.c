@@ -116,6 +116,9 @@ static int enter(const char *call, bool needs_init) {
     return OK;
 }
 #define ENTER(init) do { int r_ = enter(__func__, init); if (r_) return r_; } while (0)
+/* Memory that comes or goes while this thread captures is an error, as in the driver's mode for threads. */
+static _Thread_local bool captures;
+#define NO_CAPTURE() do { if (captures) return CAPTURE; } while (0)
 #define LOCKED(expr) do { pthread_mutex_lock(&shim.lock); int r_ = (expr); pthread_mutex_unlock(&shim.lock); return r_; } while (0)
 
 static bool inside(const void *at, size_t bytes) {
@@ -239,7 +242,7 @@ static int allocate(uint64_t *at, size_t bytes) {
     *at = (uint64_t)(uintptr_t)p;
     return OK;
 }
-API cuMemAlloc_v2(uint64_t *at, size_t bytes) { ENTER(true); LOCKED(allocate(at, bytes)); }
+API cuMemAlloc_v2(uint64_t *at, size_t bytes) { ENTER(true); NO_CAPTURE(); LOCKED(allocate(at, bytes)); }
 
 static int release(uint64_t at) {
     for (Block **b = &shim.blocks_first; *b; b = &(*b)->next) {
@@ -253,9 +256,10 @@ static int release(uint64_t at) {
     }
     return INVALID;
 }
-API cuMemFree_v2(uint64_t at) { LOCKED(release(at)); }
+API cuMemFree_v2(uint64_t at) { NO_CAPTURE(); LOCKED(release(at)); }
 API cuMemHostAlloc(void **at, size_t bytes, unsigned flags) {
     ENTER(true);
+    NO_CAPTURE();
     (void)flags;
     *at = malloc(bytes ? bytes : 1);
     return *at ? OK : NO_MEMORY;
@@ -292,6 +296,7 @@ static bool runs_here(const char *arch) { /* as on a device: within the family, 
 }
 API cuModuleLoadData(Module **m, const void *image) {
     ENTER(true);
+    NO_CAPTURE();
     size_t len = elf_length(image);
     if (!len || !runs_here((const char *)image + len)) return INVALID_IMAGE;
     const char *tmp = getenv("TMPDIR");
@@ -374,8 +379,9 @@ API cuEventSynchronize(Event *e) { ENTER(true); LOCKED(settle(e)); }
 API cuStreamWaitEvent(Stream *s, Event *e, unsigned flags) { ENTER(true); (void)flags; LOCKED(push(s, (Op){.kind = AFTER, .event = e, .turn = e->recorded})); }
 
 static int begin(Stream *s) {
+    if (s->capturing) return INVALID;
     drain(s, NULL, 0);
-    s->capturing = true;
+    s->capturing = captures = true;
     return OK;
 }
 API cuStreamBeginCapture_v2(Stream *s, int mode) { ENTER(true); (void)mode; LOCKED(begin(s)); }
@@ -391,7 +397,7 @@ static bool alive(const Graph *g, long long id) { /* another may be where a dest
 }
 static int end(Stream *s, Graph **g) {
     if (!s->capturing) return INVALID;
-    s->capturing = false;
+    s->capturing = captures = false;
     *g = graph_new(NULL);
     (*g)->first = s->first;
     s->first = s->last = NULL;
