@@ -50,8 +50,8 @@ typedef struct Op {
 } Op;
 typedef struct Stream {
     Op *first, *last;
+    Op *captured, *captured_last; /* what is under way waits meanwhile, as on a device */
     bool capturing, busy;
-    struct Stream *next;
 } Stream;
 struct Event {
     Stream *stream;
@@ -182,9 +182,10 @@ static int push(Stream *s, Op op) {
     Op *o = malloc(sizeof *o);
     *o = op;
     o->next = NULL;
-    if (s->last) s->last->next = o;
-    else s->first = o;
-    s->last = o;
+    Op **first = s->capturing ? &s->captured : &s->first, **last = s->capturing ? &s->captured_last : &s->last;
+    if (*last) (*last)->next = o;
+    else *first = o;
+    *last = o;
     if (!s->capturing && !shim.lazy) drain(s, NULL, 0);
     return OK;
 }
@@ -380,7 +381,6 @@ API cuStreamWaitEvent(Stream *s, Event *e, unsigned flags) { ENTER(true); (void)
 
 static int begin(Stream *s) {
     if (s->capturing) return INVALID;
-    drain(s, NULL, 0);
     s->capturing = captures = true;
     return OK;
 }
@@ -399,8 +399,8 @@ static int end(Stream *s, Graph **g) {
     if (!s->capturing) return INVALID;
     s->capturing = captures = false;
     *g = graph_new(NULL);
-    (*g)->first = s->first;
-    s->first = s->last = NULL;
+    (*g)->first = s->captured;
+    s->captured = s->captured_last = NULL;
     return OK;
 }
 API cuStreamEndCapture(Stream *s, Graph **g) { ENTER(true); LOCKED(end(s, g)); }
@@ -408,8 +408,8 @@ API cuStreamGetCaptureInfo_v2(Stream *s, int *status, uint64_t *id, Graph **g, c
     ENTER(true);
     if (!s || id || g) return INVALID;
     *status = s->capturing;
-    *last = (const Op *const *)&s->last;
-    *n = s->capturing && s->last;
+    *last = (const Op *const *)&s->captured_last;
+    *n = s->capturing && s->captured_last;
     return OK;
 }
 static int ready(Graph **x, Graph *g) {
