@@ -472,6 +472,9 @@ bool lower_dense(Gx *x, NodeId n, Ending end); /* false: this ending cannot be h
 void lower_solve(Gx *x, NodeId n);
 void lower_shape(Gx *x, NodeId n); /* concat embed gather scatter pick place argmax sort noise nbatch */
 bool lower_conv(Gx *x, NodeId n, Ending end);
+/* The position of the other side that meets position i under tap t along axis d; *cond: is it inside? back: of the adjoint. */
+const Lx *conv_meet(Arena *a, const ConvGeom *g, int d, const Lx *i, const Lx *t, bool back, const Lx **cond);
+bool lower_groups(Gx *x, NodeId id, Ending end); /* false: cannot, or too few groups */
 void lower_pool(Gx *x, NodeId n);
 void lower_loop(Gx *x, NodeId n);
 void store_number(Ent *e, const Lx *v, const View *to); /* of an entry's variables */

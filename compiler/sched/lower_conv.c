@@ -18,11 +18,8 @@ static const Lx *load(Conv *c, int ptr, const View *v, const Lx *const *idx, int
     return lx_gather(c->a, ptr, at, lx_int(c->a, v->stride[axis]), c->width, c->count);
 }
 
-/* Positions of the other side that meet position i under tap t. conv reads i * stride + t * dilation - pad;
- * its adjoint the reverse. */
-static const Lx *meet(Conv *c, int d, const Lx *i, const Lx *t, bool back, const Lx **cond) {
-    Arena *a = c->a;
-    const ConvGeom *g = c->g;
+/* conv reads i * stride + t * dilation - pad; its adjoint the reverse. */
+const Lx *conv_meet(Arena *a, const ConvGeom *g, int d, const Lx *i, const Lx *t, bool back, const Lx **cond) {
     const Lx *at;
     if (!back) {
         at = SUB(ADD(MUL(i, INT(g->stride[d])), MUL(t, INT(g->dilation[d]))), INT(g->pad_lo[d]));
@@ -45,9 +42,9 @@ static void sum_at(Conv *c, bool back, const Lx *group, const Lx *ch, const Lx *
     int acc = kb_reg(k, c->width, 1);
     const Lx *A = lx_reg(a, acc, NULL, c->width), *cy, *cx;
     kb_set(k, acc, NULL, lx_float(a, 0, c->width));
-    const Lx *ty = kb_for(k, INT(0), INT(g->kernel[0]), 1), *iy = meet(c, 0, i, ty, back, &cy);
+    const Lx *ty = kb_for(k, INT(0), INT(g->kernel[0]), 1), *iy = conv_meet(a, g, 0, i, ty, back, &cy);
     kb_if(k, cy);
-    const Lx *tx = kb_for(k, INT(0), INT(g->kernel[1]), 1), *ix = meet(c, 1, j, tx, back, &cx);
+    const Lx *tx = kb_for(k, INT(0), INT(g->kernel[1]), 1), *ix = conv_meet(a, g, 1, j, tx, back, &cx);
     kb_if(k, cx);
     const Lx *f = kb_for(k, INT(0), INT(back ? kg : cg), 1);
     const Lx *out_ch = ADD(MUL(group, INT(kg)), back ? f : ch), *in_c = back ? ch : f;
@@ -98,9 +95,9 @@ static void weights(Conv *c, const Lx *ch, const Lx *const *r) {
     kb_set(k, acc, NULL, lx_float(a, 0, c->width));
     if (!own) c->sample = c->x.batched || c->y.batched ? kb_for(k, INT(0), kb_batch(k), 1) : INT(0);
     bool over = !own && (c->x.batched || c->y.batched);
-    const Lx *oy = kb_for(k, INT(0), INT(g->out[0]), 1), *iy = meet(c, 0, oy, r[1], false, &cy);
+    const Lx *oy = kb_for(k, INT(0), INT(g->out[0]), 1), *iy = conv_meet(a, g, 0, oy, r[1], false, &cy);
     kb_if(k, cy);
-    const Lx *ox = kb_for(k, INT(0), INT(g->out[1]), 1), *ix = meet(c, 1, ox, r[2], false, &cx);
+    const Lx *ox = kb_for(k, INT(0), INT(g->out[1]), 1), *ix = conv_meet(a, g, 1, ox, r[2], false, &cx);
     kb_if(k, cx);
     const Lx *first = ADD(MUL(DIV(r[0], INT(kg)), INT(cg)), ch);
     const Lx *x = load(c, c->px, &c->x, (const Lx *const[]){first, iy, ix}, 0);
@@ -195,6 +192,12 @@ static void tile_adjoint(Gx *x, const ConvGeom *g, TileConv whole) {
 }
 
 enum { GROUPS_MOST = 8 };
+/* So many groups that each is not a product of its own (the same kernel for all), unless it is a large one. */
+static bool many_groups(const Gx *x, const ConvGeom *g) {
+    int64_t few = (g->in_ch < g->out_ch ? g->in_ch : g->out_ch) / g->groups;
+    return g->groups > GROUPS_MOST && (x->e->s->t.gpu || few < x->e->s->t.lanes / 2);
+}
+
 /* Every phase and position has a tap, so that nothing is left to be stored without its ending. */
 static bool covers(const ConvGeom *g, bool spread) {
     for (int d = 0; d < 2; d++) {
@@ -210,7 +213,7 @@ static bool lower_tiled(Gx *x, NodeId id, Ending end) {
     const ConvGeom *g = n->a.conv;
     View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]);
     bool back = n->op == OP_conv_adj;
-    if (g->groups > GROUPS_MOST || q.batched || (n->batched && !p.batched)) return false;
+    if (many_groups(x, g) || q.batched || (n->batched && !p.batched)) return false;
     bool single = single_output(g) && p.batched && n->batched, spread = back && single;
     if (end.tree &&
         ((back && !covers(g, spread)) ||
@@ -249,7 +252,7 @@ static bool lower_tiled(Gx *x, NodeId id, Ending end) {
 static bool lower_tiled_grad(Gx *x, NodeId id, Ending end) {
     const Node *n = graph_at(x->g, id);
     const ConvGeom *g = n->a.conv;
-    if (g->groups > GROUPS_MOST || n->batched) return false;
+    if (many_groups(x, g) || n->batched) return false;
     if (end.tree && (g->groups > 1 || finish_ops(end.tree) > TILE_OPS_MOST)) return false;
     View p = gx_view(x, n->in[0]), q = gx_view(x, n->in[1]), out = gx_result(x, end.into);
     if (q.stride[0] != 1 && p.stride[0] != 1) { /* vectors need one side with its channels together */
@@ -281,6 +284,7 @@ static void lower_plain(Gx *x, NodeId id);
 bool lower_conv(Gx *x, NodeId id, Ending end) {
     bool grad = graph_at(x->g, id)->op == OP_conv_grad;
     if (grad ? lower_tiled_grad(x, id, end) : lower_tiled(x, id, end)) return true;
+    if (lower_groups(x, id, end)) return true;
     if (end.tree) return false;
     lower_plain(x, id);
     return true;
@@ -308,7 +312,7 @@ static void gpu_weights(Conv *c, bool batched) {
     const Lx *at = over ? MOD(p, positions) : p;
     c->sample = over ? DIV(p, positions) : batched ? sample : INT(0);
     const Lx *oy = kb_let(k, DIV(at, INT(g->out[1]))), *ox = kb_let(k, MOD(at, INT(g->out[1])));
-    const Lx *iy = meet(c, 0, oy, ty, false, &cy), *ix = meet(c, 1, ox, tx, false, &cx);
+    const Lx *iy = conv_meet(a, g, 0, oy, ty, false, &cy), *ix = conv_meet(a, g, 1, ox, tx, false, &cx);
     kb_if(k, IAND(cy, cx));
     const Lx *x = load(c, c->px, &c->x, (const Lx *const[]){ADD(MUL(DIV(own, INT(kg)), INT(cg)), ch), iy, ix}, -1);
     const Lx *y = load(c, c->py, &c->y, (const Lx *const[]){own, oy, ox}, -1);

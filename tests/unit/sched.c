@@ -165,6 +165,23 @@ TEST(products) {
             }
 }
 
+TEST(many_groups) { /* one or few channels each, or a vector of them */
+    static const Product deep[] = {{16, 16, 8, 9, 3, 1, 1, 1, 1}, {35, 35, 7, 20, 3, 1, 1, 1, 1}, {20, 40, 6, 13, 3, 1, 1, 1, 1}, {40, 20, 5, 11, 3, 1, 1, 1, 1}, {17, 17, 9, 8, 3, 2, 1, 1, 1},
+                                   {33, 33, 10, 12, 5, 1, 2, 4, 4}, {18, 18, 4, 4, 4, 1, 1, 0, 0}, {48, 48, 3, 3, 1, 1, 1, 0, 0}, {12, 12, 2, 3, 5, 1, 1, 2, 2}, {160, 160, 3, 4, 3, 1, 1, 1, 1},
+                                   {16, 16, 2, 18, 17, 1, 1, 8, 8}, {9, 18, 6, 7, 2, 3, 1, 0, 0}, {64, 64, 9, 30, 3, 1, 1, 1, 1}, {36, 36, 5, 5, 3, 1, 1, 2, 2}};
+    static const int count[] = {16, 35, 20, 20, 17, 33, 18, 24, 12, 10, 16, 9, 64, 12};
+    static const OpKind ops[] = {OP_conv, OP_conv_adj, OP_conv_grad};
+    enum { N = sizeof deep / sizeof *deep };
+    for (uint64_t seed = 0; seed < 6 * N; seed++) {
+        Arena *a = arena_new();
+        Rng r = {seed};
+        int64_t batch = seed & 1 ? 5 : 2;
+        OpKind op = ops[seed / N / 2];
+        run_one(grouped_graph(a, &r, &deep[seed % N], count[seed % N], op, seed / N & 1, batch), a, op_info[op].id, seed, batch);
+        arena_free(a);
+    }
+}
+
 TEST(wide_gradients) { /* so many channels that tiles copy what they read */
     static const Product wide[] = {{3, 261, 6, 7, 3, 1, 1, 1, 1}, {259, 4, 3, 3, 3, 1, 1, 0, 0}, {4, 256, 9, 8, 3, 2, 1, 1, 1},
                                    {257, 3, 5, 4, 3, 1, 2, 2, 2}, {19, 258, 2, 2, 3, 1, 1, 1, 1}, {2, 257, 14, 12, 2, 3, 1, 0, 0}};
@@ -610,7 +627,7 @@ TEST(columns_alone_and_together) {
 
 int main(int argc, char **argv) {
     static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
-                                 T(products), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows), T(winograd_products), T(matrix_products), T(winograd_nan), T(results_over_what_they_read), T(far_maps_are_asked_for),
+                                 T(products), T(many_groups), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows), T(winograd_products), T(matrix_products), T(winograd_nan), T(results_over_what_they_read), T(far_maps_are_asked_for),
                                  T(groups),         T(groups_between_statistics),
 #ifdef CSC_HAVE_LLVM
                                  T(columns_alone_and_together),

@@ -176,16 +176,16 @@ static const Product products[] = {
     {4, 20, 6, 6, 1, 1, 1, 0, 0}, {7, 9, 6, 6, 1, 2, 1, 0, 0},  {3, 16, 11, 30, 5, 3, 1, 2, 1},
 };
 
-static inline OpTest product_graph(Arena *a, Rng *r, const Product *p, OpKind op, bool ending, int64_t batch) {
+static inline OpTest grouped_graph(Arena *a, Rng *r, const Product *p, int groups, OpKind op, bool ending, int64_t batch) {
     OpTest t;
     optest_start(&t, a, r);
     t.env.batch = batch;
     int64_t oh = sig_conv_out(p->h, p->k, p->s, p->d, p->lo, p->hi),
             ow = sig_conv_out(p->w, p->k, p->s, p->d, p->lo, p->hi);
-    ConvGeom c = {{p->k, p->k}, {p->s, p->s}, {p->d, p->d}, {p->lo, p->lo}, {p->hi, p->hi}, 1,
+    ConvGeom c = {{p->k, p->k}, {p->s, p->s}, {p->d, p->d}, {p->lo, p->lo}, {p->hi, p->hi}, groups,
                   {p->h, p->w}, {oh, ow},     p->ci,        p->co};
     Shape x = shape_of(3, p->ci, p->h, p->w), y = shape_of(3, p->co, oh, ow),
-          w = shape_of(4, p->co, p->ci, (int64_t)p->k, (int64_t)p->k);
+          w = shape_of(4, p->co, p->ci / groups, (int64_t)p->k, (int64_t)p->k);
     bool back = op == OP_conv_adj, grad = op == OP_conv_grad;
     Shape result = grad ? w : back ? x : y;
     NodeId in[2] = {optest_leaf(&t, r, back ? y : x, true, DOM_ANY, 0),
@@ -203,6 +203,10 @@ static inline OpTest product_graph(Arena *a, Rng *r, const Product *p, OpKind op
     }
     graph_out(t.graph, OUT_VALUE, 0, op1(t.graph, OP_neg, v), NULL);
     return t;
+}
+
+static inline OpTest product_graph(Arena *a, Rng *r, const Product *p, OpKind op, bool ending, int64_t batch) {
+    return grouped_graph(a, r, p, 1, op, ending, batch);
 }
 
 static inline OpTest dense_graph(Arena *a, Rng *r, int64_t m, int64_t n, int64_t rest, int form, int64_t batch) {
