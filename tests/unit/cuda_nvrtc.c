@@ -95,11 +95,14 @@ TEST(groups_of_warps) { /* forward, adjoint and weight gradient */
 
 TEST(omp_short) { compiles("omp", "--set atoms=24 --set side=5 --set most=3", "f"); }
 TEST(dense_ista) { compiles("tests/bench/dense_lasso", "--set m=24 --set n=40 --set form=ista", "f"); } /* all iterations in one kernel */
-#define PROGRAM(name, program, args, which, batch, tolerance) TEST(name) { compiles(program, args, which); }
+#define PROGRAM(name, program, args, which, batch, tolerance) \
+    TEST(name) { compiles(program, args, which); } \
+    TEST(bf16_##name) { compiles_in(SCHED_BF16, program, args, which); } \
+    TEST(tf32_##name) { compiles_in(SCHED_TF32, program, args, which); }
 GPU_PROGRAMS(PROGRAM)
 
 int main(int argc, char **argv) {
-#define CASE(name, program, args, which, batch, tolerance) T(name),
+#define CASE(name, program, args, which, batch, tolerance) T(name), T(bf16_##name), T(tf32_##name),
     static const Case cases[] = {T(samples), T(operations), T(omp_short), T(dense_ista), T(groups_of_warps), GPU_PROGRAMS(CASE)};
     const char *full = getenv("CSC_FULL");
     return run_tests(argc, argv, cases, argc > 1 || (full && *full) ? sizeof cases / sizeof *cases : 5);
