@@ -204,14 +204,15 @@ static void clear_sums(Tile *q) {
     kb_end(k);
 }
 
-/* An ending waits for what it reads of tensors that the second cache does not hold: the tile at (oy, ox) asks for that before its sums. */
+/* An ending waits for what it reads of tensors that the second cache does not hold: the tile at (oy, ox) asks for what the next one in its row will read
+   (at the end of a row that is where the next row begins). */
 static void ask_for_ending(Tile *q, const Lx *kb, const Lx *oy, const Lx *ox) {
     Kb *k = q->k;
     Arena *a = q->a;
     int64_t samples = q->e->group ? q->e->group : 1;
     if (q->t->columns || q->s.dots || !q->t->epilogue || !finish_reads_far(k, q->t->epilogue, samples)) return;
     const Lx *r = kb_unroll(k, q->s.rows), *p = kb_unroll(k, q->s.cols), *v = kb_unroll(k, q->s.kv);
-    const Lx *at[3] = {ADD(INT(q->first), MUL(ADD(kb, v), INT(q->L))), ADD(oy, r), ADD(ox, p)};
+    const Lx *at[3] = {ADD(INT(q->first), MUL(ADD(kb, v), INT(q->L))), ADD(oy, r), ADD(ADD(ox, p), INT(q->s.cols))};
     Finish f = {.k = k, .sample = q->sample, .acc = q->t->acc, .axes = 3, .at = at};
     finish_ask(&f, q->t->epilogue, samples);
     for (int n = 0; n < 3; n++) kb_end(k);
