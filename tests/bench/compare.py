@@ -300,6 +300,7 @@ def measure(row, seconds):
         return dict(out, missing="not the same: see one thread")
     inference = row["group"] == "inference"  # parameters stay from call to call, on both sides
     ours = Ours(folder, row["entry"], row["batch"], row["threads"], inference)
+    alone = Ours(folder, row["entry"], row["batch"], 1, inference) if row["threads"] > 1 else None
     try:
         each = ours.first["median_ms"] * 1e-3
         calls = max(1, min(9, int(0.15 / max(each, 1e-6))))
@@ -329,14 +330,15 @@ def measure(row, seconds):
             if best is None or t < best[0]:
                 best = (t, peer)
         peer = best[1]
-        mine, theirs, peaks, scaling = [], [], [], []
+        mine, theirs, peaks, scaling, gained = [], [], [], [], []
         while len(mine) < most_pairs and (len(mine) < LEAST_PAIRS or time.perf_counter() < end):
             mine.append(ours.ask(calls))
             theirs.append(peer.time(calls, row["threads"]))
             peaks.append(ours.peak() if row["threads"] == 1 else peak_of(row["threads"]))
             if row["threads"] > 1:
                 scaling.append(peaks[-1] / peak_of(1))
-        out.update(spread(mine, theirs), peer=peer.how, ours=1e3 * row["batch"] / statistics.median(mine), theirs=1e3 * row["batch"] / statistics.median(theirs),
+                gained.append(alone.ask(calls) / mine[-1])
+        out.update(spread(mine, theirs), peer=peer.how, over_one=statistics.median(gained) if gained else None, ours=1e3 * row["batch"] / statistics.median(mine), theirs=1e3 * row["batch"] / statistics.median(theirs),
                    peak=statistics.median(peaks), scaling=statistics.median(scaling) if scaling else None)
         out["share"] = out["ours"] * gflop / out["peak"] if out["peak"] else 0
         if row["group"] == "training" and row["threads"] == 1:
@@ -349,6 +351,8 @@ def measure(row, seconds):
         return out
     finally:
         ours.close()
+        if alone:
+            alone.close()
 
 
 # ---- solved to an accuracy: each side with the fewest of its own updates that reach it
@@ -358,7 +362,7 @@ def objective(x, made, z, lam):
 
 def ours_solved(program, options, lam, signal, goal=None):
     """(updates, objective) of the first count that reaches the goal; without one: of many updates."""
-    for n in (1500,) if goal is None else (30, 60, 120, 180, 240, 320, 480, 640, 960):
+    for n in (1500,) if goal is None else (30, 60, 90, 120, 150, 180, 210, 240, 280, 320, 360, 400, 440, 480, 560, 640, 800, 960):
         folder = prepare(program, dict(options, iterations=n), "forward", 1)
         x = signal(folder)
         x.astype(numpy.float32).tofile(os.path.join(folder, "in0.f32"))
@@ -401,12 +405,14 @@ def sporco_solver(folder, x, lam):
         pass
     f = numpy.ascontiguousarray(tensors(folder, "params", "params.f32")["D.F"][:, 0].transpose(1, 2, 0))
 
-    def run(n):
-        opt = cbpdn.ConvBPDN.Options({"Verbose": False, "MaxMainIter": n, "RelStopTol": 1e-9, "AutoRho": {"Enabled": True}, "DataType": numpy.float32, "FastSolve": True})
-        b = cbpdn.ConvBPDN(f, x.astype(numpy.float32), lam, opt, dimK=0)
-        z = b.solve()
-        return z, lambda: objective(x, b.reconstruct(z).squeeze(), z, lam)
-    return run, (20, 40, 60, 80, 120, 160, 240, 320, 480, 640, 960, 1400)
+    def with_rho(rho):  # its own adaptation of rho (AutoRho) moves away from the solution here
+        def run(n):
+            opt = cbpdn.ConvBPDN.Options({"Verbose": False, "MaxMainIter": n, "RelStopTol": 1e-9, "DataType": numpy.float32, "FastSolve": True, "AutoRho": {"Enabled": False}, "rho": rho})
+            b = cbpdn.ConvBPDN(f, x.astype(numpy.float32), lam, opt, dimK=0)
+            z = b.solve()
+            return z, lambda: objective(x, b.reconstruct(z).squeeze(), z, lam)
+        return run
+    return [(", rho %g" % rho, with_rho(rho)) for rho in (0.5, 1, 2, 4)], (80, 100, 120, 140, 160, 200, 240)
 
 
 def sklearn_solver(folder, x, lam):
@@ -420,7 +426,7 @@ def sklearn_solver(folder, x, lam):
             warnings.simplefilter("ignore")
             z = Lasso(alpha=lam / len(y), fit_intercept=False, tol=1e-12, max_iter=n).fit(a, y).coef_
         return z, lambda: objective(x, a.astype(numpy.float64) @ z, z, lam)
-    return run, (3, 5, 7, 10, 15, 20, 30, 40, 60, 80, 120, 200, 400, 800)
+    return [("", run)], (3, 5, 7, 10, 15, 20, 30, 40, 60, 80, 120, 200, 400, 800)
 
 
 def solve(row, seconds):
@@ -432,11 +438,20 @@ def solve(row, seconds):
     lam = 0.5 if conv else 0.1
     signal = sparse_signal(conv_signal(64) if conv else dense_made)
     folder, _, best, x = ours_solved(program, options, lam, signal)
-    run, counts = (sporco_solver if conv else sklearn_solver)(folder, x, lam)
-    best = min(best, run(counts[-1])[1]())
+    ways, counts = (sporco_solver if conv else sklearn_solver)(folder, x, lam)
+    best = min([best] + [run(counts[-1])[1]() for _, run in ways])
     goal = best * (1 + 1e-4)
     folder, n, _, x = ours_solved(program, options, lam, signal, goal)
-    k = next((k for k in counts if run(k)[1]() <= goal), None)
+    reached = []  # seconds, updates, its setting
+    for name, run in ways:
+        for k in counts:
+            start = time.process_time()
+            value = run(k)[1]
+            took = time.process_time() - start
+            if value() <= goal:
+                reached.append((took, k, name, run))
+                break
+    _, k, how, run = min(reached, key=lambda r: r[0]) if reached else (0, None, "", None)
     out = {k2: row[k2] for k2 in ("group", "name", "threads", "needed", "peer")}
     if not n or k is None:
         return dict(out, missing="not reached: ours %s, theirs %s updates" % (n, k))
@@ -447,7 +462,7 @@ def solve(row, seconds):
         run(k)
         theirs.append((time.process_time() - start) * 1e3)
     ours.close()
-    return dict(out, batch=1, **spread(mine, theirs), ours=1e3 / statistics.median(mine), theirs=1e3 / statistics.median(theirs), peer="%s, %d updates (ours %d)" % (row["peer"], k, n))
+    return dict(out, batch=1, **spread(mine, theirs), ours=1e3 / statistics.median(mine), theirs=1e3 / statistics.median(theirs), peer="%s%s, %d updates (ours %d)" % (row["peer"], how, k, n))
 
 
 # ---- the compiler's table
@@ -474,12 +489,22 @@ def compiler_rows():
         print("%-58s cold %.0f ms, from the cache %.1f ms, library %.2f MB" % (name, row["cold"], row["warm"], row["library"]), flush=True)
 
 
+def key(row):  # a training step's batch may have been halved
+    return row["group"], row["name"], row["threads"], row.get("batch", 1) == 1
+
+
+def measured():
+    with open(results) as f:
+        return {key(r) for r in map(json.loads, f) if "ratio" in r or r["group"] == "compiler"}
+
+
 def main():
     begin = time.perf_counter()
-    if word in "compiler":
+    had = measured()
+    if word in "compiler" and not any(k[0] == "compiler" for k in had):
         os.sched_setaffinity(0, set(cores))
         compiler_rows()
-    rows = [r for r in all_rows() if word in r["name"] + " " + r["group"]]
+    rows = [r for r in all_rows() if word in r["name"] + " " + r["group"] and key(r) not in had]
     for i, row in enumerate(rows):
         left = minutes * 60 - (time.perf_counter() - begin)
         if left < 5:

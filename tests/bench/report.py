@@ -58,9 +58,9 @@ for group, title in groups:
         table(group)
 one = {(r["group"], r["name"], r.get("batch")): r for r in rows if r["threads"] == 1 and "ratio" in r}
 two = {(r["group"], r["name"], r.get("batch")): r for r in rows if r["threads"] == 2 and "ratio" in r and r["group"] != "compiler"}
-both = [(k, two[k]["ours"] / one[k]["ours"], two[k]["theirs"] / one[k]["theirs"]) for k in two if k in one]
+both = [(k, two[k].get("over_one") or two[k]["ours"] / one[k]["ours"], two[k]["theirs"] / one[k]["theirs"]) for k in two if k in one]
 if both:
-    print("## Two threads over one\n\nNeeded 1.8, aim 1.95; the machine's is that of multiply-adds: two processes at once beside one, both by the time that passes.\n\n| row | batch | ours | theirs | the machine's |\n| --- | --- | --- | --- | --- |")
+    print("## Two threads over one\n\nNeeded 1.8, aim 1.95; ours is of calls in turn, theirs of the two tables' rows; the machine's is that of multiply-adds: two processes at once beside one, both by the time that passes.\n\n| row | batch | ours | theirs | the machine's |\n| --- | --- | --- | --- | --- |")
     for k, a, b in both:
         group, name, batch = k
         machine = "%.2f" % two[k]["scaling"] if two[k].get("scaling") else ""
