@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LARGE_GROUPS = 200 }; /* numbers that each thread of a kernel of groups of warps has in registers: from here on it may take more of them */
+
 #define F(...) arena_printf(t->a, __VA_ARGS__)
 
 static void line(Text *t, const char *s) { fprintf(t->out, "%*s%s\n", 4 * t->depth, "", s); }
@@ -415,7 +417,9 @@ static void write_head(Text *t, const char *name) {
     const Ls *end = k->body;
     while (end && end->next) end = end->next;
     if (end && end->kind == LS_LAST) line(t, F("CSC_ARRIVED(%s)", arrived(t)));
-    line(t, F("CSC_KERNEL%s(%d) %s(%s) {", t->groups ? "_OF_GROUPS" : "", (int)k->threads, name, args));
+    int32_t numbers = 0;
+    for (int32_t i = 0; i < k->nreg; i++) numbers += k->reg_width[i];
+    line(t, F("CSC_KERNEL%s(%d) %s(%s) {", !t->groups ? "" : numbers > LARGE_GROUPS ? "_OF_LARGE_GROUPS" : "_OF_GROUPS", (int)k->threads, name, args));
 }
 
 static void write_memory(Text *t) {

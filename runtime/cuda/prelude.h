@@ -22,8 +22,11 @@ typedef unsigned short csc_bf16;
 #define CSC_WGMMA
 /* as many registers as let two or three blocks share a processor: while one waits for memory another multiplies */
 #define CSC_KERNEL_OF_GROUPS(threads) extern "C" __global__ void __launch_bounds__(threads, (threads) > 128 ? 2 : 3)
+/* one block less where so many numbers wait in registers that some would be spilled */
+#define CSC_KERNEL_OF_LARGE_GROUPS(threads) extern "C" __global__ void __launch_bounds__(threads, (threads) > 128 ? 1 : 2)
 #else
 #define CSC_KERNEL_OF_GROUPS(threads) CSC_KERNEL(threads)
+#define CSC_KERNEL_OF_LARGE_GROUPS(threads) CSC_KERNEL(threads)
 #endif
 #define CSC_HEAD
 #define CSC_BLOCK ((int)blockIdx.x)
@@ -62,6 +65,7 @@ typedef unsigned short csc_bf16;
 #else
 #define CSC_KERNEL(threads) static void
 #define CSC_KERNEL_OF_GROUPS(threads) CSC_KERNEL(threads)
+#define CSC_KERNEL_OF_LARGE_GROUPS(threads) CSC_KERNEL(threads)
 #define CSC_HEAD const i64 csc_block,
 #define CSC_BLOCK ((int)csc_block)
 #define CSC_T csc_t
