@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGE_GROUPS = 200 }; /* numbers that each thread of a kernel of groups of warps has in registers: from here on it may take more of them */
+enum { LARGE_GROUPS = 80 }; /* numbers that each thread of a kernel of groups of warps has in registers: from here on it may take more of them */
 
 #define F(...) arena_printf(t->a, __VA_ARGS__)
 
