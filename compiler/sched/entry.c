@@ -14,7 +14,7 @@ Gx *gx_new(Ent *e, const Graph *g, const View *args, const Groups *q) {
     *x = (Gx){.e = e, .a = e->a, .g = g, .args = args};
     if (q && q->nparts) {
         x->groups = q, x->sum = q->sum, x->minus = q->minus;
-        x->in_lanes = ARENA_ARRAY(e->a, bool, g->nodes.len + 1);
+        x->in_lanes = ARENA_ARRAY(e->a, bool, g->nodes.len + 1), x->in_place = ARENA_ARRAY(e->a, bool, g->nodes.len + 1);
     }
     x->val = ARENA_ARRAY(e->a, Val, g->nodes.len + 1);
     x->uses = graph_uses(e->a, g);
@@ -378,11 +378,13 @@ void gx_run(Gx *x) {
 typedef struct Result {
     View to;
     int32_t part; /* written group by group in this one, late ones after it; -1: at the end */
-    bool late;    /* its memory may be that of something the entry still reads */
+    bool late;    /* its memory may be that of something the entry still reads, */
+    NodeId after; /* this one at last */
+    bool done;
 } Result;
 
-/* The part after which nobody reads state i any more and its new value, node, is there; -1: the last. */
-static int32_t state_part(const Gx *x, int32_t i, NodeId node) {
+/* The part after which nobody reads state i any more and its new value, node, is there; -1: the last. *after: the last that reads it. */
+static int32_t state_part(const Gx *x, int32_t i, NodeId node, NodeId *after) {
     const Groups *q = x->groups;
     if (!q) return -1;
     int32_t last = x->made[node];
@@ -393,7 +395,8 @@ static int32_t state_part(const Gx *x, int32_t i, NodeId node) {
         for (uint32_t k = 0; x->uses[u] && k < n->nin; k++) {
             if (!seen[n->in[k]]) continue;
             if (q->part[u] > last) last = q->part[u];
-            seen[u] |= is_view_op(n->op) || op_is_elementwise(n->op);
+            seen[u] |= is_view_op(n->op) || op_is_elementwise(n->op) || x->fits[u];
+            *after = u;
         }
     }
     for (size_t o = 0; o < x->g->outs.len; o++) {
@@ -412,18 +415,20 @@ static Result result_of(Gx *x, const GraphOut *o, int32_t *nout) {
     switch (o->role) {
     case OUT_VALUE:
     case OUT_INGRAD:
-        if (part % 2 == 1) return (Result){samples_of(e, SP_OUT, (*nout)++, n->shape, true), part, false};
-        return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, true), -1, false};
+        if (part % 2 == 1) return (Result){.to = samples_of(e, SP_OUT, (*nout)++, n->shape, true), .part = part};
+        return (Result){.to = view_external(e, SP_OUT, (*nout)++, 0, n->shape, true), .part = -1};
     case OUT_LOSS:
     case OUT_METRIC:
     case OUT_PARAM:
-        return (Result){view_external(e, SP_OUT, (*nout)++, 0, n->shape, false), -1, false};
+        return (Result){.to = view_external(e, SP_OUT, (*nout)++, 0, n->shape, false), .part = -1};
     case OUT_GRAD:
-        return (Result){view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), -1,
-                        false};
-    case OUT_STATE:
-        return (Result){view_external(e, SP_STATE_OUT, 0, p->states.at[o->index].offset, n->shape, false), state_part(x, o->index, o->node),
-                        .late = true};
+        return (Result){.to = view_external(e, SP_GRAD, 0, p->params.at[o->index].offset, n->shape, false), .part = -1};
+    case OUT_STATE: {
+        NodeId after = o->node;
+        View to = view_external(e, SP_STATE_OUT, 0, p->states.at[o->index].offset, n->shape, false);
+        int32_t last = state_part(x, o->index, o->node, &after);
+        return (Result){.to = to, .part = last, .late = true, .after = after};
+    }
     }
     BUG("an output without a role");
 }
@@ -450,7 +455,7 @@ static void copy_late(Gx *x, const Result *r, int32_t part) {
     for (size_t i = 0; i < n; i++) {
         double c;
         NodeId node = x->g->outs.at[i].node;
-        if (!r[i].late || r[i].part != part || constant(x, node, &c)) continue;
+        if (!r[i].late || r[i].done || r[i].part != part || constant(x, node, &c)) continue;
         tmp[i] = gx_view(x, node);
         LpSpace s = e->bufs.at[tmp[i].buf].space;
         if (s == SP_FIXED || s == SP_BATCH) continue;
@@ -462,7 +467,7 @@ static void copy_late(Gx *x, const Result *r, int32_t part) {
     size_t many = 0;
     for (size_t i = 0; i < n; i++) {
         double c;
-        if (!r[i].late || r[i].part != part) continue;
+        if (!r[i].late || r[i].done || r[i].part != part) continue;
         if (constant(x, x->g->outs.at[i].node, &c))
             lower_fill(e, c, &r[i].to);
         else if (e->s->t.gpu && view_is_row_major(&tmp[i]))
@@ -471,6 +476,19 @@ static void copy_late(Gx *x, const Result *r, int32_t part) {
             lower_copy(e, &tmp[i], &r[i].to);
     }
     gpu_copies(e, from, to, many);
+}
+
+/* The nodes of a part that runs once; new states go out as soon as the old ones have been read, where their own values lie in the workspace. */
+static void run_once(Gx *x, Result *r, int32_t part, NodeId from, NodeId end) {
+    for (NodeId node = from; node < end; node++) {
+        run_nodes(x, node, node + 1);
+        for (size_t i = 0; i < x->g->outs.len && !x->e->s->t.gpu; i++) {
+            const Val *w = &x->val[x->g->outs.at[i].node];
+            if (!r[i].late || r[i].done || r[i].part != part || node < r[i].after || w->kind != VAL_STORED || x->e->bufs.at[w->view.buf].space != SP_FIXED) continue;
+            lower_copy(x->e, &w->view, &r[i].to);
+            r[i].done = true;
+        }
+    }
 }
 
 static void describe(Ent *e, const Entry *y, const Result *r, int32_t nout) {
@@ -495,6 +513,7 @@ static void lower_entry(Sched *s, const Entry *y) {
     Ent *e = ARENA_NEW(a, Ent);
     LpEntry out = {.name = y->name, .kind = (int32_t)y->kind, .stage = y->stage};
     *e = (Ent){.s = s, .a = a, .out = &out, .nvar = LP_VARS};
+    e->prepares = !s->t.gpu && (y->kind == ENTRY_FORWARD || y->kind == ENTRY_EVAL);
     e->blocks_var = e->nvar++, e->whole_var = e->nvar++, e->first_var = e->nvar++;
     code_setvar(a, &e->code, e->whole_var, IVAR(LP_VAR_BATCH));
     code_setvar(a, &e->code, e->first_var, INT(0));
@@ -503,6 +522,7 @@ static void lower_entry(Sched *s, const Entry *y) {
     const Groups *q = groups_of(a, split_joined(a, y->graph), s->t.gpu ? -1 : s->t.group, s->t.wait);
     const Graph *g = q->graph;
     e->grouped = q->nparts > 0;
+    e->packs_near = q->nparts == 3 && !e->prepares;
     group_describe(e, q);
     Gx *x = gx_new(e, g, NULL, q);
     size_t n = g->outs.len;
@@ -522,7 +542,10 @@ static void lower_entry(Sched *s, const Entry *y) {
             group_open(x, q, i);
         else if (i)
             e->group = 0; /* all samples */
-        run_nodes(x, q->begin[i], q->begin[i + 1]);
+        if (i % 2)
+            run_nodes(x, q->begin[i], q->begin[i + 1]);
+        else
+            run_once(x, r, i, q->begin[i], q->begin[i + 1]);
         if (i % 2)
             copy_results(x, r, i), group_close(x, q, i);
         else
@@ -530,7 +553,7 @@ static void lower_entry(Sched *s, const Entry *y) {
     }
     copy_results(x, r, -1);
     copy_late(x, r, -1);
-    if (!s->t.gpu && (y->kind == ENTRY_FORWARD || y->kind == ENTRY_EVAL)) prepare_split(e); /* parameters may stay from call to call */
+    if (e->prepares) prepare_split(e);
     out.body = s->t.gpu && !s->t.apart ? gpu_last(e, gpu_beside(e, gpu_merge(e, gpu_chain(e, e->code.head)))) : e->code.head;
     plan_memory(e);
     remark(e, (Span){0},

@@ -192,21 +192,23 @@ static double cost_of_group(const Graph *g, const Node *n) { /* launches, and wh
 
 /* How many samples: as few as keep what each group costs by itself (launches, gradients that are read and
    written again) near a tenth of the work by this estimate, which is a small part of that in time; a power of two, so that with the blocks
-   of a sample there are at least 8 grid points. */
-enum { GROUP_MOST = 32, LANES_MOST = 8 };
+   of a sample there are at least 8 grid points. More than GROUP_SOME only where what products make of them is less than VALUES_MOST bytes. */
+enum { GROUP_SOME = 16, GROUP_MOST = 32, LANES_MOST = 8, VALUES_MOST = 16 * 1024 * 1024 };
 static int64_t choose_size(Groups *q, int32_t part) {
-    double each = 0, once = 0;
+    double each = 0, once = 0, values = 0;
     bool sums = false;
     for (NodeId i = q->begin[part]; i < q->begin[part + 1]; i++) {
         const Node *n = graph_at(q->graph, i);
         if (costs_nothing(n)) continue;
         each += flops_of(q->graph, n) / 40;
+        if (n->batched && graph_product_flops(q->graph, n) > 0) values += 4.0 * (double)shape_size(n->shape);
         once += cost_of_group(q->graph, n);
         if (q->sum[i] != NO_NODE) once += 4.0 * (double)shape_size(n->shape), sums = true;
     }
     int64_t n = sums ? 2 : 1;
     q->each_cost = each, q->once = once;
-    while (n < GROUP_MOST && (double)n * each * 0.1 < once) n *= 2;
+    int64_t most = values * GROUP_MOST > VALUES_MOST ? GROUP_SOME : GROUP_MOST;
+    while (n < most && (double)n * each * 0.1 < once) n *= 2;
     return n;
 }
 
@@ -228,7 +230,7 @@ enum { BEFORE, EACH, AFTER };
 /* A gradient of weights that is far larger than what it is made of: it is cheaper to keep that for all samples, and to make the gradient
    of them at the end, than to read and write it for each group (and to have a copy for each lane). */
 static bool waits_for_all(const Body *b, const Node *n) {
-    enum { LARGER = 64 };
+    enum { LARGER = 32 };
     if ((n->op != OP_conv_grad && n->op != OP_dense_grad) || !crosses(b, n)) return false;
     return b->wait || shape_size(n->shape) > LARGER * (shape_size(graph_shape(b->g, n->in[0])) + shape_size(graph_shape(b->g, n->in[1])));
 }
@@ -495,6 +497,16 @@ static View sums_of_lanes(Ent *e, const Node *n, int lanes) {
     return view_row_major(v.buf, n->shape, false);
 }
 
+/* A large sum of products alone is lane 0's where it is wanted in the end, so that there is a copy less. Its kernels are launched in either of two places. */
+static bool is_in_place(const Gx *x, const Groups *q, int32_t part, NodeId sum) {
+    enum { LARGE = 16 * 1024 }; /* floats */
+    for (NodeId i = q->begin[part]; i < q->begin[part + 1]; i++) {
+        OpKind op = graph_at(x->g, i)->op;
+        if (q->sum[i] == sum && op != OP_conv_grad && op != OP_dense_grad && op != OP_add && op != OP_sub) return false;
+    }
+    return q->lanes[part] > 1 && shape_size(graph_shape(x->g, sum)) >= LARGE;
+}
+
 static void open_sums(Gx *x, const Groups *q, int32_t part, int32_t lane) {
     Ent *e = x->e;
     Arena *a = e->a;
@@ -504,14 +516,16 @@ static void open_sums(Gx *x, const Groups *q, int32_t part, int32_t lane) {
         if (sum == NO_NODE || !x->uses[sum] || x->in_lanes[sum]) continue;
         Val *w = &x->val[sum];
         x->in_lanes[sum] = q->lanes[part] > 1;
-        if (q->lanes[part] > 1) {
-            x->before[sum] = *w;
-            w->view = sums_of_lanes(e, graph_at(x->g, sum), q->lanes[part]);
-            w->view.plus = MUL(IVAR(lane), INT(apart(w->view.shape)));
-            w->kind = VAL_STORED;
-        } else if (w->kind != VAL_STORED) {
+        bool place = x->in_place[sum] = is_in_place(x, q, part, sum);
+        if ((place || q->lanes[part] == 1) && w->kind != VAL_STORED) {
             View v = gx_result(x, sum);
             lower_fill(e, 0, &v);
+        }
+        if (q->lanes[part] > 1) {
+            x->before[sum] = *w;
+            w->view = sums_of_lanes(e, graph_at(x->g, sum), q->lanes[part] - place);
+            w->view.plus = MUL(SUB(IVAR(lane), INT(place)), INT(apart(w->view.shape)));
+            w->kind = VAL_STORED;
         }
         w->has_target = true;
     }
@@ -522,9 +536,10 @@ static void close_sum(Gx *x, NodeId sum, int lanes) {
     Ent *e = x->e;
     View first = x->val[sum].view;
     first.plus = NULL;
-    Ex *all = ex_sum(e, first, apart(first.shape), lanes);
+    bool place = x->in_place[sum];
+    Ex *all = ex_sum(e, place ? &x->before[sum].view : NULL, first, apart(first.shape), lanes);
     x->val[sum] = x->before[sum];
-    if (x->val[sum].kind == VAL_STORED) all = ex_op(e, OP_add, ex_leaf(e, &x->val[sum].view, NULL), all, NULL);
+    if (x->val[sum].kind == VAL_STORED && !place) all = ex_op(e, OP_add, ex_leaf(e, &x->val[sum].view, NULL), all, NULL);
     View to = gx_result(x, sum);
     x->val[sum].has_target = true;
     Dom d = dom_of(to.shape, false);
@@ -538,6 +553,7 @@ void group_open(Gx *x, const Groups *q, int32_t part) {
     const Lx *size = INT(q->size[part]), *whole = IVAR(e->whole_var);
     int32_t lane = e->nvar++, alone = e->nvar++;
     e->group = q->size[part];
+    x->lane = IVAR(lane);
     open_sums(x, q, part, lane);
     Ls *start = code_setvar(a, &e->code, e->nvar++, IVAR(LP_VAR_FIRST_SAMPLE));
     e->first_sample = start->var;
@@ -574,8 +590,7 @@ void group_close(Gx *x, const Groups *q, int32_t part) {
     memset(x->in_lanes, 0, x->g->nodes.len * sizeof *x->in_lanes);
 }
 
-/* What group_open made room for: a part of a sum is added to it. */
-void group_add(Gx *x, NodeId id, NodeId sum) {
+static void add_part(Gx *x, NodeId id, NodeId sum) {
     Ent *e = x->e;
     View to = x->val[sum].view;
     if (graph_at(x->g, id)->op == OP_add || graph_at(x->g, id)->op == OP_sub)
@@ -603,6 +618,26 @@ void group_add(Gx *x, NodeId id, NodeId sum) {
     }
     Dom d = dom_of(to.shape, false);
     lower_map(e, &d, FOLD_NONE, ex_op(e, join, was, ex_leaf(e, &part, NULL), NULL), &to, to.stride, "add");
+}
+
+/* What group_open made room for: a part of a sum is added to it. */
+void group_add(Gx *x, NodeId id, NodeId sum) {
+    Ent *e = x->e;
+    Arena *a = e->a;
+    const Node *n = graph_at(x->g, id);
+    if (!x->in_lanes[sum] || !x->in_place[sum] || (n->op != OP_conv_grad && n->op != OP_dense_grad)) {
+        add_part(x, id, sum);
+        return;
+    }
+    View own = x->val[sum].view;
+    for (uint32_t k = 0; k < n->nin; k++) gx_view(x, n->in[k]); /* made for both */
+    code_if(a, &e->code, IEQ(x->lane, INT(0)));
+    x->val[sum].view = x->before[sum].view;
+    add_part(x, id, sum);
+    code_else(&e->code);
+    x->val[sum].view = own;
+    add_part(x, id, sum);
+    code_end(&e->code);
 }
 
 void group_describe(Ent *e, const Groups *q) {

@@ -67,6 +67,7 @@ typedef struct Pack { /* weights already packed */
     int32_t ntap[2], *at[2];
     int kv, m; /* m: pack_wino's, or 0 */
     int level; /* in how many loops it was made */
+    int32_t used; /* the last launch, so far, that reads it */
 } Pack;
 
 typedef struct Launch { /* a statement, and what the passes over launches want to know of it */
@@ -101,6 +102,8 @@ typedef struct Ent { /* one entry being written */
     int32_t pos; /* launches written so far: the clock of lifetimes */
     int32_t nvar;
     int64_t group; /* samples that are computed at a time; 0: all of the batch */
+    bool prepares; /* parameters may stay from call to call, and with them what is made of them alone */
+    bool packs_near; /* one loop over groups goes through forward and backward: what is packed before it is there all the time */
     bool grouped;  /* inputs and outputs are those of the group that begins at first_var */
     int32_t whole_var, first_var, first_sample; /* samples of the batch; the first of the group; the call's */
     const Lx *alone;    /* nonzero: all that is launched now runs on one thread; NULL: not known */
@@ -270,7 +273,8 @@ Ex *ex_leaf(Ent *e, const View *v,
             const int *axis); /* axis[i]: the domain's axis that axis i of v is; NULL: the same */
 Ex *ex_op(Ent *e, OpKind op, Ex *x, Ex *y, Ex *z);
 Ex *ex_const(Ent *e, double v);
-Ex *ex_sum(Ent *e, View first, int64_t apart, int n); /* of n (a power of two) tensors that many floats apart, pairwise: 0 + n/2, .. */
+/* Of n (a power of two) tensors, pairwise: 0 + n/2, ..; that many floats apart, the first of them elsewhere where zeroth is not NULL. */
+Ex *ex_sum(Ent *e, const View *zeroth, View next, int64_t apart, int n);
 
 /* out[map axes] = fold over the others of root; stride: of the result along the domain's axes. */
 void lower_map(Ent *e, const Dom *d, Fold fold, Ex *root, const View *out, const int64_t *stride,
@@ -371,10 +375,15 @@ Shape2 tune_tile(Sched *s, const TileWork *w); /* the measured one, else tile_ch
 /* Weights in the order in which a tile of kv vectors reads them; made once for all uses. [tile of
  * K][tap][C][vector][lanes]; kv 0, dots: [K][tap][C]. */
 View pack_weights(Ent *e, const View *w, const Taps taps[2], int kv);
-View pack_wino(Ent *e, const View *w, const Taps taps[2], int kv, int m); /* transformed; wino.c */
+/* The same in a kernel, of one tile whose first vector is number `vector`, from w at parameter p to the beginning of q; t: pack_table's. */
+int pack_table(Kb *k, const View *w, const Taps taps[2]);
+void pack_tile(Kb *k, const View *w, const Taps taps[2], int kv, int p, int t, int q, const Lx *vector);
+/* Are there so many positions of a group that it may pack those weights for itself? */
+bool pack_near(const Ent *e, double bytes, int64_t positions, int64_t enough);
+View pack_wino(Ent *e, const View *w, const Taps taps[2], int kv, int m, bool near); /* transformed; wino.c */
 /* What those are made of: what was packed already, or NULL; launches from here on go before the outermost loop in which w does not change (its
    number), until pack_keep. */
-const View *pack_find(const Ent *e, const View *w, const Taps taps[2], int kv, int m);
+const View *pack_find(Ent *e, const View *w, const Taps taps[2], int kv, int m);
 int pack_hoist(Ent *e, const View *w);
 View pack_keep(Ent *e, const View *w, const Taps taps[2], int kv, int m, int level, View packed);
 void pack_forget(Ent *e); /* at the end of a loop: what was packed inside */
@@ -428,6 +437,8 @@ typedef struct Gx { /* one graph being lowered: an entry's, or a body's in it */
     const bool *minus;
     bool *in_lanes; /* group.c: a sum that lanes add to at present; */
     Val *before;    /* ... what it was before */
+    bool *in_place; /* ... and lane 0 adds to that */
+    const Lx *lane; /* the one that is running */
     bool *whole;   /* more parts than one read or write it: it is kept for all samples. NULL: nothing is */
     int32_t *made; /* [node] the part in which it is stored */
     bool hold;   /* gx_expr: leave a held product as it is, and say so in `held` */

@@ -28,9 +28,13 @@ Ex *ex_op(Ent *e, OpKind op, Ex *p, Ex *q, Ex *r) {
     return x;
 }
 
-Ex *ex_sum(Ent *e, View first, int64_t apart, int n) {
+Ex *ex_sum(Ent *e, const View *zeroth, View next, int64_t apart, int n) {
     Ex **part = ARENA_ARRAY(e->a, Ex *, n);
-    for (int i = 0; i < n; i++, first.offset += apart) part[i] = ex_leaf(e, &first, NULL);
+    for (int i = 0; i < n; i++) {
+        bool other = zeroth && i == 0;
+        part[i] = ex_leaf(e, other ? zeroth : &next, NULL);
+        if (!other) next.offset += apart;
+    }
     for (n /= 2; n; n /= 2)
         for (int i = 0; i < n; i++) part[i] = ex_op(e, OP_add, part[i], part[i + n], NULL);
     return part[0];

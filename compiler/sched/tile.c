@@ -118,6 +118,8 @@ typedef struct Tile {
     int sums;                  /* where the sums wait for an ending that is a loop; -1: it is unrolled */
     int acc, wreg, xreg;
     View weights;
+    bool by_samples;             /* a grid point is one tile of channels for all samples, */
+    int64_t own; int ptab, pown; /* and packs its weights itself, so many floats; 0: they are packed */
     const Lx *sample, *first_row; /* of the copy, in x's rows */
     const Lx *tap;                /* spread: the one that is being made */
     /* Shared, from a copy of the edges: tiles of columns before `left` and from `right` on read it, in two parts, the first so many columns wide; the
@@ -290,7 +292,7 @@ static void emit_tile(Tile *q, const Lx *kt, const Lx *oy, const Lx *ox) {
     s = code_add(a, &k->code, LS_SETVAR);
     int own = q->one ? q->packed_kv : kv; /* vectors of a packed tile */
     s->var = wb,
-    s->cond = ADD(q->wtile ? MUL(kt, INT(kv / own * q->wtile)) : MUL(kb, INT(q->wvec)), MUL(e, INT(q->went)));
+    s->cond = ADD(q->own ? INT(0) : q->wtile ? MUL(kt, INT(kv / own * q->wtile)) : MUL(kb, INT(q->wvec)), MUL(e, INT(q->went)));
     int64_t step = q->s.dots ? L : 1, main = q->run / step * step;
     int64_t ahead = q->passes ? ceil_div(q->wstep, q->passes) : 0; /* floats of each step */
     int32_t next = q->passes ? kb_var(k) : 0;
@@ -409,14 +411,26 @@ static int64_t columns_at_once(const Ent *e, int64_t each) {
     return e->group && e->group * each < 64 ? e->group * each : 64;
 }
 
-/* The weights of this tile's channels in its order. */
+/* A map's blocks, so that the copy of the input that each of them reads stays near. */
+static int64_t blocks_least(const Tile *q) {
+    int64_t tiles = ceil_div(q->OH, q->s.rows), least = 1;
+    while (!q->direct && !q->shared && least < tiles && copy_rows(q, ceil_div(tiles, least) + 1) * q->xrow * 4 > SCRATCH_MOST) least++;
+    return least;
+}
+
+/* The weights of this tile's channels in its order; or those beyond the second cache, which are read once a group, are packed tile by tile where they are read. */
 static void set_weights(Tile *q) {
+    enum { POSITIONS = 64 }; /* that share what is packed */
     View w = view_slice(&q->t->w, 0, q->first, 1, q->K);
+    int64_t sum = q->run * q->entries, tile = q->s.kv * q->L * sum;
+    if (q->by_samples && q->t->out.batched && !q->s.dots && tile * 4 <= 2 * SECOND_LEVEL && pack_near(q->e, 4.0 * (double)(q->K * sum), q->OH * q->OW, POSITIONS)) {
+        q->weights = w, q->own = tile, q->wvec = q->L, q->wstep = q->L * q->s.kv, q->went = q->run * q->wstep;
+        return;
+    }
     q->weights = pack_weights(q->e, &w, q->t->taps, q->s.dots ? 0 : q->s.kv);
     q->wtile = q->s.dots ? 0 : q->weights.stride[0];
     q->wvec = q->s.dots ? q->weights.stride[0] : q->L;
-    q->wstep = q->s.dots ? 1 : q->L * q->s.kv;
-    q->went = q->run * q->wstep;
+    q->wstep = q->s.dots ? 1 : q->L * q->s.kv, q->went = q->run * q->wstep;
 }
 
 /* 67 channels: five vectors would be a quarter more work than four and three sums of products. */
@@ -470,6 +484,7 @@ static void geometry(Tile *q) {
         q->ring = ty->n + q->s.rows - 1;
         copy_edges(q);
     }
+    q->by_samples = !t->columns && q->K * q->C * ty->n * tx->n * 4 > SECOND_LEVEL && blocks_least(q) == 1;
     q->wtail = false;
     if (one && (q->s.dots ? w.dots_free : w.vectors_free)) {
         q->weights = t->w;
@@ -495,9 +510,7 @@ static const int32_t *entry_table(const Tile *q) {
     const Taps *ty = &q->t->taps[0], *tx = &q->t->taps[1];
     int32_t *tab = ARENA_ARRAY(q->a, int32_t, q->entries);
     for (int i = 0; i < ty->n; i++)
-        for (int j = 0; j < q->per_row; j++)
-            tab[i * q->per_row + j] =
-                (int32_t)((ty->off[i] - ty->off[0]) * q->xrow + (tx->off[j] - tx->off[0]) * q->xpix);
+        for (int j = 0; j < q->per_row; j++) tab[i * q->per_row + j] = (int32_t)((ty->off[i] - ty->off[0]) * q->xrow + (tx->off[j] - tx->off[0]) * q->xpix);
     return tab;
 }
 
@@ -648,14 +661,18 @@ static void emit_rows(Tile *q, int64_t tiles, int64_t least) {
     kb_launch(k, batched ? MUL(IVAR(LP_VAR_BATCH), k->ints[0]) : k->ints[0]);
 }
 
-/* Weights that do not fit the second cache: a grid point is one tile of channels for a share of the samples,
- * so that they are read once. */
+/* Weights that do not fit the second cache: a grid point is one tile of channels (two that overlap) for a share of the samples, so that they are read once. */
 static void emit_samples(Tile *q, int64_t tiles) {
     Kb *k = q->k;
     Arena *a = q->a;
-    bool batched = q->t->out.batched;
-    int64_t shares = batched ? ceil_div(8, channel_tiles(q)) : 1;
+    bool batched = q->t->out.batched, overlap = vectors_of(q) % q->s.kv != 0;
+    int64_t points = channel_tiles(q) - overlap, shares = batched ? ceil_div(8, points) : 1;
     const Lx *kt = DIV(kb_grid(k), INT(shares)), *share = MOD(kb_grid(k), INT(shares));
+    if (overlap) kt = kb_for(k, kt, lx_iselect(a, ILT(kt, INT(points - 1)), ADD(kt, INT(1)), INT(points + 1)), 1);
+    if (q->own) {
+        pack_tile(k, &q->weights, q->t->taps, q->s.kv, q->pw, q->ptab, q->pown, first_vector(q, kt));
+        q->pw = q->pown;
+    }
     if (batched) q->sample = kb_for(k, DIV(MUL(share, kb_batch(k)), INT(shares)), DIV(MUL(ADD(share, INT(1)), kb_batch(k)), INT(shares)), 1);
     if (!q->direct) {
         copy_input(q, INT(0), INT(tiles));
@@ -663,8 +680,9 @@ static void emit_samples(Tile *q, int64_t tiles) {
     }
     emit_map(q, kt, INT(0), INT(tiles));
     if (batched) kb_end(k);
+    if (overlap) kb_end(k);
     k->ints[0] = INT(1);
-    kb_launch(k, INT(shares * channel_tiles(q)));
+    kb_launch(k, INT(shares * points));
 }
 
 /* With how many vectors a single column is made: two or three accumulators would wait for each other, and read weights in crumbs. */
@@ -747,12 +765,7 @@ void tile_conv(Ent *e, const TileConv *t) {
     Tile *q = ARENA_NEW(a, Tile);
     *q = (Tile){.t = t, .e = e, .a = a, .L = e->s->t.lanes};
     geometry(q);
-    /* A grid point is a block of rows of tiles of one sample; large maps have several so that the copy stays
-     * near. */
-    int64_t tiles = ceil_div(q->OH, q->s.rows), least = 1;
-    while (!q->direct && !q->shared && least < tiles &&
-           copy_rows(q, ceil_div(tiles, least) + 1) * q->xrow * 4 > SCRATCH_MOST)
-        least++;
+    int64_t tiles = ceil_div(q->OH, q->s.rows), least = blocks_least(q); /* a grid point is a block of rows of tiles of one sample */
     int64_t most_tiles = ceil_div(tiles, least) + (least > 1);
 
     Kb *k = q->k = kb_new(e, t->what, 1);
@@ -772,15 +785,15 @@ void tile_conv(Ent *e, const TileConv *t) {
     bool once = !t->columns && q->OH % q->s.rows == 0 && q->OW % q->s.cols == 0 && vectors_of(q) % q->s.kv == 0; /* no tile reaches over another's results */
     if (q->tail) once &= q->OW % q->tail->s.cols == 0 && vectors_of(q->tail) % q->tail->s.kv == 0;
     if (once && t->epilogue) finish_over(k, t->epilogue, &t->out, q->po, (const int[]){q->px, q->pw, q->tail ? q->tail->pw : q->pw}, 3);
+    if (q->own) q->ptab = pack_table(k, &q->weights, t->taps), q->pown = kb_scratch(k, q->own);
     if (!q->direct) q->scratch = kb_scratch(k, (q->shared ? q->ring : copy_rows(q, most_tiles)) * q->xrow);
     open_registers(q);
     if (q->tail) open_registers(q->tail);
 
-    int64_t bytes = q->K * q->C * t->taps[0].n * t->taps[1].n * 4;
     if (!t->columns) fetch_ahead(q, tiles);
     if (t->columns)
         emit_columns(q);
-    else if (least == 1 && bytes > SECOND_LEVEL)
+    else if (q->by_samples)
         emit_samples(q, tiles);
     else
         emit_rows(q, tiles, least);

@@ -476,7 +476,7 @@ static bool grad_by_slices(Ent *e, const TileGrad *t, int64_t slots) {
 
 /* The shares of the samples, added pairwise, and what becomes of the sum. */
 static void add_slots(Ent *e, const TileGrad *t, const View *part) {
-    Ex *sum = ex_sum(e, *part, shape_size(part->shape), SLOTS);
+    Ex *sum = ex_sum(e, NULL, *part, shape_size(part->shape), SLOTS);
     Dom d = dom_of(t->out.shape, false);
     if (t->epilogue) {
         Ex *store = t->acc->store;

@@ -3,7 +3,7 @@
 
 enum { BLOCK_BYTES = 512 * 1024, BLOCK_MOST = 48 /* tiles */ };
 enum { ONE_CUT = 4 }; /* parts of a product with one map alone */
-enum { WEIGHTS_MOST = 9 << 19 /* bytes: a sample alone would wait for more */, SLICE = 32 /* channels */ };
+enum { WEIGHTS_MOST = 9 << 19 /* bytes: a sample alone would wait for more */, SLICE = 32 /* channels */, ENOUGH = 512 /* positions of a group that share transformed weights */ };
 
 /* From one of the matrices of weights to the next. Here as for tiles: an odd number of lines, else all meet in one set of the first cache. */
 static int64_t matrix_floats(int64_t C, int kv, int64_t L) { return (C * kv | 1) * L; }
@@ -185,7 +185,8 @@ void wino_conv(Ent *e, const TileConv *t, int m) {
     wino_counts(&q->in, t->taps, &t->out.shape.dim[1]);
     q->per = q->in.count[0] * q->in.count[1];
     choose_block(q);
-    q->weights = pack_wino(e, &t->w, t->taps, q->kv, m);
+    bool near = pack_near(e, (double)weight_bytes(t, m), t->out.shape.dim[1] * t->out.shape.dim[2], ENOUGH);
+    q->weights = pack_wino(e, &t->w, t->taps, q->kv, m, near);
 
     Kb *k = q->k = kb_new(e, t->what, 2);
     k->detail = arena_printf(a, "%s: %d to %d channels, 3x3 taps on %dx%d, Winograd %dx%d, %d tiles at a time, products in tiles of %d x %d", t->what, (int)q->C, (int)q->K,

@@ -438,6 +438,45 @@ TEST(groups) {
     }
 }
 
+static NodeId conv_of(OpTest *t, Rng *r, NodeId x, int64_t from, int64_t to, int taps, int64_t side) {
+    ConvGeom c = {{taps, taps}, {1, 1}, {1, 1}, {taps / 2, taps / 2}, {taps / 2, taps / 2}, 1, {side, side}, {side, side}, from, to};
+    NodeId w = optest_leaf(t, r, shape_of(4, to, from, (int64_t)taps, (int64_t)taps), false, DOM_ANY, 0);
+    return graph_add(t->graph, OP_conv, (NodeId[]){x, w}, 2, &(Attr){.conv = &c}, (Span){0});
+}
+
+/* In a step weights beyond the second cache are packed where they are read, and of a large gradient's sums one is made where it is wanted: no copies of
+   the former, one less of the latter. The same bits, however many threads there are. */
+TEST(large_weights_and_gradients) {
+    enum { BATCH = 9, GROUP = 8, IN = 100, OUT = 112, TAPS = 5 };
+    for (int large = 0; large < 2; large++) {
+        Arena *a = arena_new();
+        Rng dice = {7};
+        OpTest t;
+        optest_start(&t, a, &dice);
+        int64_t from = large ? IN : 32, to = large ? OUT : 64, side = large ? 3 : 6;
+        NodeId x = optest_leaf(&t, &dice, shape_of(3, from, side, side), true, DOM_ANY, 0);
+        NodeId y = conv_of(&t, &dice, x, from, to, large ? TAPS : 3, side);
+        graph_out(t.graph, OUT_VALUE, 0, op2(t.graph, OP_mul, y, y), NULL);
+        Rig r;
+        rig_open(&r, with_gradients(a, t));
+        rig_set_batch(&r, BATCH);
+        rig_fill(&r);
+        r.entry.kind = ENTRY_STEP, r.winograd = -1;
+        SchedResult *s = schedule(&r, 16, large ? GROUP : 1, false);
+        const LpEntry *e = &s->module->entries.at[0];
+        CHECK(!large || e->fixed_floats < (int64_t)IN * OUT * TAPS * TAPS * 2); /* its gradient, and no packed ones */
+        const char *why = "";
+        if (!loop_eval(a, s->module, 0, &r.call, &why)) FAIL("loop_eval, large %d: %s", large, why);
+        compare(&r, "loop_eval", "large weights", (uint64_t)large);
+        run_compiled(&r, s, 16, "large weights", (uint64_t)large);
+        r.call.pool = floats(a, e->thread_bytes / 4 + e->lane_floats + 16);
+        r.call.parallel_for = backwards;
+        for (r.call.threads = 0; r.call.threads < 3; r.call.threads += 2) run_compiled(&r, s, 16, "large weights, the other way round", (uint64_t)large);
+        cx_free(r.cx);
+        arena_free(a);
+    }
+}
+
 /* conv, batch normalisation, relu, conv, batch normalisation: parts between the statistics, each in groups. */
 static OpTest two_normalised(Arena *a, Rng *dice) {
     OpTest t;
@@ -627,8 +666,7 @@ TEST(columns_alone_and_together) {
 
 int main(int argc, char **argv) {
     static const Case cases[] = {T(every_operator), T(random_programs), T(random_gradients),
-                                 T(products), T(many_groups), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows), T(winograd_products), T(matrix_products), T(winograd_nan), T(results_over_what_they_read), T(far_maps_are_asked_for),
-                                 T(groups),         T(groups_between_statistics),
+                                 T(products), T(many_groups), T(wide_gradients), T(measured_tiles), T(dense_products), T(large_sums), T(shared_rows), T(winograd_products), T(matrix_products), T(winograd_nan), T(results_over_what_they_read), T(far_maps_are_asked_for), T(groups), T(groups_between_statistics), T(large_weights_and_gradients),
 #ifdef CSC_HAVE_LLVM
                                  T(columns_alone_and_together),
 #endif
