@@ -196,7 +196,7 @@ def agreement(folder, entry, options, net, n):
 
 
 def agree(a):
-    return a["loss"] <= 1e-4 and a["ours"] <= max(5e-3, 5 * a["theirs"])
+    return a["loss"] <= 1e-4 and a["ours"] <= max(1e-2, 5 * a["theirs"])
 
 
 def others(folder, batch, by):  # the same with other samples in front
